@@ -1,0 +1,27 @@
+"""What watches a training run, whatever the family: it calls ``sample`` and the likelihood, nothing else."""
+
+from lit_gen.callbacks.budget import Budget
+from lit_gen.callbacks.checkpoint import BestCheckpoint
+from lit_gen.callbacks.curves import Curves
+from lit_gen.callbacks.ema import EMA
+from lit_gen.callbacks.interrupt import Interrupt
+from lit_gen.callbacks.keep_config import KeepConfig
+from lit_gen.callbacks.progress import ProgressBar
+from lit_gen.callbacks.sample_grid import SampleGrid
+from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.callbacks.step_seed import StepSeed
+from lit_gen.callbacks.throughput import Throughput
+
+__all__ = [
+    "EMA",
+    "BestCheckpoint",
+    "Budget",
+    "Curves",
+    "Interrupt",
+    "KeepConfig",
+    "ProgressBar",
+    "SampleGrid",
+    "SampleQuality",
+    "StepSeed",
+    "Throughput",
+]

@@ -1,0 +1,92 @@
+"""The best checkpoint by validation, and the last."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import ModelCheckpoint
+
+from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.contract import GenerativeModule
+
+
+class BestCheckpoint(ModelCheckpoint):
+    """Keeps the checkpoint with the best validation score as ``best.ckpt``, and the newest as ``last.ckpt``.
+
+    Args:
+        monitor: The score to choose by; if not given, ``val/bpd`` for a family that has a likelihood and the
+            Frechet distance for one that has none.
+        mode: Whether the smaller (``min``) or the larger (``max``) is better.
+        save_top_k: How many of the best to keep; -1 for all.
+        save_last: Keep the newest too; a run is resumed from it.
+        every_n_train_steps: Also write ``last.ckpt`` every so many steps, validation or not.
+        train_time_interval_minutes: Also write it after so many minutes.
+    """
+
+    def __init__(
+        self,
+        monitor: str | None = None,
+        mode: str = "min",
+        save_top_k: int = 1,
+        save_last: bool = True,
+        every_n_train_steps: int | None = None,
+        train_time_interval_minutes: float | None = None,
+    ) -> None:
+        interval = timedelta(minutes=train_time_interval_minutes) if train_time_interval_minutes else None
+        super().__init__(
+            filename="best" if save_top_k == 1 else "best-{step}",
+            monitor=monitor or "val/bpd",
+            mode=mode,
+            save_top_k=save_top_k,
+            save_last=save_last,
+            auto_insert_metric_name=False,
+            enable_version_counter=False,
+            save_on_train_epoch_end=False,
+            every_n_train_steps=every_n_train_steps,
+            train_time_interval=interval,
+        )
+        self._chosen_by_user = monitor is not None
+        self.candidates = 0
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Settles what is monitored, now that the family is known."""
+        if not self._chosen_by_user and isinstance(pl_module, GenerativeModule) and not pl_module.estimators:
+            quality = next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None)  # type: ignore[attr-defined]
+            self.monitor = quality.frechet_name if quality is not None and quality.extractor else None
+            if self.monitor is None:
+                self.save_top_k = 0  # nothing to choose by: the last one stands
+        super().setup(trainer, pl_module, stage)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Counts the candidates as it chooses among them."""
+        if self.monitor in trainer.callback_metrics and not trainer.sanity_checking:
+            self.candidates += 1
+        super().on_validation_end(trainer, pl_module)
+
+    def selection(self, trainer: L.Trainer, path: Path) -> dict[str, Any]:
+        """How the final checkpoint was chosen, as a record's ``selection`` has it."""
+        step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+        if not self.best_model_path:
+            return {"rule": "last", "checkpoint": path.name, "step": step}
+        last = trainer.callback_metrics.get(self.monitor or "")
+        return {
+            "rule": f"best {self.monitor} of {self.candidates}",
+            "checkpoint": path.name,
+            "step": step,
+            "metric": self.monitor,
+            "value": float(self.best_model_score) if self.best_model_score is not None else None,
+            "last_value": float(last) if last is not None else None,
+        }
+
+    def state_dict(self) -> dict[str, Any]:
+        """Lightning's own, and the number of candidates."""
+        return {**super().state_dict(), "candidates": self.candidates}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes both from a checkpoint; the best so far stays the best if its file is still there."""
+        self.candidates = state_dict.pop("candidates", 0)
+        super().load_state_dict(state_dict)

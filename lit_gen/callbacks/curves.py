@@ -1,0 +1,78 @@
+"""Training curves without a cost at every step."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import lightning as L
+from torch import Tensor
+
+from lit_gen.callbacks.budget import Budget
+
+
+class Curves(L.Callback):
+    """Averages what ``training_step`` returns and logs it as ``train/<name>`` every ``log_every_n_steps``.
+
+    Between two rows it adds a scalar tensor for each name, without waiting for the device; ``self.log`` in a
+    training step costs 100 times that. Means are over this process's examples of the window.
+
+    Raises:
+        FloatingPointError: The loss of a window is not finite. Going on would waste the budget.
+    """
+
+    def __init__(self) -> None:
+        self.latest: dict[str, float] = {}
+        self._sums: dict[str, Tensor] = {}
+        self._count = 0
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Adds up; writes a row when the window is full."""
+        if not isinstance(outputs, dict):
+            return
+        for name, value in outputs.items():
+            self._sums[name] = self._sums[name] + value if name in self._sums else value.detach()
+        self._count += 1
+        if self._count >= trainer.log_every_n_steps:
+            self._write(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes what is left of the last window."""
+        if self._count:
+            self._write(trainer)
+
+    def _write(self, trainer: L.Trainer) -> None:
+        self.latest = {f"train/{name}": float(total) / self._count for name, total in self._sums.items()}
+        self._sums, self._count = {}, 0
+        images = images_seen(trainer)
+        for trainer_logger in trainer.loggers:
+            trainer_logger.log_metrics({**self.latest, "images_seen": float(images)}, step=trainer.global_step)
+        if not math.isfinite(self.latest.get("train/loss", 0.0)):
+            raise FloatingPointError(
+                f"train/loss is {self.latest['train/loss']} after {images:,} images;"
+                " a lower learning rate or gradient clipping (trainer.gradient_clip_val) may help"
+            )
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keeps the open window, so that a resumed run's curves have the same rows."""
+        sums = {name: float(total) for name, total in self._sums.items()}
+        checkpoint["curves"] = {"sums": sums, "count": self._count}
+
+    def on_load_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Goes on with the window."""
+        import torch
+
+        saved = checkpoint.get("curves", {"sums": {}, "count": 0})
+        self._sums = {name: torch.tensor(total) for name, total in saved["sums"].items()}
+        self._count = saved["count"]
+
+
+def images_seen(trainer: L.Trainer) -> int:
+    """The run's count of training examples, as its :class:`Budget` has it."""
+    return next((c.images_seen for c in trainer.callbacks if isinstance(c, Budget)), 0)  # type: ignore[attr-defined]

@@ -1,0 +1,152 @@
+"""Exponential moving average of weights: what validation, samples and final scores use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError, nearest
+
+
+class EMA(L.Callback):
+    """Averages the weights and floating-point buffers of named submodules over training.
+
+    The average stands in the module from the start of a validation to its end, so that validation steps and
+    every callback's ``on_validation_epoch_*`` see it wherever they stand in the list, and checkpoints, which
+    are written after a validation's end, hold the raw weights as ``state_dict`` and the average here.
+
+    Batch norm's running statistics are averaged as the weights are: what is scored is one consistent network.
+
+    Args:
+        halflife_images: Training examples after which a weight's share in the average has halved;
+            None: no average, everything uses the raw weights.
+        modules: Attribute names of the submodules to average, such as ``[generator]``; the whole module
+            if not given.
+        every: Steps between updates; an update counts for all the examples since the last one.
+        rampup: The halflife is at most this share of the examples seen so far, so that the start of
+            training is soon forgotten.
+
+    References:
+        Karras et al.: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
+        arXiv:2206.00364, appendix F.2 (halflife in images, ramp-up).
+    """
+
+    def __init__(
+        self,
+        halflife_images: float | None = None,
+        modules: Sequence[str] | None = None,
+        every: int = 4,
+        rampup: float = 0.05,
+    ) -> None:
+        if halflife_images is not None and halflife_images <= 0:
+            raise UserError(f"ema.halflife_images is {halflife_images}; give a positive number, or null for no EMA")
+        self.halflife_images = halflife_images
+        self.modules = list(modules) if modules is not None else None
+        self.every = max(1, every)
+        self.rampup = rampup
+        self.average: dict[str, Tensor] = {}
+        self.images_seen = 0
+        self._pending = 0
+        self._swapped = False
+
+    # -------------------------------------------------------------- which tensors
+
+    def _live(self, pl_module: L.LightningModule) -> dict[str, Tensor]:
+        """The averaged tensors as they stand in the module, by name."""
+        tensors = {**dict(pl_module.named_parameters()), **dict(pl_module.named_buffers())}
+        floating = {name: t.detach() for name, t in tensors.items() if t.is_floating_point()}
+        if self.modules is None:
+            return floating
+        children = dict(pl_module.named_children())
+        for module in self.modules:
+            if module not in children:
+                hint = nearest(module, children)
+                raise UserError(
+                    f"ema.modules: {type(pl_module).__name__} has no submodule '{module}'"
+                    f" (it has {', '.join(children)}){hint}"
+                )
+        prefixes = tuple(f"{module}." for module in self.modules)
+        return {name: t for name, t in floating.items() if name.startswith(prefixes)}
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Refuses unknown submodules before training starts."""
+        self._live(pl_module)
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts from the current weights, or goes on from the checkpoint's average."""
+        if self.halflife_images is None:
+            return
+        live = self._live(pl_module)
+        self.average = {name: self.average.get(name, t).to(t.device).clone() for name, t in live.items()}
+
+    # -------------------------------------------------------------- averaging
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves the average towards the weights, once in ``every`` steps."""
+        if self.halflife_images is None:
+            return
+        images = len(batch[0]) * trainer.world_size
+        self.images_seen += images
+        self._pending += images
+        # Counted in images, not batch_idx: an epoch's length must not shift the updates.
+        if self._pending >= self.every * images:
+            halflife = min(self.halflife_images, self.rampup * self.images_seen)
+            keep = 0.5 ** (self._pending / max(halflife, 1e-8))
+            live = self._live_list(pl_module)
+            torch._foreach_lerp_(list(self.average.values()), live, 1.0 - keep)
+            self._pending = 0
+
+    def _live_list(self, pl_module: L.LightningModule) -> list[Tensor]:
+        live = self._live(pl_module)
+        return [live[name] for name in self.average]
+
+    # -------------------------------------------------------------- use
+
+    @torch.no_grad()
+    def _swap(self, pl_module: L.LightningModule) -> None:
+        live = self._live(pl_module)
+        for name, average in self.average.items():
+            raw = live[name].clone()
+            live[name].copy_(average)
+            average.copy_(raw)
+        self._swapped = not self._swapped
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The average comes in."""
+        if self.average and not self._swapped:
+            self._swap(pl_module)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The raw weights come back."""
+        if self._swapped:
+            self._swap(pl_module)
+
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """The raw weights come back when a validation is broken off."""
+        if self._swapped:
+            self._swap(pl_module)
+
+    @torch.no_grad()
+    def copy_to(self, pl_module: L.LightningModule) -> None:
+        """Puts the average into the module for good, to be scored there."""
+        live = self._live(pl_module)
+        for name, average in self.average.items():
+            live[name].copy_(average)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The average and the counts, tensors and numbers only."""
+        if self._swapped:
+            raise RuntimeError("a checkpoint was written during validation, while the average is in the module")
+        return {"average": self.average, "images_seen": self.images_seen, "pending": self._pending}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Takes the average from a checkpoint."""
+        self.average = dict(state_dict["average"])
+        self.images_seen = state_dict["images_seen"]
+        self._pending = state_dict["pending"]

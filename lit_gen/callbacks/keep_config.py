@@ -1,0 +1,37 @@
+"""The resolved configuration, in the run's folder and in every checkpoint."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+
+KEY = "lit_gen_config"
+
+
+class KeepConfig(L.Callback):
+    """Writes ``config.yaml`` before training and puts the same text into each checkpoint.
+
+    A checkpoint can then be scored wherever it was copied to. Lightning's own hyperparameters would hold
+    objects that save well and fail when they are loaded.
+
+    Args:
+        text: The configuration, as YAML.
+    """
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the file, on the first process."""
+        if trainer.is_global_zero:
+            folder = Path(trainer.default_root_dir)
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / "config.yaml").write_text(self.text)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Adds the text."""
+        checkpoint[KEY] = self.text

@@ -1,0 +1,129 @@
+"""Frechet distance and Inception Score of samples, while training goes on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import lightning as L
+from torch import Tensor
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
+from lit_gen.likelihood import to_uint8
+from lit_gen.metrics import Extractor, FrechetSums, SampleScores, reference_sums, score_samples
+
+
+class SampleQuality(L.Callback):
+    """Scores samples against the validation split at a stated cadence and count.
+
+    The samples are those of the average, if the run keeps one, and always of the same noise. The count is part
+    of the score's name (``val/fd_mnist_cnn_1k``): distances at different counts do not compare. The test split
+    is not touched. No generator of torch's is read or moved.
+
+    Args:
+        extractor: The feature space; None: no scores.
+        num_samples: Samples a score.
+        every: Validations between two scores.
+        seed: Names the samples' noise.
+    """
+
+    def __init__(
+        self, extractor: Extractor | None = None, num_samples: int = 1_000, every: int = 1, seed: int = 0
+    ) -> None:
+        if num_samples < 20 or every < 1:
+            raise UserError(f"quality: num_samples={num_samples} must be at least 20 and every={every} at least 1")
+        self.extractor = extractor
+        self.num_samples = num_samples
+        self.every = every
+        self.seed = seed
+        self._validations = 0
+
+    @property
+    def frechet_name(self) -> str:
+        """The logged distance's name."""
+        return self._name(self.extractor.score_name if self.extractor else "fd")
+
+    def _name(self, score: str) -> str:
+        thousands, rest = divmod(self.num_samples, 1000)
+        return f"val/{score}_{self.num_samples if rest else f'{thousands}k'}"
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Scores, on all processes together, and logs the same numbers on each."""
+        if self.extractor is None or trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
+            return
+        self._validations += 1
+        if (self._validations - 1) % self.every:
+            return
+        extractor = self.extractor.to(pl_module.device)
+        reference = split_reference(trainer, pl_module, extractor, "val")
+        scores = model_scores(trainer, pl_module, extractor, reference, self.num_samples, self.seed)
+        pl_module.log(self.frechet_name, scores.frechet, prog_bar=True, sync_dist=True)
+        pl_module.log(self._name(extractor.inception_score_name), scores.inception_score, sync_dist=True)
+
+    def state_dict(self) -> dict[str, int]:
+        """How many validations there were, so that the cadence survives a resume."""
+        return {"validations": self._validations}
+
+    def load_state_dict(self, state_dict: dict[str, int]) -> None:
+        """Takes the count from a checkpoint."""
+        self._validations = state_dict["validations"]
+
+
+def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
+    """A function that adds a tensor over the trainer's processes."""
+    strategy = trainer.strategy
+
+    def add(tensor: Tensor) -> Tensor:
+        home = tensor.device
+        return cast(Tensor, strategy.reduce(tensor.clone().to(strategy.root_device), reduce_op="sum")).to(home)
+
+    return add
+
+
+def cache_folder() -> Path:
+    """Where reference statistics are kept: ``LIT_GEN_CACHE``, or ``~/.cache/lit_gen``."""
+    return Path(os.environ.get("LIT_GEN_CACHE", "~/.cache/lit_gen")).expanduser() / "reference"
+
+
+def split_reference(
+    trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str, limit: int | None = None
+) -> FrechetSums:
+    """The sums of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    x = data.split(split).x[:limit]
+    return reference_sums(
+        to_uint8(x, model.num_levels),
+        extractor,
+        f"{data.name} {split}",
+        cache_folder(),
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+        all_reduce=sum_over_processes(trainer),
+    )
+
+
+def model_scores(
+    trainer: L.Trainer,
+    model: GenerativeModule,
+    extractor: Extractor,
+    reference: FrechetSums,
+    num_samples: int,
+    seed: int,
+) -> SampleScores:
+    """Scores of a model's first ``num_samples`` samples of the stream named by seed, shared by the processes."""
+
+    def sample(first: int, n: int) -> Tensor:
+        return to_uint8(model.sample(n, seed=seed, first=first), model.num_levels)
+
+    return score_samples(
+        sample,
+        extractor,
+        reference,
+        num_samples,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+        all_reduce=sum_over_processes(trainer),
+    )

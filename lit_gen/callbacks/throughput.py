@@ -1,0 +1,68 @@
+"""What training costs: seconds, examples a second, memory."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from typing import Any
+
+import lightning as L
+import torch
+
+
+class Throughput(L.Callback):
+    """Measures the wall time of training without its validations, over all the sittings of a run.
+
+    Attributes:
+        train_seconds: Wall seconds in training steps and what surrounds them; validation, scoring and
+            start-up are not in it.
+    """
+
+    def __init__(self) -> None:
+        self.train_seconds = 0.0
+        self._since: float | None = None
+
+    def _go(self, trainer: L.Trainer) -> None:
+        self._since = time.perf_counter()
+
+    def _halt(self, trainer: L.Trainer) -> None:
+        if self._since is not None:
+            if trainer.strategy.root_device.type == "cuda":
+                torch.cuda.synchronize()
+            self.train_seconds += time.perf_counter() - self._since
+            self._since = None
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The clock runs."""
+        self._go(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The clock stops."""
+        self._halt(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The clock goes on."""
+        if trainer.training or trainer.state.fn == "fit":
+            self._go(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """The clock stops."""
+        self._halt(trainer)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Seconds so far, the running stretch included."""
+        running = time.perf_counter() - self._since if self._since is not None else 0.0
+        return {"train_seconds": self.train_seconds + running}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Goes on from a checkpoint's seconds."""
+        self.train_seconds = state_dict["train_seconds"]
+
+
+def peak_memory_bytes(device: torch.device) -> int:
+    """Largest memory held so far: the device's allocations on a GPU, the process's resident set on a CPU."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024

@@ -1,0 +1,211 @@
+"""The LightningCLI that ``fit`` and ``evaluate`` share: what can be configured, and how errors are told."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+import yaml
+from lightning.pytorch import Trainer
+from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
+
+import lit_gen.families  # noqa: F401  (makes short class names known, as in `--model VAE`)
+import lit_gen.metrics
+import lit_gen.nets  # noqa: F401
+from lit_gen import tracking
+from lit_gen.callbacks import (
+    EMA,
+    BestCheckpoint,
+    Budget,
+    Curves,
+    Interrupt,
+    KeepConfig,
+    ProgressBar,
+    SampleGrid,
+    SampleQuality,
+    StepSeed,
+    Throughput,
+)
+from lit_gen.contract import GenerativeModule
+from lit_gen.data import DiscreteDataModule
+from lit_gen.errors import UserError
+from lit_gen.messages import explain
+from lit_gen.run_folder import make_run_folder
+from lit_gen.settings import Scoring
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one line with the nearest valid name, not a page of usage."""
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raises instead of printing and exiting.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(explain(message, self)) from ex
+
+
+class CLI(LightningCLI):
+    """Parses the command line, and builds data, model and Trainer; nothing is trained here.
+
+    Args:
+        args: The command line, without the program's name.
+        purpose: ``fit``, or ``evaluate``: a Trainer without loggers, checkpoints and callbacks.
+    """
+
+    def __init__(self, args: list[str], purpose: Literal["fit", "evaluate"] = "fit") -> None:
+        self.purpose = purpose
+        self.run_folder: Path | None = None
+        super().__init__(
+            GenerativeModule,
+            DiscreteDataModule,
+            save_config_callback=None,
+            trainer_defaults={
+                "max_epochs": -1,
+                "num_sanity_val_steps": 0,
+                "use_distributed_sampler": False,
+                "inference_mode": False,
+                "log_every_n_steps": 50,
+                "default_root_dir": "runs",
+            },
+            seed_everything_default=0,
+            parser_class=Parser,
+            parser_kwargs={"prog": "python -m lit_gen.fit", "description": fit_description()},
+            subclass_mode_model=True,
+            subclass_mode_data=True,
+            args=args,
+            run=False,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
+        """Parses; Lightning's own version warns where a program passes its arguments on."""
+        self.config = parser.parse_args(args)
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """The house's own groups: each is one class, whose arguments it shows."""
+        parser.add_lightning_class_args(Budget, "budget")
+        parser.add_lightning_class_args(EMA, "ema")
+        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(SampleGrid, "grid")
+        parser.add_lightning_class_args(SampleQuality, "quality")
+        parser.add_class_arguments(Scoring, "scoring")
+        parser.add_class_arguments(tracking.Wandb, "wandb")
+        parser.add_argument(
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint of an unfinished run to go on from."
+        )
+        parser.add_argument(
+            "--run_name", type=str | None, default=None, help="Folder of this run below trainer.default_root_dir."
+        )
+        parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
+        parser.link_arguments("data.num_levels", "model.init_args.num_levels", apply_on="instantiate")
+
+    # -------------------------------------------------------------- building
+
+    def instantiate_trainer(self, **kwargs: Any) -> Trainer:
+        """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
+
+        The data are read first: what is wrong with them is told before a folder or a W&B run exists.
+        """
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        config = self.config_init["trainer"]
+        self._allow_two_losses(config)
+        if self.purpose == "evaluate":
+            config |= {"callbacks": [], "logger": False, "enable_checkpointing": False, "max_epochs": None}
+            return Trainer(**config)
+        root, name = config["default_root_dir"], self.config["run_name"]
+        stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
+        folder = self.run_folder = make_run_folder(root, name, stem)
+        config["default_root_dir"] = str(folder)
+        if config.get("logger") in (None, True):
+            config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
+        own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
+        own += [Curves(), Throughput(), Interrupt()]
+        if config.get("enable_progress_bar") is not False:
+            own.append(ProgressBar())
+        config["callbacks"] = [*_listed(config.get("callbacks")), *own]
+        return super().instantiate_trainer()
+
+    def _allow_two_losses(self, config: Any) -> None:
+        """Two losses make two backward passes, each of which leaves parameters out (Lightning issue 20866)."""
+        if config["strategy"] in ("auto", "ddp") and _processes(config) > 1:
+            automatic = self.model.automatic_optimization
+            config["strategy"] = "ddp" if automatic else "ddp_find_unused_parameters_true"
+
+    def config_text(self) -> str:
+        """The resolved configuration as YAML; what is linked from the data is left out."""
+        return self.parser.dump(self.config, skip_none=False, format="yaml")
+
+    def plain_config(self) -> dict[str, Any]:
+        """The same as nested plain values."""
+        return yaml.safe_load(self.config_text())
+
+
+def _listed(value: Any) -> list[Any]:
+    return [] if value is None else list(value) if isinstance(value, list) else [value]
+
+
+def _processes(config: Any) -> int:
+    devices, nodes = config["devices"], config["num_nodes"]
+    if isinstance(devices, int | str) and str(devices).isdigit():
+        count = int(devices)
+    elif isinstance(devices, list | tuple):
+        count = len(devices)
+    else:
+        count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
+    return count * nodes
+
+
+def fit_description() -> str:
+    """What ``--help`` opens with."""
+    return (
+        "Trains a generative model, scores it in a fresh Trainer, and writes the run's record."
+        " Start from a recipe: --config configs/recipes/digits/vae.yaml; later options win."
+    )
+
+
+def quicken(accelerator: str) -> None:
+    """Settings of the process that change no number and make CPU training faster.
+
+    Where no GPU is to be used, torch is told so before its first look: otherwise every optimizer step probes for
+    a driver (115 microseconds). And glibc is kept from handing each freed tensor back to the kernel, only to
+    fault its pages in anew (up to half of a convolutional net's step).
+    """
+    if accelerator == "cpu" or not os.path.exists("/dev/nvidiactl"):
+        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+    keep_freed_memory()
+
+
+def keep_freed_memory() -> None:
+    """Lets glibc keep what is freed for the next tensor; elsewhere than on glibc, does nothing."""
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
+    mallopt(m_mmap_max, 0)
+    mallopt(m_trim_threshold, 2**31 - 1)
+    mallopt(m_top_pad, 64 * 2**20)
+
+
+def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:
+    """Runs a command as a program does: bad input is one line on stderr and exit code 2.
+
+    Returns:
+        The exit code.
+    """
+    try:
+        command(args)
+    except UserError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return getattr(error, "exit_code", 2)
+    return 0

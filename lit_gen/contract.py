@@ -1,0 +1,175 @@
+"""What every family owes the house: integers in, integers out, and what an example costs in nats."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import lightning as L
+import torch
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError, nearest
+from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
+from lit_gen.noise import Noise
+
+
+@dataclass(frozen=True)
+class Estimation:
+    """How a likelihood is to be estimated: by which of a family's estimators, with how many draws.
+
+    Attributes:
+        estimator: One of the family's ``estimators``; None for its first, cheapest one.
+        draws: Random draws an example (importance samples, noise levels, probes: the estimator's own unit).
+        seed: Names the draws, which belong to the example (see :class:`lit_gen.noise.Noise`).
+    """
+
+    estimator: str | None = None
+    draws: int = 1
+    seed: int = 0
+
+
+class GenerativeModule(L.LightningModule, abc.ABC):
+    """A generative model of integer tensors. Training is Lightning's own interface; this is the rest.
+
+    A family writes ``training_step``, ``configure_optimizers``, :meth:`generate` and, where it has a
+    likelihood, :meth:`nll`. ``training_step`` returns the loss, or a dictionary with ``loss`` and whatever
+    else is worth a curve; it does not call ``self.log``, which costs more than a small step.
+
+    Args:
+        shape: Of one example, such as ``(C, H, W)``.
+        num_levels: Data are integers ``{0..num_levels-1}``.
+
+    Attributes:
+        estimators: Names of the family's likelihood estimators, cheapest first; empty where it has none.
+        val_estimation: What validation uses.
+        test_estimation: What ``evaluate`` uses; it sets this before it tests.
+        test_nats: After a test, the sums over the test set.
+    """
+
+    estimators: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+        self.num_levels = num_levels
+        self.val_estimation = Estimation()
+        self.test_estimation = Estimation()
+        self.test_nats = RunningNats()
+        self._val_nats: dict[str, RunningNats] = {}
+
+    # -------------------------------------------------------------- samples
+
+    @abc.abstractmethod
+    def generate(self, noise: Noise) -> Tensor:
+        """One sample for each row of noise: uint8 ``[len(noise), *shape]``, levels ``{0..num_levels-1}``.
+
+        All randomness comes from ``noise``, so sample i is the same in any batch and on any number of
+        processes. Runs without gradients, in eval mode.
+        """
+
+    @property
+    @abc.abstractmethod
+    def sampling_network(self) -> nn.Module:
+        """The network whose calls are counted as function evaluations while sampling."""
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """What describes the sampler, for the record: ``name`` and whatever else changes its samples."""
+        return {"name": "ancestral"}
+
+    def sample(self, n: int, *, seed: int = 0, first: int = 0, block: int = 250) -> Tensor:
+        """Samples number ``first .. first+n-1`` of the stream named by seed: uint8 ``[n, *shape]``, on the CPU."""
+        return torch.cat(list(self.sample_blocks(n, seed=seed, first=first, block=block)))
+
+    @torch.no_grad()
+    def sample_blocks(self, n: int, *, seed: int = 0, first: int = 0, block: int = 250) -> Iterator[Tensor]:
+        """As :meth:`sample`, a block at a time, for more samples than memory holds.
+
+        Blocks start at multiples of ``block``: whatever ``first`` is, a sample stands in the same batch, so that
+        not even the last bit of a float sum, which depends on the batch, differs between calls.
+        """
+        training = self.training
+        self.eval()
+        try:
+            for start in range(first - first % block, first + n, block):
+                rows = range(max(start, first), min(start + block, first + n))
+                yield self.generate(Noise(seed, rows, self.device)).cpu()
+        finally:
+            self.train(training)
+
+    # -------------------------------------------------------------- likelihood
+
+    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood | None:
+        """What x costs in nats, and of which kind that number is; None where the model has no density.
+
+        Args:
+            x: Levels ``[B, *shape]``.
+            noise: B rows; all randomness comes from it.
+            estimator: One of ``estimators``; None for the first.
+            draws: Draws an example, in the estimator's own unit.
+        """
+        return None
+
+    def check_estimator(self, estimator: str | None) -> None:
+        """Refuses a name that is none of the family's estimators.
+
+        Raises:
+            UserError: With the valid names.
+        """
+        if estimator is not None and estimator not in self.estimators:
+            names = ", ".join(self.estimators) or "none, it has no likelihood"
+            hint = nearest(estimator, self.estimators)
+            raise UserError(
+                f"{type(self).__name__} has no likelihood estimator '{estimator}' (it has: {names}){hint}"
+            )
+
+    # -------------------------------------------------------------- validation and test: Lightning's hooks
+
+    def _estimate(self, batch: tuple[Tensor, Tensor | None, Tensor], how: Estimation) -> Likelihood | None:
+        x, _, index = batch
+        return self.nll(x, Noise(how.seed, index, self.device), how.estimator, how.draws)
+
+    def on_validation_epoch_start(self) -> None:
+        """Empties the sums."""
+        self._val_nats = {}
+
+    def validation_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> None:
+        """Adds up nats, where the model has them; draws are the same at every validation."""
+        likelihood = self._estimate(batch, self.val_estimation)
+        if likelihood is not None:
+            for name, nats in {"nats": likelihood.nats, **(likelihood.parts or {})}.items():
+                self._val_nats.setdefault(name, RunningNats()).update(nats)
+
+    def on_validation_epoch_end(self) -> None:
+        """Logs ``val/bpd`` and its parts: the mean over the whole split, equal on all processes.
+
+        The sums are added first: ``sync_dist`` alone would average the processes' means, which differ in weight.
+        """
+        for name, running in self._val_nats.items():
+            total = RunningNats(self._sum_over_processes(running.sums))
+            if name == "nats":
+                self.log("val/bpd", bits_per_dim(total.mean, self.shape), prog_bar=True, sync_dist=True)
+                if total.non_finite:
+                    self.log("val/non_finite", float(total.non_finite), sync_dist=True)
+            self.log(f"val/{name}", total.mean, sync_dist=True)
+
+    def on_test_epoch_start(self) -> None:
+        """Empties the sums."""
+        self.test_nats = RunningNats()
+
+    def test_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> None:
+        """Adds up nats under ``test_estimation``."""
+        likelihood = self._estimate(batch, self.test_estimation)
+        if likelihood is not None:
+            self.test_nats.update(likelihood.nats)
+            self.test_likelihood = likelihood
+
+    def on_test_epoch_end(self) -> None:
+        """Adds the processes' sums."""
+        self.test_nats = RunningNats(self._sum_over_processes(self.test_nats.sums))
+
+    def _sum_over_processes(self, sums: Tensor) -> Tensor:
+        strategy: Any = self.trainer.strategy
+        return strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()

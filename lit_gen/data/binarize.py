@@ -1,0 +1,129 @@
+"""Binarisation, one implementation for every image data set."""
+
+from __future__ import annotations
+
+import abc
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_gen.data.loader import Redraw
+from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
+
+Binarize = Literal["threshold", "dynamic"]
+
+# The draws of held-out splits belong to the data set, like its file order: no option moves them.
+EVAL_DRAW_SEED = 20160930
+_SUFFIX = {"threshold": "binary_static", "dynamic": "binary_dynamic"}
+
+
+def threshold(x: Tensor, num_levels: int) -> Tensor:
+    """Makes 1 of a grey level in the upper half of the range, 0 of one below.
+
+    Args:
+        x: uint8 [...], in {0..num_levels-1}.
+        num_levels: number of grey levels.
+
+    >>> threshold(torch.tensor([0, 127, 128, 255], dtype=torch.uint8), 256).tolist()
+    [0, 0, 1, 1]
+    """
+    return (x > (num_levels - 1) // 2).to(torch.uint8)
+
+
+def bernoulli(x: Tensor, num_levels: int, generator: np.random.Generator) -> Tensor:
+    """Draws each pixel from Bernoulli(x / (num_levels - 1)), exactly.
+
+    With u uniform on {0..num_levels-2}, P(u < x) = x / (num_levels - 1): no rounding, and one random byte
+    a pixel.
+
+    Args:
+        x: uint8 [...], in {0..num_levels-1}.
+        num_levels: number of grey levels.
+        generator: source of the draw.
+
+    Returns:
+        uint8 [...] in {0, 1}.
+
+    References:
+        Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, ICML 2008.
+    """
+    u = generator.integers(0, num_levels - 1, size=tuple(x.shape), dtype=np.uint8)
+    return (torch.from_numpy(u) < x).to(torch.uint8)
+
+
+class BinarizableDataModule(DiscreteDataModule):
+    """Grey (or colour) images, as they are or made binary.
+
+    - ``binarize=None``: the levels as they are.
+    - ``"threshold"``: 1 above the middle level (x > 127 of 256), once and for all; ``name`` gains
+      ``_binary_static``.
+    - ``"dynamic"``: Bernoulli(x / (num_levels - 1)); ``name`` gains ``_binary_dynamic``. Training images
+      are redrawn in every epoch; validation and test are drawn once, from a fixed seed that no option
+      moves, so that all runs are scored on the same bits. ``split("train")`` is one fixed draw; its
+      fingerprint covers the grey levels, the rule and the seed.
+
+    Args:
+        name: what records call the data, without the suffix.
+        num_levels: levels of the images before binarisation.
+        binarize: see above.
+        shape, batch_size, eval_batch_size, seed: see `DiscreteDataModule`.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shape: tuple[int, ...],
+        num_levels: int,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        binarize: Binarize | None,
+    ) -> None:
+        super().__init__(
+            name=name if binarize is None else f"{name}_{_SUFFIX[binarize]}",
+            shape=shape,
+            num_levels=num_levels if binarize is None else 2,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
+        self.binarize = binarize
+        self.grey_levels = num_levels
+        self._grey_train: Tensor | None = None
+
+    @abc.abstractmethod
+    def read_grey(self) -> dict[SplitName, Split]:
+        """Reads all three splits in their own levels."""
+
+    def read(self) -> dict[SplitName, Split]:
+        """Reads the splits and applies the rule."""
+        grey = self.read_grey()
+        if self.binarize is None:
+            return grey
+        if self.binarize == "dynamic":
+            self._grey_train = grey["train"].x
+        return {name: Split(self._binary(grey[name].x, name), grey[name].label) for name in SPLITS}
+
+    def fingerprint(self, name: SplitName) -> str:
+        """As `DiscreteDataModule.fingerprint`; a redrawn split is hashed by grey levels, rule and seed."""
+        if self.binarize == "dynamic" and name == "train" and name not in self._fingerprints:
+            rule = f"Bernoulli of x/{self.grey_levels - 1}, redrawn in every epoch, seed {self.seed}"
+            self._fingerprints[name] = self._digest(self._training()[0], rule)
+        return super().fingerprint(name)
+
+    def _training(self) -> tuple[Tensor, Redraw | None]:
+        self.setup()
+        if self._grey_train is None:
+            return super()._training()
+        return self._grey_train, self._redraw
+
+    def _redraw(self, x: Tensor, generator: np.random.Generator) -> Tensor:
+        return bernoulli(x, self.grey_levels, generator)
+
+    def _binary(self, x: Tensor, name: SplitName) -> Tensor:
+        if self.binarize == "threshold":
+            return threshold(x, self.grey_levels)
+        return bernoulli(x, self.grey_levels, np.random.default_rng((EVAL_DRAW_SEED, SPLITS.index(name))))

@@ -1,0 +1,188 @@
+"""The abstract data module: what every data set owes the house."""
+
+from __future__ import annotations
+
+import abc
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Literal
+
+import lightning.pytorch as L
+import numpy as np
+import torch
+from torch import Tensor
+
+from lit_gen.data.loader import Redraw, SliceLoader
+from lit_gen.errors import UserError, nearest
+
+SplitName = Literal["train", "val", "test"]
+SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class Split:
+    """One split, whole.
+
+    Attributes:
+        x: uint8 [N, *shape], integers in {0..num_levels-1}.
+        label: int64 [N], or None where the data has no labels.
+    """
+
+    x: Tensor
+    label: Tensor | None = None
+
+
+class DiscreteDataModule(L.LightningDataModule, abc.ABC):
+    """Integers in {0..num_levels-1}, kept as one uint8 tensor per split.
+
+    ``name``, ``shape`` and ``num_levels`` are known at construction, before any file is read, so that a
+    config can hand them to the model. A subclass implements ``read``.
+
+    Args:
+        name: what records and leaderboards call the data.
+        shape: shape of one example: (C, H, W) for images.
+        num_levels: number of values, at most 256.
+        batch_size: training batch over all processes together.
+        eval_batch_size: the same for validation and test.
+        seed: seed of the training order (and of dynamic binarisation); never of the splits.
+
+    Raises:
+        UserError: a size that cannot be, at construction; data that does not fit the declaration, in
+            ``setup``.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    num_levels: int
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shape: tuple[int, ...],
+        num_levels: int,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "shape": min(shape, default=0)}
+        for what, size in sizes.items():
+            if size < 1:
+                raise UserError(f"{what} of data set '{name}' is {size}: it must be at least 1")
+        if not 2 <= num_levels <= 256:
+            raise UserError(f"num_levels of data set '{name}' is {num_levels}: it must be in 2..256")
+        self.name = name
+        self.shape = tuple(shape)
+        self.num_levels = num_levels
+        self.batch_size = batch_size
+        self.eval_batch_size = eval_batch_size
+        self.seed = seed
+        self._splits: dict[SplitName, Split] = {}
+        self._fingerprints: dict[SplitName, str] = {}
+
+    @abc.abstractmethod
+    def read(self) -> dict[SplitName, Split]:
+        """Reads all three splits. Called once, by ``setup``."""
+
+    def setup(self, stage: str | None = None) -> None:
+        """Reads the splits and checks them against the declaration, once."""
+        if self._splits:
+            return
+        splits = self.read()
+        for name in SPLITS:
+            self._check(name, splits[name])
+        self._splits = splits
+
+    def split(self, name: SplitName) -> Split:
+        """One split, exactly as the model sees it; reads the data if that has not been done."""
+        if name not in SPLITS:
+            raise UserError(f"no split '{name}': there are train, val and test{nearest(name, SPLITS)}")
+        self.setup()
+        return self._splits[name]
+
+    def fingerprint(self, name: SplitName) -> str:
+        """SHA-256 (hex) of exactly what the model sees: dtype, shape, num_levels and the bytes of ``x``."""
+        if name not in self._fingerprints:
+            self._fingerprints[name] = self._digest(self.split(name).x)
+        return self._fingerprints[name]
+
+    def train_dataloader(self) -> SliceLoader:
+        """Shuffled batches; in file order under ``Trainer(overfit_batches=...)``."""
+        x, redraw = self._training()
+        if self.trainer is None:
+            return self._loader(x, "train", self.batch_size, shuffle=True, drop_last=True, redraw=redraw)
+        overfit = self.trainer.overfit_batches > 0  # type: ignore[attr-defined]  # set in its constructor
+        loader = self._loader(
+            x, "train", self.batch_size, shuffle=not overfit, drop_last=True, redraw=redraw,
+            limit=self.trainer.limit_train_batches,
+        )
+        loader.set_epoch(self.trainer.current_epoch)
+        return loader
+
+    def val_dataloader(self) -> SliceLoader:
+        """Every validation example once, in file order."""
+        return self._loader(self.split("val").x, "val", self.eval_batch_size)
+
+    def test_dataloader(self) -> SliceLoader:
+        """Every test example once, in file order."""
+        return self._loader(self.split("test").x, "test", self.eval_batch_size)
+
+    def _training(self) -> tuple[Tensor, Redraw | None]:
+        """What training batches are sliced from, and how a batch is redrawn, if it is."""
+        return self.split("train").x, None
+
+    def _loader(
+        self,
+        x: Tensor,
+        name: SplitName,
+        batch_size: int,
+        *,
+        shuffle: bool = False,
+        drop_last: bool = False,
+        redraw: Redraw | None = None,
+        limit: int | float | None = None,
+    ) -> SliceLoader:
+        return SliceLoader(
+            x,
+            self.split(name).label,
+            batch_size=batch_size,
+            shuffle=shuffle,
+            drop_last=drop_last,
+            seed=self.seed,
+            rank=0 if self.trainer is None else self.trainer.global_rank,
+            world_size=1 if self.trainer is None else self.trainer.world_size,
+            redraw=redraw,
+        )
+
+    def _digest(self, x: Tensor, rule: str = "") -> str:
+        header = {"dtype": str(x.dtype), "shape": list(x.shape), "num_levels": self.num_levels}
+        if rule:
+            header["rule"] = rule
+        digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
+        # in pieces: a memory-mapped split need not fit into memory
+        for piece in x.flatten(1).split(max(1, 2**26 // max(1, x[0].numel()))):
+            digest.update(np.ascontiguousarray(piece.numpy()).tobytes())
+        return digest.hexdigest()
+
+    def _check(self, name: str, split: Split) -> None:
+        x, where = split.x, f"split '{name}' of data set '{self.name}'"
+        if len(x) == 0:
+            raise UserError(f"{where} is empty; give it examples in the data section of the config")
+        if x.dtype != torch.uint8:
+            raise UserError(f"{where} holds {x.dtype}: the house takes uint8 integers, before any scaling")
+        if tuple(x.shape[1:]) != self.shape:
+            raise UserError(
+                f"{where} holds examples of shape {tuple(x.shape[1:])}, the config declares {self.shape}; "
+                "change size and channels in the config, or resize the data"
+            )
+        if self.num_levels < 256 and (highest := int(x.max())) >= self.num_levels:
+            row = int((x.flatten(1).amax(1) >= self.num_levels).nonzero()[0])
+            raise UserError(
+                f"{where} holds levels up to {highest} (first in example {row}), outside "
+                f"0..{self.num_levels - 1}; set num_levels to {highest + 1}, or requantise the data"
+            )
+        label = split.label
+        if label is not None and (label.dtype != torch.int64 or label.shape != (len(x),)):
+            raise UserError(f"{where} has labels {label.dtype} {tuple(label.shape)}: need int64 ({len(x)},)")

@@ -1,0 +1,6 @@
+"""The families: one folder each, one file for each paper's model."""
+
+from lit_gen.families.gan import GAN
+from lit_gen.families.vae import VAE
+
+__all__ = ["GAN", "VAE"]

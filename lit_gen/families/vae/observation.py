@@ -1,0 +1,111 @@
+"""p(x | z): what a decoder's outputs mean, as probabilities of integers."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+from lit_gen.likelihood import (
+    bernoulli_log_prob,
+    categorical_log_prob,
+    discretized_logistic_log_prob,
+    from_symmetric,
+)
+from lit_gen.noise import Noise
+
+
+class Observation(abc.ABC):
+    """A distribution over levels, independent over dimensions given the decoder's maps ``[B, M, *shape]``."""
+
+    @abc.abstractmethod
+    def num_maps(self, num_levels: int) -> int:
+        """M: how many numbers each dimension needs."""
+
+    @abc.abstractmethod
+    def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
+        """log p(x | maps) in nats, ``[B]``."""
+
+    @abc.abstractmethod
+    def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
+        """Levels drawn from the distribution, uint8 ``[B, *shape]``."""
+
+
+class Bernoulli(Observation):
+    """For binary data: one logit a dimension."""
+
+    def num_maps(self, num_levels: int) -> int:
+        """One.
+
+        Raises:
+            UserError: The data have more than two levels.
+        """
+        if num_levels != 2:
+            raise UserError(
+                f"model.observation: Bernoulli is for 2 levels, the data have {num_levels};"
+                " use Categorical or DiscretizedLogistic, or binarize the data"
+            )
+        return 1
+
+    def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        return bernoulli_log_prob(maps[:, 0], x)
+
+    def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        logits = maps[:, 0]
+        return (noise.uniform(*logits.shape[1:]) < logits.sigmoid()).to(torch.uint8)
+
+
+class Categorical(Observation):
+    """For any levels: a free probability for each, which knows nothing of their order."""
+
+    def num_maps(self, num_levels: int) -> int:
+        """One logit a level."""
+        return num_levels
+
+    def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        return categorical_log_prob(maps, x)
+
+    def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
+        """Inverts the distribution function at one uniform number a dimension."""
+        cdf = maps.float().softmax(1).cumsum(1)[:, :-1]
+        u = noise.uniform(*maps.shape[2:]).unsqueeze(1)
+        return (u >= cdf).sum(1).to(torch.uint8)
+
+
+class DiscretizedLogistic(Observation):
+    """For ordered levels: one logistic a dimension, gathered in bins.
+
+    Args:
+        min_log_scale: Floor of the log scale, on data in [-1, 1]; keeps a bin from taking all the mass.
+
+    References:
+        Kingma et al.: Improving Variational Inference with Inverse Autoregressive Flow, 2016,
+        arXiv:1606.04934, section 5; and Salimans et al. 2017, arXiv:1701.05517, equation 2.
+    """
+
+    def __init__(self, min_log_scale: float = -7.0) -> None:
+        self.min_log_scale = min_log_scale
+
+    def num_maps(self, num_levels: int) -> int:
+        """Mean and log scale."""
+        return 2
+
+    def _parameters(self, maps: Tensor) -> tuple[Tensor, Tensor]:
+        mean, log_scale = maps.unbind(1)
+        return mean, log_scale.clamp_min(self.min_log_scale)
+
+    def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        mean, log_scale = self._parameters(maps)
+        return discretized_logistic_log_prob(mean, log_scale, x, num_levels)
+
+    def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
+        """A logistic draw, rounded to the nearest level: just the bins that ``log_prob`` has."""
+        mean, log_scale = self._parameters(maps)
+        u = noise.uniform(*mean.shape[1:]).clamp(1e-6, 1 - 1e-6)
+        return from_symmetric(mean + log_scale.exp() * torch.logit(u), num_levels)

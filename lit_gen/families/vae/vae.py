@@ -1,0 +1,156 @@
+"""The variational autoencoder."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.families.vae.observation import Bernoulli, Categorical, Observation
+from lit_gen.likelihood import (
+    Likelihood,
+    LogMeanExp,
+    gaussian_kl,
+    gaussian_log_prob,
+    standard_normal_log_prob,
+    to_symmetric,
+)
+from lit_gen.nets import AutoencoderNets, MLPNets
+from lit_gen.noise import Noise
+
+_CHUNK_ELEMENTS = 1 << 16  # decoder outputs an example decoded at once by the importance-weighted bound
+
+
+class VAE(GenerativeModule):
+    """A latent Gaussian z, a decoder p(x | z), and an encoder q(z | x), diagonal Gaussian.
+
+    Fitted by the evidence lower bound, with the KL term in closed form. Scored by the same bound
+    (``elbo``, averaged over draws) or by the importance-weighted one (``iwae``, k draws in one logarithm),
+    which is tighter and still a bound.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_latents: Dimensions of z.
+        nets: Encoder and decoder; a small MLP if not given.
+        observation: p(x | z); Bernoulli for binary data and Categorical for others if not given.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        eps: Adam's epsilon.
+        weight_decay: Decoupled weight decay (AdamW).
+        warmup_images: The KL term is weighted from 0 to 1 over the first so many images (0: never weighted).
+            Scores always use the whole bound.
+
+    References:
+        Kingma, Welling: Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, equations 8 and 10.
+        Burda, Grosse, Salakhutdinov: Importance Weighted Autoencoders, 2016, arXiv:1509.00519, equation 8.
+    """
+
+    estimators = ("elbo", "iwae")
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_latents: int = 8,
+        nets: AutoencoderNets | None = None,
+        observation: Observation | None = None,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        eps: float = 1.0e-8,
+        weight_decay: float = 0.0,
+        warmup_images: int = 0,
+    ) -> None:
+        super().__init__(shape, num_levels)
+        nets = nets or MLPNets()
+        self.observation = observation or (Bernoulli() if num_levels == 2 else Categorical())
+        num_maps = self.observation.num_maps(num_levels)
+        self.num_latents = num_latents
+        self.encoder = nets.encoder(self.shape, 2 * num_latents)
+        self.decoder = nets.decoder(num_latents, self.shape, num_maps)
+        self.adam = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay}
+        self.warmup_images = warmup_images
+        # Set by the example's size alone, so that an example's draws do not depend on the batch it stands in.
+        self._chunk = max(1, _CHUNK_ELEMENTS // (num_maps * math.prod(self.shape)))
+
+    def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log variance of q(z | x), each ``[B, num_latents]``."""
+        mean, log_var = self.encoder(to_symmetric(x, self.num_levels)).chunk(2, dim=1)
+        return mean, log_var
+
+    def decode_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """log p(x | z) in nats, ``[B]``."""
+        return self.observation.log_prob(self.decoder(z), x, self.num_levels)
+
+    # -------------------------------------------------------------- training
+
+    def training_step(
+        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+    ) -> dict[str, Tensor]:
+        """The negative evidence lower bound in nats an example, and its two parts."""
+        x = batch[0]
+        mean, log_var = self.encode(x)
+        z = torch.addcmul(mean, torch.randn_like(mean), (0.5 * log_var).exp())
+        distortion = -self.decode_log_prob(x, z).mean()
+        rate = gaussian_kl(mean, log_var).mean()
+        beta = 1.0
+        if self.warmup_images:
+            seen = self.trainer.global_step * len(x) * self.trainer.world_size
+            beta = min(1.0, (seen + len(x)) / self.warmup_images)
+        return {"loss": distortion + beta * rate, "rate": rate, "distortion": distortion}
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, which is Adam where the weight decay is 0."""
+        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+
+    # -------------------------------------------------------------- the contract
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The decoder."""
+        return self.decoder
+
+    def generate(self, noise: Noise) -> Tensor:
+        """z from the prior, x from p(x | z)."""
+        maps = self.decoder(noise.normal(self.num_latents))
+        return self.observation.sample(maps, noise, self.num_levels)
+
+    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
+        """A bound: ``elbo`` averages over draws, ``iwae`` takes them into the logarithm.
+
+        Raises:
+            UserError: Any other estimator.
+        """
+        self.check_estimator(estimator)
+        mean, log_var = self.encode(x)
+        if estimator == "iwae":
+            return Likelihood(-self._iwae(x, mean, log_var, noise, draws), "bound", f"iwae-{draws}")
+        rate = gaussian_kl(mean, log_var)
+        log_prob = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        for _ in range(draws):
+            z = mean + (0.5 * log_var).exp() * noise.normal(self.num_latents)
+            log_prob += self.decode_log_prob(x, z)
+        distortion = -log_prob / draws
+        return Likelihood(distortion + rate, "bound", "elbo", {"rate": rate, "distortion": distortion})
+
+    def _iwae(self, x: Tensor, mean: Tensor, log_var: Tensor, noise: Noise, draws: int) -> Tensor:
+        """The importance-weighted bound on log p(x), ``[B]``, in chunks of draws so that any number fits."""
+        total, done = LogMeanExp(), 0
+        while done < draws:
+            k = min(self._chunk, draws - done)
+            eps = noise.normal(k, self.num_latents)
+            z = mean[:, None] + (0.5 * log_var).exp()[:, None] * eps
+            z = z.flatten(0, 1)
+            repeat = [t.repeat_interleave(k, 0) for t in (x, mean, log_var)]
+            log_weights = (
+                self.decode_log_prob(repeat[0], z)
+                + standard_normal_log_prob(z)
+                - gaussian_log_prob(z, repeat[1], repeat[2])
+            )
+            total.update(log_weights.unflatten(0, (len(x), k)).T)
+            done += k
+        return total.value

@@ -1,0 +1,119 @@
+"""``python -m lit_gen.fit --config FILE``: trains, scores in a fresh Trainer, writes the run's record."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+from lightning.pytorch import Trainer
+
+from lit_gen import tracking
+from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, Throughput
+from lit_gen.callbacks.throughput import peak_memory_bytes
+from lit_gen.cli import CLI, quicken, run_command
+from lit_gen.errors import UserError
+from lit_gen.evaluate import evaluate
+from lit_gen.leaderboard.page import write_page
+from lit_gen.leaderboard.record import Record
+from lit_gen.summary import print_record
+
+
+def train(cli: CLI) -> Path:
+    """Trains, and writes down what it took.
+
+    Returns:
+        The chosen checkpoint.
+
+    Raises:
+        KeyboardInterrupt: The run was stopped; a checkpoint to go on from is written.
+    """
+    trainer = cli.trainer
+    try:
+        trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config["ckpt_path"])
+    except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
+        raise KeyboardInterrupt from stop
+    checkpoint = next(c for c in trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
+    path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
+    if trainer.is_global_zero:
+        _write_notes(trainer, checkpoint, path)
+    trainer.strategy.barrier("training notes")
+    return path
+
+
+def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> None:
+    """``training.json``: the training's cost, and how the checkpoint was chosen, for any later record."""
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    notes = {
+        "images_seen": next(c for c in callbacks if isinstance(c, Budget)).images_seen,
+        "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
+        "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
+        "world_size": trainer.world_size,
+        "selection": checkpoint.selection(trainer, path),
+    }
+    (Path(trainer.default_root_dir) / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+
+
+def scoring_trainer(trainer: Trainer) -> Trainer:
+    """A fresh Trainer on the same devices, without loggers, checkpoints and the training's callbacks."""
+    return Trainer(
+        accelerator=trainer.accelerator,
+        strategy="auto" if trainer.world_size == 1 else "ddp",
+        devices=trainer.num_devices,
+        num_nodes=trainer.num_nodes,
+        precision=trainer.precision,
+        default_root_dir=trainer.default_root_dir,
+        logger=False,
+        enable_checkpointing=False,
+        enable_model_summary=False,
+        enable_progress_bar=trainer.progress_bar_callback is not None,
+        inference_mode=False,
+        use_distributed_sampler=False,
+    )
+
+
+def publish(cli: CLI, record: Record, path: Path) -> None:
+    """Writes the leaderboard page of all runs beside this one, fills W&B's summary, and prints the scores."""
+    page = path.parent.parent / "leaderboard.html"
+    write_page(path.parent.parent, page)
+    values = {f"{s.protocol.split}/{s.name}": s.value for s in record.scores}
+    if record.selection.metric is not None:
+        values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last
+    tracking.write_summary(cli.trainer.loggers, {**values, "selection": record.selection.rule})
+    print_record(record, path, page)
+
+
+def main(args: list[str]) -> None:
+    """The command."""
+    quicken("auto")
+    cli = CLI(args)
+    if cli.config["trainer"]["fast_dev_run"]:
+        cli.trainer.fit(cli.model, cli.datamodule)
+        return
+    failed = True
+    try:
+        path = train(cli)
+        found = evaluate(cli, scoring_trainer(cli.trainer), path)
+        if found:
+            publish(cli, *found)
+        failed = False
+    except KeyboardInterrupt:
+        interrupt = next(c for c in cli.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
+        if interrupt.checkpoint is None:
+            raise
+        raise UserStopped(interrupt.checkpoint) from None
+    finally:
+        tracking.finish(cli.trainer.loggers, int(failed))
+
+
+class UserStopped(UserError):
+    """Ctrl-C, answered with a checkpoint."""
+
+    exit_code = 130
+
+    def __init__(self, checkpoint: Path) -> None:
+        super().__init__(f"stopped; to go on, give the same options and --ckpt_path={checkpoint}")
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

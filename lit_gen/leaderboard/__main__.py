@@ -1,0 +1,95 @@
+"""`python -m lit_gen.leaderboard RUNS_DIR`: the table of all runs below a directory."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_gen.errors import UserError
+from lit_gen.leaderboard.collect import Found, find_runs, no_record
+from lit_gen.leaderboard.order import sort_sections
+from lit_gen.leaderboard.table import build_sections
+from lit_gen.leaderboard.text import as_json, markdown, terminal
+
+_EPILOG = """\
+Scores share a column only if their protocols ask the same: data and its content, split, counts, feature
+network, weights, precision, seed, temperature and its like. Otherwise one metric has several columns, and
+each header names the fields on which they differ. How a model answers (likelihood estimator and its draws,
+sampler and its steps) is told by a footnote; --strict splits columns by that too.
+
+A record that cannot be read is named on stderr and left out. Exit status: 0 if a run is shown, 2 if none is.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs the command; returns its exit status.
+
+    Args:
+        arguments: Without the program's name; None for those of the process.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        _show(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except BrokenPipeError:
+        # The reader (`| head`) has seen enough; Python must not fail once more on flushing at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _show(options: argparse.Namespace) -> None:
+    found = find_runs(options.runs_dir)
+    for line in found.left_out:
+        print(f"left out: {line}", file=sys.stderr)
+    if not found.runs:
+        raise no_record(options.runs_dir, found)
+    sections = sort_sections(build_sections(found.runs, strict=options.strict), options.sort)
+    if options.html:
+        _write_html(options, found)
+    if options.markdown:
+        text = markdown(sections)
+    elif options.json:
+        text = as_json(sections, found.left_out)
+    else:
+        text = terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    # A terminal without Unicode shows a run's name in escapes rather than not at all.
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
+    sys.stdout.flush()
+
+
+def _write_html(options: argparse.Namespace, found: Found) -> None:
+    # The page's code is read only by those who ask for it.
+    from lit_gen.leaderboard.page import write_runs
+
+    for line in write_runs(found, options.html, sort=options.sort, strict=options.strict):
+        print(f"left out: {line}", file=sys.stderr)
+    print(f"page: {options.html}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m lit_gen.leaderboard",
+        description="Compares all runs below a directory by their records (record.json).",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("runs_dir", type=Path, metavar="RUNS_DIR", help="searched with its subdirectories")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page as well")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--markdown", action="store_true", help="print Markdown tables")
+    form.add_argument("--json", action="store_true", help="print the tables as JSON, numbers in full")
+    parser.add_argument("--sort", metavar="COL", help="sort by a column: a header, a metric's name (bpd), "
+                        "run, family, model, parameters, train_seconds ... (default: the first score)")
+    parser.add_argument("--strict", action="store_true",
+                        help="split columns by every field of the protocol that differs")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

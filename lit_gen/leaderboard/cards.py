@@ -1,0 +1,120 @@
+"""A card for each run: its samples, its scores, how it was chosen, where it ran, its config."""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from lit_gen.leaderboard.board import typeset
+from lit_gen.leaderboard.figures import count, error_figure
+from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.plot import shade
+from lit_gen.leaderboard.record import Record
+from lit_gen.leaderboard.table import Row, Section
+
+_PNG = b"\x89PNG\r\n\x1a\n"
+_HEADER_BYTES = 24  # signature, then the header chunk's length, name, width and height
+
+
+def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:
+    """The cards of a section.
+
+    Args:
+        section: Its rows in order.
+        families: All families of the page, whose order gives their colours.
+        anchor: Prefix of the cards' ids.
+
+    Returns:
+        The cards, and one line for each sample grid that could not be shown.
+    """
+    complaints: list[str] = []
+    made = []
+    for i, row in enumerate(section.rows):
+        picture, complaint = _samples(row)
+        complaints += [complaint] if complaint else []
+        made.append(_card(section, row, families, picture, f"{anchor}-{i}"))
+    return element("div", element("h3", "Samples"), element("div", *made, class_="cards")), complaints
+
+
+def _card(section: Section, row: Row, families: Sequence[str], picture: Markup, anchor: str) -> Markup:
+    assert row.record is not None
+    record = row.record
+    scores = []
+    for column, cell in zip(section.columns, row.cells, strict=True):
+        for score in cell:
+            error = error_figure(score, column.decimals, "±")
+            figure = f"{typeset(score, column.decimals)} {error}".rstrip()
+            scores += [element("dt", column.header), element("dd", figure)]
+    dot = element("i", class_=f"dot shade{shade(families, record.family)}")
+    return element(
+        "article", picture, element("h4", row.label),
+        element("p", dot, f"{record.family} · {record.model}", class_="meta"),
+        element("dl", *scores, class_="scores"),
+        element("details", element("summary", "Run"), element("pre", tree(_run(record, row.directory)))),
+        element("details", element("summary", "Config"), element("pre", tree(record.config))),
+        class_="card", id_=anchor,
+    )
+
+
+def _samples(row: Row) -> tuple[Markup, str]:
+    """The sample grid embedded; or, in its place, why it is not there, and the same as a complaint."""
+    assert row.record is not None and row.directory is not None
+    name = row.record.files.get("sample_grid")
+    if name is None:
+        return element("div", "no sample grid", class_="missing"), ""
+    path = row.directory / name
+    try:
+        picture = _png(path, row.directory)
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        return element("div", f"sample grid: {reason}", class_="missing"), f"{path}: {reason}"
+    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
+    data = base64.b64encode(picture).decode()
+    image = element("img", src=f"data:image/png;base64,{data}", alt=f"Samples of {row.label}", width=width,
+                    height=height, loading="lazy")
+    return element("button", image, class_="grid", type_="button", title="Enlarge"), ""
+
+
+def _png(path: Path, directory: Path) -> bytes:
+    # A link out of the run's directory would put somebody's other file onto a page meant to be shared.
+    if not path.resolve().is_relative_to(directory.resolve()):
+        raise ValueError("outside the run's directory")
+    picture = path.read_bytes()
+    if len(picture) < _HEADER_BYTES or not picture.startswith(_PNG):
+        raise ValueError("no PNG")
+    return picture
+
+
+def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:
+    cost, environment = record.cost, record.environment
+    memory = None if cost.peak_memory_bytes is None else f"{count(cost.peak_memory_bytes)}B"
+    return {
+        "directory": str(directory), "created": record.created, "seed": record.seed,
+        "git commit": record.git_commit, "checkpoint": record.selection.checkpoint,
+        "chosen as": record.selection.rule, "step": record.selection.step,
+        "watched": record.selection.metric, "value": record.selection.value,
+        "last value": record.selection.last_value, "images/s trained": cost.images_per_second,
+        "peak memory": memory, "machine": environment.machine, "accelerator": environment.accelerator,
+        "world size": environment.world_size, "versions": environment.versions,
+    }
+
+
+def tree(value: Any, indent: str = "") -> str:
+    """Nested plain values as indented lines.
+
+    >>> print(tree({"model": {"lr": 0.001, "widths": [200, 50]}, "seed": None}))
+    model:
+      lr: 0.001
+      widths: [200, 50]
+    seed: null
+    """
+    lines = []
+    for name, item in value.items():
+        if isinstance(item, Mapping) and item:
+            lines.append(f"{indent}{name}:\n{tree(item, indent + '  ')}")
+        else:
+            lines.append(f"{indent}{name}: {item if isinstance(item, str) else json.dumps(item)}")
+    return "\n".join(lines)

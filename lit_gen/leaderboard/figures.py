@@ -1,0 +1,105 @@
+"""How numbers look: scores with their sign and error, costs with their unit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from lit_gen.leaderboard.record import Cost
+from lit_gen.leaderboard.score import SIGNS, Score
+
+
+def score_figure(score: Score, decimals: int) -> str:
+    """The number, after its sign where it is a likelihood, as `<= 3.12`."""
+    number = f"{score.value:.{decimals}f}"
+    return f"{SIGNS[score.kind]} {number}" if score.kind else number
+
+
+def error_figure(score: Score, decimals: int, sign: str = "+-") -> str:
+    """The standard error, as `+- 0.01`; empty where there is none."""
+    return "" if score.standard_error is None else f"{sign} {score.standard_error:.{decimals}f}"
+
+
+def count(value: float) -> str:
+    """A count in three digits.
+
+    >>> count(950), count(1234), count(61.6e6), count(999_960)
+    ('950', '1.23k', '61.6M', '1.00M')
+    """
+    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+        # 999,960 is "1.00M" and not "1000k": the suffix follows from the rounded number.
+        if float(f"{value:.2e}") >= 10**power:
+            scaled = value / 10**power
+            return f"{scaled:.{max(0, 3 - len(str(int(float(f'{scaled:.2e}')))))}f}{suffix}"
+    return f"{value:.0f}"
+
+
+def duration(seconds: float) -> str:
+    """A time in its two largest units.
+
+    >>> duration(0.85), duration(42), duration(83.4), duration(7260), duration(200_000)
+    ('0.85 s', '42 s', '1 min 23 s', '2 h 01 min', '2 d 07 h')
+    >>> duration(300), duration(3600)
+    ('5 min', '1 h')
+    """
+    if seconds < 9.95:
+        return f"{seconds:.2g} s" if seconds < 1 else f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for small, unit, large, next_unit, limit in _STEPS:
+        if whole < limit:
+            rest = whole % large // small
+            return f"{whole // large} {next_unit}" + (f" {rest:02d} {unit}" if rest else "")
+    raise AssertionError("the last step has no limit")
+
+
+# Seconds in the smaller unit, its name, the same of the larger, and the time from which the next pair serves.
+_STEPS = (
+    (1, "s", 60, "min", 3600),
+    (60, "min", 3600, "h", 86_400),
+    (3600, "h", 86_400, "d", float("inf")),
+)
+
+
+def three_digits(value: float) -> str:
+    """A number in three significant digits, without exponent.
+
+    >>> three_digits(0.01234), three_digits(12.345), three_digits(12345.6)
+    ('0.0123', '12.3', '12346')
+    """
+    if value >= 100 or value == 0:
+        return f"{value:.0f}"
+    return f"{value:#.3g}" if value >= 1e-4 else f"{value:.1e}"
+
+
+class CostColumn(NamedTuple):
+    """A column of cost: field of `Cost`, header, small print below it, full title, form of its numbers."""
+
+    field: str
+    header: str
+    small: str
+    title: str
+    figure: Callable[[float], str]
+
+    def value(self, cost: Cost | None) -> float | None:
+        """The number behind the cell; None where it was not measured."""
+        found: float | None = getattr(cost, self.field) if cost else None
+        return found
+
+    def text(self, cost: Cost | None) -> str:
+        """The cell; empty for a floor, which costs nothing."""
+        if cost is None:
+            return ""
+        value = self.value(cost)
+        return "n/a" if value is None else self.figure(value)
+
+
+COSTS = (
+    CostColumn("parameters", "params", "", "parameters", count),
+    CostColumn("images_seen", "images", "seen", "training images seen", count),
+    CostColumn("train_seconds", "train time", "", "training time", duration),
+    CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits),
+    CostColumn("function_evaluations_per_sample", "NFE", "a sample", "function evaluations per sample",
+               "{:.0f}".format),
+)

@@ -1,0 +1,125 @@
+"""The leaderboard as one page of HTML that needs nothing else: no network, no other file.
+
+Styles and script are inlined from `page.css` and `page.js`, sample grids are embedded, plots are drawn by
+`plot.py`. Without scripts the page still shows everything; they sort, choose the plot and enlarge.
+"""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Sequence
+from pathlib import Path
+
+from lit_gen.errors import UserError
+from lit_gen.leaderboard.board import board, notes, protocols
+from lit_gen.leaderboard.cards import cards
+from lit_gen.leaderboard.collect import Found, find_runs, no_record
+from lit_gen.leaderboard.markup import Markup, element, join
+from lit_gen.leaderboard.order import sort_sections
+from lit_gen.leaderboard.plots import plots
+from lit_gen.leaderboard.table import Section, build_sections
+from lit_gen.leaderboard.whole_file import write_whole
+
+_HERE = Path(__file__).parent
+_LEGEND = (
+    "Bits/dim: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: the best of a column, "
+    "with all that two standard errors cannot tell from it; an estimate is never ranked above a guarantee."
+)
+
+
+def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> list[str]:
+    """Writes the page of all runs below a directory.
+
+    Args:
+        records_dir: Searched for records with its subdirectories.
+        html_path: The file to write, whole or not at all.
+        strict: Split columns by every field of the protocol that differs.
+
+    Returns:
+        One line for each record or sample grid that was left out.
+
+    Raises:
+        UserError: The directory is missing or holds no readable record, or the file cannot be written.
+    """
+    found = find_runs(records_dir)
+    if not found.runs:
+        raise no_record(records_dir, found)
+    return [*found.left_out, *write_runs(found, html_path, strict=strict)]
+
+
+def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict: bool = False) -> list[str]:
+    """Writes the page of runs already read.
+
+    Args:
+        found: The runs, at least one, and the lines about those left out.
+        html_path: The file to write.
+        sort: Column to sort by, as in `order.sort_sections`.
+        strict: Split columns by every field of the protocol that differs.
+
+    Returns:
+        One line for each sample grid that could not be shown.
+
+    Raises:
+        UserError: The file cannot be written, or there is no such column.
+    """
+    sections = sort_sections(build_sections(found.runs, strict=strict), sort)
+    text, complaints = render(sections, found.left_out)
+    try:
+        write_whole(html_path, text)
+    except OSError as error:
+        raise UserError(f"cannot write {html_path}: {error.strerror}") from error
+    return complaints
+
+
+def render(sections: Sequence[Section], left_out: Sequence[str]) -> tuple[str, list[str]]:
+    """The page's text, and one line for each sample grid that could not be shown."""
+    families = sorted({row.record.family for section in sections for row in section.rows if row.record})
+    complaints: list[str] = []
+    parts = []
+    for i, section in enumerate(sections):
+        gallery, missing = cards(section, families, anchor=f"s{i}")
+        complaints += missing
+        parts.append(element(
+            "section", _title(section), board(section, families, anchor=f"s{i}"), notes(section),
+            protocols(section), plots(section, families, anchor=f"s{i}"), gallery, id_=f"s{i}",
+        ))
+    body = join([
+        _header(sections, left_out), element("main", *parts),
+        element("footer", "Made by lit_gen.leaderboard from the runs' records; nothing was fetched."),
+        element("dialog", element("img", alt=""), element("p"), aria_label="Samples, enlarged"),
+        element("script", Markup((_HERE / "page.js").read_text(encoding="utf-8"))),
+    ])
+    head = element(
+        "head", element("meta", charset="utf-8"), element("title", "Leaderboard"),
+        element("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        element("style", Markup((_HERE / "page.css").read_text(encoding="utf-8"))),
+    )
+    return "<!doctype html>\n" + element("html", head, element("body", body), lang="en") + "\n", complaints
+
+
+def _header(sections: Sequence[Section], left_out: Sequence[str]) -> Markup:
+    runs = sum(len(section.rows) for section in sections)
+    today = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+    links = [element("a", section.data, href=f"#s{i}") for i, section in enumerate(sections)]
+    broken = Markup("")
+    if left_out:
+        lines = element("ul", *(element("li", line) for line in left_out))
+        broken = element("div", f"Could not be read ({len(left_out)}):", lines, class_="warning")
+    return element(
+        "header", element("h1", "Leaderboard"),
+        element("p", f"{_many(runs, 'run')} on {_many(len(sections), 'data set')} · written {today}"),
+        element("p", _LEGEND),
+        element("nav", *links, aria_label="Data sets") if len(links) > 1 else "",
+        broken,
+    )
+
+
+def _title(section: Section) -> Markup:
+    splits = sorted({(c.protocol.split, c.protocol.num_examples) for c in section.columns})
+    what = ", ".join(f"{split} split, {count:,} examples" for split, count in splits)
+    meta = " · ".join(part for part in (_many(len(section.rows), "run"), what) if part)
+    return element("div", element("h2", section.data), element("p", meta, class_="meta"), class_="title-line")
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -1,0 +1,245 @@
+"""Quality against cost, as an inline SVG drawn here: no script or library is needed to look at it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from lit_gen.leaderboard.markup import Markup, element, join
+
+WIDTH, HEIGHT = 760, 420
+_LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 16, 52
+_CHARACTER, _LINE = 6.3, 13  # of a label, in user units at 11.5 px
+
+
+@dataclass(frozen=True)
+class Point:
+    """One run in the plane.
+
+    Attributes:
+        x: Its cost, positive.
+        y: Its score.
+        label: The run's name.
+        tooltip: The numbers in words.
+        shade: Index of its family's colour.
+        shape: `exact`, `bound`, `estimate`, or `plain` for what is no likelihood.
+        anchor: Id of the run's card on the page.
+    """
+
+    x: float
+    y: float
+    label: str
+    tooltip: str
+    shade: int
+    shape: str
+    anchor: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Maps values to one direction of the drawing.
+
+    Attributes:
+        low: Value at `start`.
+        high: Value at `end`.
+        start: Coordinate of the low end.
+        end: Coordinate of the high end.
+        log: Whether equal ratios have equal lengths.
+    """
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool
+
+    def __call__(self, value: float) -> float:
+        at = math.log10(value / self.low) / math.log10(self.high / self.low) if self.log else (
+            (value - self.low) / (self.high - self.low))
+        return self.start + at * (self.end - self.start)
+
+    def ticks(self) -> list[float]:
+        """Round values within the axis: decades with 2 and 5 between few of them, or even steps."""
+        if not self.log:
+            step = _round_step((self.high - self.low) / 5)
+            first = math.ceil(self.low / step - 1e-9)
+            return [step * k for k in range(first, math.floor(self.high / step + 1e-9) + 1)]
+        decades = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
+        for steps in ((1,), (1, 3), (1, 2, 5)):
+            found = [s * 10.0**d for d in decades for s in steps if self.low <= s * 10.0**d <= self.high]
+            if len(found) >= 3:
+                return found
+        linear = Axis(self.low, self.high, self.start, self.end, log=False)
+        return linear.ticks()
+
+
+def fit_axis(values: Sequence[float], start: float, end: float, *, log: bool) -> Axis:
+    """An axis that holds the values with a margin; a single value stands in its middle."""
+    low, high = min(values), max(values)
+    if log:
+        margin = max((high / low) ** 0.08, 1.15)
+        return Axis(low / margin, high * margin, start, end, log)
+    gap = 0.08 * (high - low) or abs(high) * 0.1 or 1.0
+    return Axis(low - gap, high + gap, start, end, log)
+
+
+def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
+    """The points that no other beats at equal or lower cost, from cheap to dear.
+
+    Estimates of a likelihood are left out: they promise nothing (see `table.py`).
+    """
+    sign = -1 if higher_is_better else 1
+    kept: list[Point] = []
+    for point in sorted(points, key=lambda p: (p.x, sign * p.y)):
+        if point.shape != "estimate" and (not kept or sign * point.y < sign * kept[-1].y):
+            kept.append(point)
+    return kept
+
+
+def draw(
+    points: Sequence[Point],
+    floors: Sequence[tuple[str, float]],
+    *,
+    x_title: str,
+    y_title: str,
+    x_figure: Callable[[float], str],
+    x_round: Sequence[float],
+    higher_is_better: bool,
+    log_y: bool,
+) -> Markup:
+    """The drawing.
+
+    Args:
+        points: The runs.
+        floors: Name and score of references within the drawing (`near`), drawn as lines across.
+        x_title: Name of the cost, its axis always logarithmic.
+        y_title: Name of the score.
+        x_figure: How a cost is printed at its tick.
+        x_round: Costs that are round in their own unit; empty for powers of ten.
+        higher_is_better: Which way is up, for the frontier.
+        log_y: Whether the score's axis is logarithmic too; then all scores must be positive.
+    """
+    x = fit_axis([p.x for p in points], _LEFT, WIDTH - _RIGHT, log=True)
+    y = fit_axis([p.y for p in points] + [v for _, v in floors], HEIGHT - _BOTTOM, _TOP, log=log_y)
+    placed = _place_labels([(x(p.x), y(p.y), p.label) for p in points])
+    marks = [_mark(p, x(p.x), y(p.y), at) for p, at in zip(points, placed, strict=True)]
+    return element(
+        "svg", _frame(x, y, x_title, y_title, x_figure, x_round), _floor_lines(floors, y),
+        _frontier_line(frontier(points, higher_is_better=higher_is_better), x, y), *marks,
+        viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{y_title} against {x_title}",
+    )
+
+
+def near(
+    floors: Sequence[tuple[str, float]], points: Sequence[Point], *, log: bool
+) -> list[tuple[str, float]]:
+    """The floors that can be drawn without crowding the points into less than half of the height."""
+    scale = math.log if log else float
+    values = [scale(p.y) for p in points]
+    low, high = min(values), max(values)
+    span = high - low or abs(high) * 0.2 or 1.0
+    drawn = [(label, value) for label, value in floors if value > 0 or not log]
+    return [(label, v) for label, v in drawn if low - span <= scale(v) <= high + span]
+
+
+def _frame(
+    x: Axis, y: Axis, x_title: str, y_title: str, x_figure: Callable[[float], str], x_round: Sequence[float]
+) -> Markup:
+    parts = []
+    ticks = [value for value in x_round if x.low <= value <= x.high] or x.ticks()
+    for value in ticks[:: math.ceil(len(ticks) / 7)]:
+        at = f"{x(value):.1f}"
+        parts.append(element("line", x1=at, x2=at, y1=_TOP, y2=HEIGHT - _BOTTOM, class_="rule"))
+        parts.append(element("text", x_figure(value), x=at, y=HEIGHT - _BOTTOM + 18, class_="tick middle"))
+    for value in y.ticks():
+        at = f"{y(value):.1f}"
+        parts.append(element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="rule"))
+        parts.append(element("text", f"{value:.10g}", x=_LEFT - 8, y=at, dy="0.35em", class_="tick end"))
+    middle = (HEIGHT - _BOTTOM + _TOP) / 2
+    centre = (WIDTH - _RIGHT + _LEFT) / 2
+    turned = f"translate(14 {middle:g}) rotate(-90)"
+    parts.append(element("text", x_title, x=centre, y=HEIGHT - 10, class_="title middle"))
+    parts.append(element("text", y_title, transform=turned, class_="title middle"))
+    return element("g", *parts)
+
+
+def _floor_lines(floors: Sequence[tuple[str, float]], y: Axis) -> Markup:
+    parts = []
+    for label, value in floors:
+        at = f"{y(value):.1f}"
+        parts.append(element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="floor"))
+        parts.append(element("text", label, x=WIDTH - _RIGHT - 4, y=at, dy="-0.4em", class_="tick end"))
+    return element("g", *parts)
+
+
+def _frontier_line(points: Sequence[Point], x: Axis, y: Axis) -> Markup:
+    """Steps: between two costs, the best is still what the cheaper run reached."""
+    path = ""
+    for i, point in enumerate(points):
+        path += f"H{x(point.x):.1f}V{y(point.y):.1f}" if i else f"M{x(point.x):.1f} {y(point.y):.1f}"
+    return element("path", d=path, class_="frontier") if len(points) > 1 else Markup("")
+
+
+def _mark(point: Point, x: float, y: float, label: tuple[float, float] | None) -> Markup:
+    place = f"translate({x:.1f} {y:.1f})"
+    # A bound points down: the model's own value lies there or lower. An estimate is hollow.
+    shape = (element("path", d="M-6 -4.5H6L0 6.5Z") if point.shape == "bound"
+             else element("circle", r=5))
+    parts = [element("title", point.tooltip), shape]
+    if label:
+        parts.append(element("text", point.label, x=f"{label[0]:.1f}", y=f"{label[1]:.1f}"))
+    group = element("g", *parts, transform=place,
+                    class_=f"mark shade{point.shade}" + (" hollow" if point.shape == "estimate" else ""))
+    return element("a", group, href=f"#{point.anchor}", aria_label=point.tooltip)
+
+
+def _place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float] | None]:
+    """For each point the offset of its label's left end, or None where none is free of all others."""
+    taken = [(px - 7, py - 7, px + 7, py + 7) for px, py, _ in points]
+    offsets: list[tuple[float, float] | None] = []
+    for px, py, text in points:
+        width = _CHARACTER * len(text)
+        for dx, dy in ((10, 4), (-10 - width, 4), (-width / 2, -11), (-width / 2, 20), (8, -8), (8, 16),
+                       (-8 - width, -8), (-8 - width, 16)):
+            box = (px + dx, py + dy - _LINE + 3, px + dx + width, py + dy + 3)
+            within_x = box[0] >= _LEFT and box[2] <= WIDTH - 4
+            within_y = box[1] >= _TOP and box[3] <= HEIGHT - _BOTTOM
+            if within_x and within_y and not any(_overlap(box, other) for other in taken):
+                taken.append(box)
+                offsets.append((dx, dy))
+                break
+        else:
+            offsets.append(None)
+    return offsets
+
+
+def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _round_step(rough: float) -> float:
+    """The smallest of 1, 2 or 5 times a power of ten that is not below the given step."""
+    power = 10.0 ** math.floor(math.log10(rough))
+    return next(s * power for s in (1, 2, 5, 10) if s * power >= rough * (1 - 1e-9))
+
+
+def legend(families: Sequence[str], present: Sequence[str], shapes: Sequence[str]) -> Markup:
+    """The colours and marks that occur.
+
+    Args:
+        families: All families of the page, whose order gives their colours.
+        present: Those in the plot.
+        shapes: Shapes of its points.
+    """
+    parts = [element("span", element("i", class_=f"dot shade{shade(families, name)}"), name, class_="key")
+             for name in present]
+    words = {"exact": "● exact", "bound": "▼ upper bound", "estimate": "○ estimate"}
+    parts += [element("span", words[shape], class_="key") for shape in words if shape in shapes]
+    parts.append(element("span", "─ best at equal or lower cost", class_="key"))
+    return element("p", join(parts), class_="legend")
+
+
+def shade(families: Sequence[str], family: str) -> int:
+    """Index of a family's colour; there are eight, used again from the ninth family on."""
+    return list(families).index(family) % 8

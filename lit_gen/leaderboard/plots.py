@@ -1,0 +1,80 @@
+"""Which plots a section's page has: every score against every cost, one shown at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lit_gen.leaderboard.board import typeset
+from lit_gen.leaderboard.figures import COSTS, CostColumn
+from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
+from lit_gen.leaderboard.score import metric
+from lit_gen.leaderboard.table import Section
+
+
+_ROUND_TIMES = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 48 * 3600, 200 * 3600)
+
+
+def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
+    """The plots of a section with the two menus that choose among them.
+
+    Args:
+        section: What to draw.
+        families: All families of the page, whose order gives their colours.
+        anchor: Prefix of the ids of the runs' cards.
+    """
+    if not section.columns:
+        return Markup("")
+    # Time first: it is what most people pay.
+    costs = sorted(COSTS, key=lambda cost: cost.field != "train_seconds")
+    figures = [
+        _figure(section, column, cost, families, anchor, shown=column == 0 and cost is costs[0])
+        for column in range(len(section.columns)) for cost in costs
+    ]
+    qualities = [element("option", column.header, value=i) for i, column in enumerate(section.columns)]
+    prices = [element("option", cost.title, value=cost.field) for cost in costs]
+    choices = element("div", element("label", "Quality ", element("select", *qualities)),
+                      element("label", "against ", element("select", *prices)), class_="choices")
+    return element("div", element("h3", "Quality against cost"), choices, *figures, class_="plot")
+
+
+def _figure(
+    section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str, *, shown: bool
+) -> Markup:
+    column = section.columns[index]
+    points = _points(section, index, cost, families, anchor)
+    floors = [(row.label, row.cells[index][0].value) for row in section.floors if row.cells[index]]
+    without = len(section.rows) - len(points)
+    note = f"Without this score or cost, so not drawn: {without} of {len(section.rows)} runs. " if without else ""
+    if points:
+        distance = metric(column.metric).label.startswith(("FID", "FD"))
+        log_y = distance and all(point.y > 0 for point in points)
+        lines = near(floors, points, log=log_y)
+        note += "".join(f"Beyond the drawing: {f[0]} ({f[1]:.{column.decimals}f}). " for f in floors if f not in lines)
+        drawing = draw(
+            points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.figure, log_y=log_y,
+            x_round=_ROUND_TIMES if cost.field == "train_seconds" else (),
+            higher_is_better=metric(column.metric).higher_is_better,
+        )
+        present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
+        key = legend(families, present, sorted({point.shape for point in points}))
+    else:
+        drawing, key = Markup(""), Markup("")
+    return element("figure", drawing, key, element("p", note, class_="caption") if note else "",
+                   data_quality=index, data_cost=cost.field, hidden=None if shown else "hidden")
+
+
+def _points(
+    section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str
+) -> list[Point]:
+    points = []
+    for i, row in enumerate(section.rows):
+        x = cost.value(row.cost)
+        cell = row.cells[index]
+        if row.record is None or not cell or not x:
+            continue
+        figure = typeset(cell[0], section.columns[index].decimals)
+        words = f"{row.label}: {section.columns[index].label} {figure}, {cost.title} {cost.figure(x)}"
+        points.append(Point(x, cell[0].value, row.label, words, shade(families, row.record.family),
+                            cell[0].kind or "plain", f"{anchor}-{i}"))
+    return points

@@ -1,0 +1,218 @@
+"""What a held-out example costs: pure functions in nats, and the one place where nats become bits.
+
+Every ``log_prob`` sums over an example's dimensions and returns ``[B]``. Data are integers
+``{0..num_levels-1}``; where a net wants real numbers the map is one of the three below, so that the width
+of a bin, which is what makes a density comparable with a probability, is stated in one place.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+Kind = Literal["exact", "bound", "estimate"]
+
+
+@dataclass(frozen=True)
+class Likelihood:
+    """The negative log-likelihood of a batch, and what sort of number it is.
+
+    Attributes:
+        nats: ``[B]``, summed over the dimensions of each example.
+        kind: ``exact``; ``bound``: an upper bound on the true value, in expectation over its draws;
+            ``estimate``: neither, but close to it (a solver's error, a random trace).
+        estimator: How it was got: ``elbo``, ``iwae-5000``, ``softmax`` ...
+        parts: Further ``[B]`` tensors in nats that explain the number, such as rate and distortion.
+    """
+
+    nats: Tensor
+    kind: Kind
+    estimator: str
+    parts: dict[str, Tensor] | None = None
+
+
+def bits_per_dim(nats: Tensor | float, shape: Sequence[int]) -> Tensor | float:
+    """Nats of a whole example of the given shape, in bits for each of its dimensions.
+
+    >>> round(bits_per_dim(64 * math.log(17), (1, 8, 8)), 4)
+    4.0875
+    """
+    return nats / (math.prod(shape) * math.log(2.0))
+
+
+class RunningNats:
+    """Mean and standard error of nats over a split, exact whatever the batches and the processes.
+
+    Sums are kept in float64 as ``(count, sum, sum of squares, non-finite)``, which add across processes.
+    """
+
+    def __init__(self, sums: Tensor | None = None) -> None:
+        self.sums = torch.zeros(4, dtype=torch.float64) if sums is None else sums
+
+    def update(self, nats: Tensor) -> None:
+        """Adds a batch ``[B]``; values that are not finite are counted apart, never dropped in silence."""
+        nats = nats.detach().double().cpu()
+        bad = (~nats.isfinite()).sum()
+        self.sums += torch.stack([torch.tensor(float(len(nats))), nats.sum(), nats.square().sum(), bad])
+
+    @property
+    def count(self) -> int:
+        """How many examples were seen."""
+        return int(self.sums[0])
+
+    @property
+    def non_finite(self) -> int:
+        """How many of them had no finite likelihood."""
+        return int(self.sums[3])
+
+    @property
+    def mean(self) -> float:
+        """Mean nats an example; not a number as soon as one example's is not finite.
+
+        Raises:
+            ValueError: Nothing was seen.
+        """
+        if not self.count:
+            raise ValueError("no example was scored, so there is no mean likelihood")
+        return float(self.sums[1] / self.sums[0])
+
+    @property
+    def standard_error(self) -> float:
+        """Standard error of the mean, in nats, over examples (and draws, which differ between examples)."""
+        n = self.sums[0]
+        variance = (self.sums[2] - self.sums[1] ** 2 / n).clamp_min(0) / (n - 1)
+        return float((variance / n).sqrt())
+
+
+# ------------------------------------------------------------------ integers and the real line
+
+
+def to_symmetric(x: Tensor, num_levels: int) -> Tensor:
+    """Levels to float32 in [-1, 1]: the lowest level is -1, the highest 1, a bin is 2/(num_levels-1) wide."""
+    return x.float() * (2.0 / (num_levels - 1)) - 1.0
+
+
+def from_symmetric(x_hat: Tensor, num_levels: int) -> Tensor:
+    """The nearest level, uint8, of numbers in [-1, 1]; what lies outside goes to the end levels.
+
+    >>> from_symmetric(to_symmetric(torch.arange(17), 17), 17).tolist() == list(range(17))
+    True
+    """
+    return ((x_hat.float() + 1.0) * ((num_levels - 1) / 2.0)).round().clamp(0, num_levels - 1).to(torch.uint8)
+
+
+def dequantize(x: Tensor, u: Tensor, num_levels: int) -> Tensor:
+    """``(x + u) / num_levels`` in [0, 1) with u in [0, 1): noise is added before scaling.
+
+    A density p of the result, integrated over u, is a probability of x after ``+ D ln(num_levels)`` nats.
+
+    References:
+        Theis, van den Oord, Bethge: A note on the evaluation of generative models, 2016, arXiv:1511.01844.
+    """
+    return (x.float() + u) / num_levels
+
+
+def to_uint8(x: Tensor, num_levels: int) -> Tensor:
+    """Levels spread over 0..255, uint8: what eyes, PNG files and feature extractors are given."""
+    if num_levels == 256:
+        return x.to(torch.uint8)
+    return (x.float() * (255.0 / (num_levels - 1))).round().to(torch.uint8)
+
+
+# ------------------------------------------------------------------ observation models, nats [B]
+
+
+def _sum_dims(values: Tensor) -> Tensor:
+    return values.flatten(1).sum(1)
+
+
+def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
+    """log p of binary x under independent Bernoullis; both ``[B, *shape]``."""
+    return -_sum_dims(F.binary_cross_entropy_with_logits(logits, x.float(), reduction="none"))
+
+
+def categorical_log_prob(logits: Tensor, x: Tensor) -> Tensor:
+    """log p of x ``[B, *shape]`` under independent categoricals with logits ``[B, L, *shape]``."""
+    return -_sum_dims(F.cross_entropy(logits, x.long(), reduction="none"))
+
+
+def discretized_logistic_log_prob(mean: Tensor, log_scale: Tensor, x: Tensor, num_levels: int) -> Tensor:
+    """log p of levels x under logistics on [-1, 1] whose mass is gathered in bins around each level.
+
+    The end bins reach to infinity, so that each dimension's probabilities sum to one. The difference of two
+    sigmoids is taken as ``s(a) s(-b) (1 - exp(b - a))``, which never cancels and needs no floor.
+
+    Args:
+        mean: ``[B, *shape]``, on the scale of :func:`to_symmetric`.
+        log_scale: ``[B, *shape]``.
+        x: ``[B, *shape]`` levels.
+        num_levels: How many levels.
+
+    References:
+        Salimans, Karpathy, Chen, Kingma: PixelCNN++, 2017, arXiv:1701.05517, equation 2.
+    """
+    half_bin = 1.0 / (num_levels - 1)
+    centred = to_symmetric(x, num_levels) - mean
+    inverse_scale = torch.exp(-log_scale)
+    upper, lower = (centred + half_bin) * inverse_scale, (centred - half_bin) * inverse_scale
+    log_width = torch.log(-torch.expm1(-2 * half_bin * inverse_scale))
+    log_below = torch.where(x == num_levels - 1, 0.0, F.logsigmoid(upper))
+    log_above = torch.where(x == 0, 0.0, F.logsigmoid(-lower))
+    inside = (x > 0) & (x < num_levels - 1)
+    return _sum_dims(log_below + log_above + torch.where(inside, log_width, 0.0))
+
+
+# ------------------------------------------------------------------ Gaussians and bounds
+
+
+def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
+    """log N(z; mean, exp(log_var)), diagonal, summed over all but the first dimension."""
+    return -0.5 * _sum_dims(log_var + (z - mean) ** 2 * torch.exp(-log_var) + math.log(2 * math.pi))
+
+
+def standard_normal_log_prob(z: Tensor) -> Tensor:
+    """log N(z; 0, 1), summed over all but the first dimension."""
+    return -0.5 * _sum_dims(z**2 + math.log(2 * math.pi))
+
+
+def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
+    """KL( N(mean, exp(log_var)) || N(0, 1) ) in nats, ``[B]``.
+
+    References:
+        Kingma, Welling: Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, appendix B.
+    """
+    return 0.5 * _sum_dims(mean**2 + log_var.exp() - 1.0 - log_var)
+
+
+class LogMeanExp:
+    """Log of the mean of exponentials, gathered in chunks: what an importance-weighted bound averages.
+
+    >>> total = LogMeanExp()
+    >>> for chunk in torch.tensor([[0.0], [1.0], [2.0]]).split(1):
+    ...     total.update(chunk)
+    >>> round(float(total.value), 4)
+    1.309
+    """
+
+    def __init__(self) -> None:
+        self._log_sum: Tensor | None = None
+        self._count = 0
+
+    def update(self, log_weights: Tensor) -> None:
+        """Adds ``[K, B]`` log weights; kept in float64."""
+        chunk = torch.logsumexp(log_weights.double(), 0)
+        self._log_sum = chunk if self._log_sum is None else torch.logaddexp(self._log_sum, chunk)
+        self._count += len(log_weights)
+
+    @property
+    def value(self) -> Tensor:
+        """``log (1/K) sum_k exp(log_weights_k)``, ``[B]`` float64."""
+        if self._log_sum is None:
+            raise ValueError("no weights were added")
+        return self._log_sum - math.log(self._count)

@@ -1,0 +1,28 @@
+"""Feature extractors with a name and a checksum, and the scores measured in their spaces.
+
+torch-fidelity is imported when its net is first built, and not before.
+"""
+
+from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
+from lit_gen.metrics.frechet import FrechetSums, frechet_distance, frechet_jackknife
+from lit_gen.metrics.inception import Inception
+from lit_gen.metrics.inception_score import InceptionScore, InceptionScoreSums
+from lit_gen.metrics.mnist_cnn import MnistCNN
+from lit_gen.metrics.quality import SampleScores, score_samples
+from lit_gen.metrics.reference import reference_sums
+
+__all__ = [
+    "Extractor",
+    "Features",
+    "FrechetSums",
+    "Inception",
+    "InceptionScore",
+    "InceptionScoreSums",
+    "MnistCNN",
+    "SampleScores",
+    "frechet_distance",
+    "frechet_jackknife",
+    "reference_sums",
+    "score_samples",
+    "sha256_of_file",
+]

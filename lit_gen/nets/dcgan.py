@@ -1,0 +1,141 @@
+"""Generator and discriminator pairs for adversarial training."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError
+from lit_gen.nets.mlp import Activation, mlp
+
+
+class AdversarialNets(abc.ABC):
+    """How the two players are built, once the shape of the data is known."""
+
+    @abc.abstractmethod
+    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+        """A net from ``[B, num_latents]`` to ``[B, *shape]`` in [-1, 1]."""
+
+    @abc.abstractmethod
+    def discriminator(self, shape: Sequence[int]) -> nn.Module:
+        """A net from ``[B, *shape]`` in [-1, 1] to logits ``[B]``: positive where it believes x is real."""
+
+
+class MLPPlayers(AdversarialNets):
+    """Fully connected generator and discriminator, as in the first GAN paper's MNIST nets.
+
+    Args:
+        hidden_sizes: Widths of the generator's hidden layers; the discriminator has them in reverse.
+        activation: Between the layers.
+
+    References:
+        Goodfellow et al.: Generative Adversarial Nets, 2014, arXiv:1406.2661.
+    """
+
+    def __init__(self, hidden_sizes: Sequence[int] = (128,), activation: Activation = "leaky_relu") -> None:
+        self.hidden_sizes = list(hidden_sizes)
+        self.activation: Activation = activation
+
+    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+        """See :class:`AdversarialNets`."""
+        layers = mlp([num_latents, *self.hidden_sizes, math.prod(shape)], self.activation)
+        return nn.Sequential(*layers, nn.Tanh(), nn.Unflatten(1, tuple(shape)))
+
+    def discriminator(self, shape: Sequence[int]) -> nn.Module:
+        """See :class:`AdversarialNets`."""
+        layers = mlp([math.prod(shape), *self.hidden_sizes[::-1], 1], self.activation)
+        return nn.Sequential(nn.Flatten(), *layers, nn.Flatten(0))
+
+
+class DCGAN(AdversarialNets):
+    """DCGAN's nets: strided convolutions, batch norm, ReLU in the generator, leaky ReLU in the discriminator.
+
+    Any height and width that can be halved ``num_blocks`` times (rounding down) will do: the first feature
+    map is as small as that leaves, 4x4 for 64x64 images in four blocks as in the paper.
+
+    Two departures from the paper. The discriminator has no batch norm unless it is asked for: the R1 penalty
+    is on the gradient at one example, which a norm over the batch would mix with the others. And the image
+    may be any size.
+
+    Args:
+        channels: Of the layer next to the image; each block away from it has twice as many.
+        num_blocks: How many times the image is halved.
+        discriminator_batch_norm: As in the paper: in every discriminator block but the first.
+
+    References:
+        Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative
+        Adversarial Networks, 2016, arXiv:1511.06434.
+    """
+
+    def __init__(
+        self, channels: int = 32, num_blocks: int = 2, discriminator_batch_norm: bool = False
+    ) -> None:
+        self.channels = channels
+        self.num_blocks = num_blocks
+        self.discriminator_batch_norm = discriminator_batch_norm
+
+    def _plan(self, shape: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
+        """Sizes and channels, image side first."""
+        if len(shape) != 3:
+            raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPPlayers")
+        sizes = [(shape[1] >> i, shape[2] >> i) for i in range(self.num_blocks + 1)]
+        if min(sizes[-1]) < 1:
+            raise UserError(
+                f"DCGAN halves {shape[1]}x{shape[2]} images num_blocks={self.num_blocks} times, which leaves"
+                f" nothing; give num_blocks of at most {int(math.log2(min(shape[1:])))}"
+            )
+        return sizes, [shape[0], *(self.channels << i for i in range(self.num_blocks))]
+
+    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+        """See :class:`AdversarialNets`."""
+        sizes, channels = (plan[::-1] for plan in self._plan(shape))
+        layers: list[nn.Module] = [
+            nn.Unflatten(1, (num_latents, 1, 1)),
+            nn.ConvTranspose2d(num_latents, channels[0], sizes[0], bias=False),
+        ]
+        for i in range(self.num_blocks):
+            last = i == self.num_blocks - 1
+            odd = (sizes[i + 1][0] - 2 * sizes[i][0], sizes[i + 1][1] - 2 * sizes[i][1])
+            layers += [
+                nn.BatchNorm2d(channels[i]),
+                nn.ReLU(inplace=True),
+                nn.ConvTranspose2d(channels[i], channels[i + 1], 4, 2, 1, output_padding=odd, bias=last),
+            ]
+        return _initialized(nn.Sequential(*layers, nn.Tanh()))
+
+    def discriminator(self, shape: Sequence[int]) -> nn.Module:
+        """See :class:`AdversarialNets`."""
+        sizes, channels = self._plan(shape)
+        layers: list[nn.Module] = []
+        for i in range(self.num_blocks):
+            norm = self.discriminator_batch_norm and i > 0
+            layers.append(nn.Conv2d(channels[i], channels[i + 1], 4, 2, 1, bias=not norm))
+            layers += [nn.BatchNorm2d(channels[i + 1])] if norm else []
+            layers.append(nn.LeakyReLU(0.2, inplace=True))
+        return _initialized(nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, sizes[-1]), nn.Flatten(0)))
+
+
+@torch.no_grad()
+def _initialized(net: nn.Sequential) -> nn.Sequential:
+    """The paper's initialisation: weights N(0, 0.02), batch norm's gains N(1, 0.02)."""
+    for module in net.modules():
+        if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+            module.weight.normal_(0.0, 0.02)
+        elif isinstance(module, nn.BatchNorm2d):
+            module.weight.normal_(1.0, 0.02)
+    return net
+
+
+def gradient_norm_squared(outputs: Tensor, inputs: Tensor) -> Tensor:
+    """``||d output_b / d input_b||^2`` for each example, ``[B]``, itself differentiable.
+
+    Args:
+        outputs: ``[B]``, row b a function of row b of the inputs.
+        inputs: ``[B, ...]``, requiring gradients.
+    """
+    (gradient,) = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
+    return gradient.flatten(1).square().sum(1)

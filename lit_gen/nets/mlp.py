@@ -1,0 +1,36 @@
+"""Fully connected stacks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from torch import nn
+
+Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh"]
+
+
+def activation_module(name: Activation) -> nn.Module:
+    """The elementwise nonlinearity of that name; ``leaky_relu`` has DCGAN's slope of 0.2."""
+    modules: dict[str, nn.Module] = {
+        "relu": nn.ReLU(),
+        "leaky_relu": nn.LeakyReLU(0.2),
+        "silu": nn.SiLU(),
+        "gelu": nn.GELU(),
+        "tanh": nn.Tanh(),
+    }
+    return modules[name]
+
+
+def mlp(sizes: Sequence[int], activation: Activation = "relu", dropout: float = 0.0) -> nn.Sequential:
+    """Linear layers of the given widths with a nonlinearity between them, none after the last.
+
+    >>> [type(m).__name__ for m in mlp([4, 8, 2])]
+    ['Linear', 'ReLU', 'Linear']
+    """
+    layers: list[nn.Module] = []
+    for width, following in zip(sizes[:-1], sizes[1:], strict=True):
+        layers += [nn.Linear(width, following), activation_module(activation)]
+        if dropout:
+            layers.append(nn.Dropout(dropout))
+    return nn.Sequential(*layers[: -2 if dropout else -1])

@@ -1,0 +1,43 @@
+"""What the user chooses of a protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lit_gen.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """The protocol of the final scores, as far as the user chooses it.
+
+    Attributes:
+        split: What is scored, and what samples are compared with: ``test`` or ``val``.
+        num_samples: Samples behind the Frechet distance and the Inception Score.
+        estimator: One of the family's likelihood estimators; null for its first.
+        draws: Draws an example of that estimator.
+        weights: ``ema``, ``raw``, or ``auto``: the average where the run kept one.
+        seed: Names the scores' noise.
+    """
+
+    split: str = "test"
+    num_samples: int = 1_000
+    estimator: str | None = None
+    draws: int = 1
+    weights: str = "auto"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        """Refuses what cannot be scored.
+
+        Raises:
+            UserError: Naming the field.
+        """
+        for name, valid in (("split", ("val", "test")), ("weights", ("auto", "ema", "raw"))):
+            value = getattr(self, name)
+            if value not in valid:
+                raise UserError(f"scoring.{name} is '{value}'; it is one of {', '.join(valid)}{nearest(value, valid)}")
+        if self.num_samples < 20 or self.draws < 1:
+            raise UserError(
+                f"scoring: num_samples={self.num_samples} must be at least 20 and draws={self.draws} at least 1"
+            )

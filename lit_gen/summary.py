@@ -1,0 +1,66 @@
+"""The last thing a command prints: the scores, their errors, and where everything is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from lit_gen.leaderboard.record import Record
+from lit_gen.leaderboard.score import SIGNS
+
+
+def print_record(record: Record, path: Path, page: Path | None = None) -> None:
+    """Prints a record's scores and costs as a table, then the paths of what the run left.
+
+    Args:
+        record: The record.
+        path: Its file.
+        page: The leaderboard page, if one was written.
+    """
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(title=f"{record.model} on {record.data}", title_justify="left")
+    for heading in ("score", "value", "standard error", "protocol"):
+        table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
+    for score in record.scores:
+        sign = f"{SIGNS[score.kind]} " if score.kind else ""
+        how = score.protocol.estimator or f"{score.protocol.num_samples:,} samples"
+        error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
+        table.add_row(
+            score.metric.label,
+            f"{sign}{score.value:.4f} {score.unit}".rstrip(),
+            error,
+            f"{score.protocol.split}, {how}, {score.protocol.weights} weights",
+        )
+    table.add_section()
+    for name, shown in _costs(record):
+        table.add_row(name, shown, "", "")
+    console = Console()
+    console.print(table)
+    for what, where in _places(record, path, page):
+        console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
+
+
+def _costs(record: Record) -> list[tuple[str, str]]:
+    cost = record.cost
+    rows = [("parameters", f"{cost.parameters:,}")]
+    if cost.images_seen is not None:
+        rows.append(("images seen", f"{cost.images_seen:,}"))
+    if cost.train_seconds is not None:
+        rows.append(("training", f"{cost.train_seconds:.1f} s"))
+    if cost.images_per_second is not None:
+        rows.append(("rate", f"{cost.images_per_second:,.0f} images/s"))
+    if cost.peak_memory_bytes is not None:
+        rows.append(("peak memory", f"{cost.peak_memory_bytes / 2**20:,.0f} MiB"))
+    if cost.seconds_per_1000_samples is not None:
+        rows.append(("1,000 samples", f"{cost.seconds_per_1000_samples:.3g} s"))
+    return rows
+
+
+def _places(record: Record, path: Path, page: Path | None) -> list[tuple[str, Path]]:
+    places = [("record", path)]
+    if "sample_grid" in record.files:
+        places.append(("samples", path.parent / record.files["sample_grid"]))
+    if page is not None:
+        places.append(("leaderboard", page))
+    return places

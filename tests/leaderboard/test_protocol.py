@@ -1,0 +1,94 @@
+"""The hash covers what changes a number; columns split by questions and not by answers."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from typing import Any
+
+import pytest
+
+from lit_gen.leaderboard.protocol import ANSWER_FIELDS, Protocol, differing_fields
+
+from .conftest import FD
+
+# For every field another legal value.
+OTHER: dict[str, Any] = {
+    "metric": "kid_mnist_cnn", "data": "mnist", "data_hash": "b" * 64, "split": "val", "num_examples": 350,
+    "reference_split": "train", "reference_hash": "b" * 64, "num_samples": 10_000, "extractor": "inception",
+    "extractor_sha256": "d" * 64, "transform": "grey-28-v2", "is_splits": 10, "weights": "raw",
+    "ema_halflife_images": 9000.0, "sampler": "ddim", "sampler_settings": {"function_evaluations": 50},
+    "estimator": "iwae", "draws": 64, "precision": "bf16-mixed", "seed": 1,
+}
+FIELDS = [field.name for field in dataclasses.fields(Protocol)]
+RAW = dataclasses.replace(FD, ema_halflife_images=None)
+
+
+def changed(name: str) -> Protocol:
+    base = RAW if name == "weights" else FD
+    return dataclasses.replace(base, **{name: OTHER[name]})
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_every_field_is_hashed(name: str) -> None:
+    base = RAW if name == "weights" else FD
+    assert changed(name).hash != base.hash
+
+
+def test_hash_is_that_of_the_canonical_json() -> None:
+    text = json.dumps(dataclasses.asdict(FD), sort_keys=True, separators=(",", ":"))
+    assert FD.hash == hashlib.sha256(text.encode()).hexdigest()
+    assert FD.hash == dataclasses.replace(FD).hash
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_columns_split_by_the_question_alone_unless_strict(name: str) -> None:
+    base = RAW if name == "weights" else FD
+    answer = name in ANSWER_FIELDS or name == "sampler_settings"
+    assert (changed(name).column_key() == base.column_key()) is answer
+    assert changed(name).column_key(strict=True) != base.column_key(strict=True)
+
+
+@pytest.mark.parametrize("name", FIELDS)
+def test_the_differing_field_is_named(name: str) -> None:
+    base = RAW if name == "weights" else FD
+    expected = "sampler_settings.function_evaluations" if name == "sampler_settings" else name
+    assert differing_fields(base, changed(name)) == (expected,)
+    assert differing_fields(base, base) == ()
+
+
+@pytest.mark.parametrize(("name", "value"), [("temperature", 0.7), ("truncation", 2.0), ("guidance", 4.0),
+                                             ("class_conditional", True)])
+def test_trading_diversity_for_quality_is_another_question(name: str, value: Any) -> None:
+    traded = dataclasses.replace(FD, sampler_settings={**FD.sampler_settings, name: value})
+    assert traded.column_key() != FD.column_key()
+    assert differing_fields(FD, traded) == (f"sampler_settings.{name}",)
+
+
+def test_an_unused_trade_off_may_be_stated_or_left_out() -> None:
+    stated = dataclasses.replace(FD, sampler_settings={**FD.sampler_settings, "temperature": 1.0})
+    assert stated.column_key() == FD.column_key()
+    assert stated.hash != FD.hash  # more is said, and the record keeps what was said
+
+
+def test_settings_are_sorted_and_integral_floats_are_integers() -> None:
+    a = dataclasses.replace(FD, sampler_settings={"steps": 50.0, "eta": 0.5})
+    b = dataclasses.replace(FD, sampler_settings={"eta": 0.5, "steps": 50})
+    assert a.hash == b.hash and list(a.sampler_settings) == ["eta", "steps"]
+
+
+def test_true_and_one_are_two_settings() -> None:
+    a = dataclasses.replace(FD, sampler_settings={"clip": True})
+    b = dataclasses.replace(FD, sampler_settings={"clip": 1})
+    assert a.hash != b.hash and differing_fields(a, b) == ("sampler_settings.clip",)
+
+
+@pytest.mark.parametrize("fields", [
+    {"data_hash": "digits"}, {"extractor_sha256": "C" * 64}, {"num_samples": 0}, {"num_examples": -1},
+    {"weights": "averaged"}, {"weights": "raw"}, {"ema_halflife_images": 0.0},
+    {"sampler_settings": {"eta": float("nan")}}, {"sampler_settings": {"betas": [0.1, 0.2]}},
+])
+def test_what_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=f"protocol.{'ema' if fields == {'weights': 'raw'} else next(iter(fields))}"):
+        dataclasses.replace(FD, **fields)

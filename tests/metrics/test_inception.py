@@ -1,0 +1,132 @@
+"""The Inception extractor and the scores against torch-fidelity itself, with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from urllib.error import URLError
+
+import pytest
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lit_gen.errors import UserError
+from lit_gen.metrics import Inception, reference_sums, score_samples
+
+
+class Images(Dataset[Tensor]):
+    """torch-fidelity takes its images from a Dataset of uint8 [3, H, W]."""
+
+    def __init__(self, x: Tensor) -> None:
+        self.x = x
+
+    def __len__(self) -> int:
+        return len(self.x)
+
+    def __getitem__(self, index: int) -> Tensor:
+        return self.x[index]
+
+
+def images(n: int, seed: int, channels: int = 3) -> Tensor:
+    """Smooth random colour fields, so that features differ from image to image."""
+    generator = torch.Generator().manual_seed(seed)
+    coarse = torch.randn(n, channels, 3 + seed, 3 + seed, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, size=(32, 32), mode="bicubic", align_corners=False)
+    return (128 + 60 * smooth).clamp(0, 255).round().to(torch.uint8)
+
+
+@pytest.fixture(scope="module")
+def inception(inception_weights: Path) -> Inception:
+    return Inception(str(inception_weights))
+
+
+def test_fid_and_is_equal_torch_fidelity(inception: Inception, inception_weights: Path, tmp_path: Path) -> None:
+    import torch_fidelity
+
+    fake, real = images(50, seed=0), images(50, seed=1)
+    theirs = torch_fidelity.calculate_metrics(
+        input1=Images(fake),
+        input2=Images(real),
+        fid=True,
+        isc=True,
+        feature_extractor_weights_path=str(inception_weights),
+        batch_size=25,
+        cuda=False,
+        cache=False,
+        save_cpu_ram=True,
+        verbose=False,
+    )
+    reference = reference_sums(real, inception, "real", tmp_path)
+    ours = score_samples(lambda first, n: fake[first : first + n], inception, reference, 50)
+    assert ours.frechet == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+    assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
+    assert ours.inception_score_std == pytest.approx(theirs["inception_score_std"], rel=1e-6)
+    assert ours.frechet > 1 and ours.inception_score > 1.01  # or the agreement would mean nothing
+
+
+def test_folding_the_norms_changes_rounding_only(inception: Inception, inception_weights: Path) -> None:
+    from torch_fidelity.feature_extractor_inceptionv3 import FeatureExtractorInceptionV3
+
+    net = FeatureExtractorInceptionV3(
+        "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(inception_weights)
+    )
+    x = images(8, seed=2)
+    features, logits = net(x)
+    ours = inception(x)
+    assert (ours.features - features).abs().max() < 1e-5 * features.abs().max()
+    assert (ours.logits - logits).abs().max() < 1e-5 * logits.abs().max()
+    grey = images(2, seed=3, channels=1)
+    assert torch.equal(inception(grey).features, inception(grey.repeat(1, 3, 1, 1)).features)
+
+
+def test_its_names_and_sizes(inception: Inception) -> None:
+    assert (inception.score_name, inception.inception_score_name) == ("fid", "is")
+    assert (inception.num_features, inception.num_classes) == (2048, 1008)
+
+
+def test_a_missing_file_is_told_in_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="there is no file .*nowhere.pth") as error:
+        Inception(str(tmp_path / "nowhere.pth"))
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["garbage", "code", "another net"])
+def test_a_file_of_something_else_is_told_in_one_line(tmp_path: Path, content: str) -> None:
+    path = tmp_path / "weights.pth"
+    if content == "garbage":
+        path.write_bytes(b"not weights at all")
+    elif content == "code":
+        torch.save(torch.nn.Linear(2, 2), path)  # a pickled object, which loading would have to run
+    else:
+        torch.save(torch.nn.Linear(2, 2).state_dict(), path)
+    with pytest.raises(UserError, match="Inception weights: .*weights.pth") as error:
+        Inception(str(path))
+    assert "\n" not in str(error.value)
+
+
+def test_offline_the_message_says_how_to_mend_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreachable(*args: object, **kwargs: object) -> None:
+        raise URLError("no route to host")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", unreachable)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    with pytest.raises(UserError, match="no route to host.*give the file's path as `weights`") as error:
+        Inception()
+    assert "\n" not in str(error.value)
+
+
+def test_the_downloaded_file_is_kept_where_torch_fidelity_keeps_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, inception_weights: Path
+) -> None:
+    asked = []
+
+    def download(url: str, target: str, hash_prefix: str, progress: bool) -> None:
+        asked.append((url, hash_prefix))
+        Path(target).write_bytes(inception_weights.read_bytes())
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", download)
+    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path))
+    first, second = Inception(), Inception()
+    assert len(asked) == 1 and asked[0][1] == "6726825d"
+    assert first.sha256 == second.sha256 == Inception(str(inception_weights)).sha256
+    assert (tmp_path / "checkpoints" / "weights-inception-2015-12-05-6726825d.pth").is_file()
