@@ -11,6 +11,7 @@ from typing import Any, Literal
 import torch
 import yaml
 from lightning.pytorch import Trainer
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import lit_gen.families  # noqa: F401  (makes short class names known, as in `--model VAE`)
@@ -75,7 +76,11 @@ class CLI(LightningCLI):
             },
             seed_everything_default=0,
             parser_class=Parser,
-            parser_kwargs={"prog": "python -m lit_gen.fit", "description": fit_description()},
+            parser_kwargs={
+                "prog": "python -m lit_gen.fit",
+                "description": fit_description(),
+                "allow_abbrev": False,
+            },
             subclass_mode_model=True,
             subclass_mode_data=True,
             args=args,
@@ -108,18 +113,35 @@ class CLI(LightningCLI):
 
     # -------------------------------------------------------------- building
 
+    def instantiate_classes(self) -> None:
+        """Builds everything; an error of the user's keeps its own words through the parser's wrapping.
+
+        Raises:
+            UserError: What a constructor refused.
+        """
+        try:
+            super().instantiate_classes()
+        except ValueError as error:
+            inner: BaseException | None = error
+            while inner is not None and not isinstance(inner, UserError):
+                inner = inner.__cause__ or inner.__context__
+            if inner is None:
+                raise
+            raise inner from None
+
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
 
         The data are read first: what is wrong with them is told before a folder or a W&B run exists.
         """
+        self._check_paths_and_names()
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         config = self.config_init["trainer"]
         self._allow_two_losses(config)
         if self.purpose == "evaluate":
-            config |= {"callbacks": [], "logger": False, "enable_checkpointing": False, "max_epochs": None}
-            return Trainer(**config)
+            plain = {"callbacks": [], "logger": False, "enable_checkpointing": False, "max_epochs": None}
+            return _told_in_one_line(lambda: Trainer(**{**config, **plain}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
         folder = self.run_folder = make_run_folder(root, name, stem)
@@ -131,7 +153,14 @@ class CLI(LightningCLI):
         if config.get("enable_progress_bar") is not False:
             own.append(ProgressBar())
         config["callbacks"] = [*_listed(config.get("callbacks")), *own]
-        return super().instantiate_trainer()
+        return _told_in_one_line(super().instantiate_trainer)
+
+    def _check_paths_and_names(self) -> None:
+        """Refuses what would otherwise be found out after hours of training."""
+        self.model.check_estimator(self.config_init["scoring"].estimator)
+        checkpoint = self.config["ckpt_path"]
+        if checkpoint is not None and not Path(checkpoint).is_file():
+            raise UserError(f"ckpt_path: there is no file {checkpoint}; a run keeps its own in <run>/checkpoints/")
 
     def _allow_two_losses(self, config: Any) -> None:
         """Two losses make two backward passes, each of which leaves parameters out (Lightning issue 20866)."""
@@ -146,6 +175,14 @@ class CLI(LightningCLI):
     def plain_config(self) -> dict[str, Any]:
         """The same as nested plain values."""
         return yaml.safe_load(self.config_text())
+
+
+def _told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
+    """Builds a Trainer; what it refuses is the user's to mend."""
+    try:
+        return build()
+    except (MisconfigurationException, ValueError) as error:
+        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
 
 
 def _listed(value: Any) -> list[Any]:

@@ -75,7 +75,8 @@ def scoring_trainer(trainer: Trainer) -> Trainer:
 def publish(cli: CLI, record: Record, path: Path) -> None:
     """Writes the leaderboard page of all runs beside this one, fills W&B's summary, and prints the scores."""
     page = path.parent.parent / "leaderboard.html"
-    write_page(path.parent.parent, page)
+    for complaint in write_page(path.parent.parent, page):
+        sys.stderr.write(f"{complaint}\n")
     values = {f"{s.protocol.split}/{s.name}": s.value for s in record.scores}
     if record.selection.metric is not None:
         values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last

@@ -75,6 +75,8 @@ class Transform:
         from PIL.Image import open as open_image
 
         if isinstance(source, np.ndarray):
+            if source.shape[2:] not in ((), (1,), (3,)):
+                raise UserError(f"{where} has shape {source.shape}: need [H, W], [H, W, 1] or [H, W, 3]")
             return fromarray(source.squeeze(-1) if source.shape[2:] == (1,) else source)
         try:
             with open_image(io.BytesIO(source) if isinstance(source, bytes) else source) as image:

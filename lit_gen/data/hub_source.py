@@ -11,6 +11,8 @@ from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+import numpy as np
+
 from lit_gen.data.folder import missing_folder
 from lit_gen.data.images import Example, Source
 from lit_gen.data.module import SplitName
@@ -239,5 +241,7 @@ def _examples(split: datasets.Dataset, columns: Columns, name: str) -> Iterator[
         for pixels, number in zip(chunk[image], labels, strict=True):
             if isinstance(pixels, dict):
                 pixels = pixels["bytes"] or Path(pixels["path"])
+            else:
+                pixels = np.asarray(pixels, np.uint8)  # declared so, but `datasets` widens integers
             yield Example(pixels, None if number is None else int(number), f"image {row} of split '{name}'")
             row += 1

@@ -61,7 +61,8 @@ class SliceLoader:
         redraw: draws a random version of each batch, anew in every epoch (dynamic binarisation). It sees the
             global batch with a generator keyed by (seed, epoch, batch), so the ranks together see what one
             process sees.
-        limit: batches after which an epoch ends, if not all of them (``Trainer.limit_train_batches``).
+        limit: where an epoch ends, as ``Trainer.limit_train_batches``: a number of batches, or a float, the
+            fraction of all.
 
     Raises:
         UserError: ``batch_size`` does not divide by ``world_size``, or there are fewer rows than processes.
@@ -83,7 +84,7 @@ class SliceLoader:
         rank: int = 0,
         world_size: int = 1,
         redraw: Redraw | None = None,
-        limit: int | None = None,
+        limit: int | float = 1.0,
     ) -> None:
         if batch_size < 1:
             raise UserError(f"batch_size is {batch_size}: it must be at least 1")
@@ -107,7 +108,7 @@ class SliceLoader:
         self._rows = x.reshape(len(x), -1)  # index_select on rows is the fast path
         self._epoch, self._pos = 0, 0  # the next batch
         self._resuming = False
-        self._epoch_length = len(self) if limit is None else min(limit, len(self))
+        self._epoch_length = int(limit * len(self)) if isinstance(limit, float) else min(limit, len(self))
         self._saved_order: dict[str, int] = {}
 
     def __len__(self) -> int:

@@ -71,6 +71,8 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         for what, size in sizes.items():
             if size < 1:
                 raise UserError(f"{what} of data set '{name}' is {size}: it must be at least 1")
+        if seed < 0:
+            raise UserError(f"seed of data set '{name}' is {seed}: it must not be negative")
         if not 2 <= num_levels <= 256:
             raise UserError(f"num_levels of data set '{name}' is {num_levels}: it must be in 2..256")
         self.name = name
@@ -111,49 +113,47 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     def train_dataloader(self) -> SliceLoader:
         """Shuffled batches; in file order under ``Trainer(overfit_batches=...)``."""
         x, redraw = self._training()
-        if self.trainer is None:
-            return self._loader(x, "train", self.batch_size, shuffle=True, drop_last=True, redraw=redraw)
-        overfit = self.trainer.overfit_batches > 0  # type: ignore[attr-defined]  # set in its constructor
-        loader = self._loader(
-            x, "train", self.batch_size, shuffle=not overfit, drop_last=True, redraw=redraw,
-            limit=self.trainer.limit_train_batches,
+        label, trainer = self.split("train").label, self.trainer
+        if trainer is None:
+            return SliceLoader(
+                x, label, batch_size=self.batch_size, shuffle=True, seed=self.seed, redraw=redraw
+            )
+        loader = SliceLoader(
+            x,
+            label,
+            batch_size=self.batch_size,
+            shuffle=not trainer.overfit_batches,  # type: ignore[attr-defined]  # Trainer sets it by setattr
+            drop_last=True,
+            seed=self.seed,
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            redraw=redraw,
+            limit=trainer.limit_train_batches,
         )
-        loader.set_epoch(self.trainer.current_epoch)
+        loader.set_epoch(trainer.current_epoch)
         return loader
 
     def val_dataloader(self) -> SliceLoader:
         """Every validation example once, in file order."""
-        return self._loader(self.split("val").x, "val", self.eval_batch_size)
+        return self._eval_loader("val")
 
     def test_dataloader(self) -> SliceLoader:
         """Every test example once, in file order."""
-        return self._loader(self.split("test").x, "test", self.eval_batch_size)
+        return self._eval_loader("test")
 
     def _training(self) -> tuple[Tensor, Redraw | None]:
         """What training batches are sliced from, and how a batch is redrawn, if it is."""
         return self.split("train").x, None
 
-    def _loader(
-        self,
-        x: Tensor,
-        name: SplitName,
-        batch_size: int,
-        *,
-        shuffle: bool = False,
-        drop_last: bool = False,
-        redraw: Redraw | None = None,
-        limit: int | float | None = None,
-    ) -> SliceLoader:
+    def _eval_loader(self, name: SplitName) -> SliceLoader:
+        split, trainer = self.split(name), self.trainer
         return SliceLoader(
-            x,
-            self.split(name).label,
-            batch_size=batch_size,
-            shuffle=shuffle,
-            drop_last=drop_last,
-            seed=self.seed,
-            rank=0 if self.trainer is None else self.trainer.global_rank,
-            world_size=1 if self.trainer is None else self.trainer.world_size,
-            redraw=redraw,
+            split.x,
+            split.label,
+            batch_size=self.eval_batch_size,
+            shuffle=False,
+            rank=0 if trainer is None else trainer.global_rank,
+            world_size=1 if trainer is None else trainer.world_size,
         )
 
     def _digest(self, x: Tensor, rule: str = "") -> str:

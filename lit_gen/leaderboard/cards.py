@@ -61,7 +61,8 @@ def _card(section: Section, row: Row, families: Sequence[str], picture: Markup, 
 
 def _samples(row: Row) -> tuple[Markup, str]:
     """The sample grid embedded; or, in its place, why it is not there, and the same as a complaint."""
-    assert row.record is not None and row.directory is not None
+    assert row.record is not None
+    assert row.directory is not None
     name = row.record.files.get("sample_grid")
     if name is None:
         return element("div", "no sample grid", class_="missing"), ""

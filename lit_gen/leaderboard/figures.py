@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lit_gen.leaderboard.record import Cost
@@ -73,14 +73,43 @@ def three_digits(value: float) -> str:
     return f"{value:#.3g}" if value >= 1e-4 else f"{value:.1e}"
 
 
+def tick_count(value: float) -> str:
+    """A round count, without the digits that say nothing.
+
+    >>> tick_count(500), tick_count(2e4), tick_count(1e6)
+    ('500', '20k', '1M')
+    """
+    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+        if value >= 10**power:
+            return f"{value / 10**power:g}{suffix}"
+    return f"{value:g}"
+
+
+# In seconds: round numbers of seconds, minutes, hours and days.
+_ROUND_TIMES = (0.1, 0.2, 0.5, 1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 1200, 1800, 3600, 7200, 5 * 3600,
+                10 * 3600, 86_400, 2 * 86_400, 5 * 86_400, 10 * 86_400)
+
+
 class CostColumn(NamedTuple):
-    """A column of cost: field of `Cost`, header, small print below it, full title, form of its numbers."""
+    """A column of cost.
+
+    Attributes:
+        field: Its name in `Cost`.
+        header: In print.
+        small: What the header leaves open, below it.
+        title: The same in full.
+        figure: Form of its numbers.
+        tick: Form of round numbers, on an axis.
+        round_values: Which are round, where powers of ten are not.
+    """
 
     field: str
     header: str
     small: str
     title: str
     figure: Callable[[float], str]
+    tick: Callable[[float], str]
+    round_values: Sequence[float] = ()
 
     def value(self, cost: Cost | None) -> float | None:
         """The number behind the cell; None where it was not measured."""
@@ -96,10 +125,11 @@ class CostColumn(NamedTuple):
 
 
 COSTS = (
-    CostColumn("parameters", "params", "", "parameters", count),
-    CostColumn("images_seen", "images", "seen", "training images seen", count),
-    CostColumn("train_seconds", "train time", "", "training time", duration),
-    CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits),
+    CostColumn("parameters", "params", "", "parameters", count, tick_count),
+    CostColumn("images_seen", "images", "seen", "training images seen", count, tick_count),
+    CostColumn("train_seconds", "train time", "", "training time", duration, duration, _ROUND_TIMES),
+    CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits,
+               "{:g}".format),
     CostColumn("function_evaluations_per_sample", "NFE", "a sample", "function evaluations per sample",
-               "{:.0f}".format),
+               "{:.0f}".format, tick_count),
 )

@@ -12,9 +12,6 @@ from lit_gen.leaderboard.score import metric
 from lit_gen.leaderboard.table import Section
 
 
-_ROUND_TIMES = (0.1, 0.3, 1, 3, 10, 30, 60, 180, 600, 1800, 3600, 3 * 3600, 12 * 3600, 48 * 3600, 200 * 3600)
-
-
 def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     """The plots of a section with the two menus that choose among them.
 
@@ -45,16 +42,18 @@ def _figure(
     points = _points(section, index, cost, families, anchor)
     floors = [(row.label, row.cells[index][0].value) for row in section.floors if row.cells[index]]
     without = len(section.rows) - len(points)
-    note = f"Without this score or cost, so not drawn: {without} of {len(section.rows)} runs. " if without else ""
+    runs = len(section.rows)
+    note = f"Without this score or cost, so not drawn: {without} of {runs} runs. " if without else ""
     if points:
         distance = metric(column.metric).label.startswith(("FID", "FD"))
         log_y = distance and all(point.y > 0 for point in points)
         lines = near(floors, points, log=log_y)
-        note += "".join(f"Beyond the drawing: {f[0]} ({f[1]:.{column.decimals}f}). " for f in floors if f not in lines)
+        far = [f"{label} ({value:.{column.decimals}f})" for label, value in floors
+               if (label, value) not in lines]
+        note += f"Beyond the drawing: {', '.join(far)}." if far else ""
         drawing = draw(
-            points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.figure, log_y=log_y,
-            x_round=_ROUND_TIMES if cost.field == "train_seconds" else (),
-            higher_is_better=metric(column.metric).higher_is_better,
+            points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.tick,
+            x_round=cost.round_values, higher_is_better=metric(column.metric).higher_is_better, log_y=log_y,
         )
         present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
         key = legend(families, present, sorted({point.shape for point in points}))

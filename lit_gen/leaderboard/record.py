@@ -235,4 +235,5 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     tree = dict(pairs)
     if len(tree) < len(pairs):
         raise ValueError("a key is given twice in one object")
+    "".join(tree).encode()  # keys too must be writable: a lone surrogate raises UnicodeEncodeError here
     return tree

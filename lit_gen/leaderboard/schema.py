@@ -91,9 +91,16 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
     if hint is float and type(value) is int:
         value = float(value)
     _expect(hint, value, where)
+    if isinstance(value, str) and not _writable(value):
+        raise ValueError(f"'{where}' holds half a character (a lone surrogate)")
     if isinstance(value, float) and not math.isfinite(value):
         raise ValueError(f"'{where}' is not finite: {value}")
     return value
+
+
+def _writable(text: str) -> bool:
+    # JSON's escapes can spell what no file can hold.
+    return not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def _plain(value: Any, where: str) -> Any:

@@ -6,6 +6,7 @@ import abc
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from operator import attrgetter
 from pathlib import Path
 from typing import ClassVar, NamedTuple
 
@@ -29,26 +30,28 @@ def sha256_of_file(path: str | Path) -> str:
 
 
 REPEATABLE = (
-    (torch.backends.cuda.matmul, "fp32_precision", "ieee"),
-    (torch.backends.cudnn.conv, "fp32_precision", "ieee"),
-    (torch.backends.mkldnn.matmul, "fp32_precision", "ieee"),
-    (torch.backends.mkldnn.conv, "fp32_precision", "ieee"),
-    (torch.backends.cudnn, "benchmark", False),
-    (torch.backends.cudnn, "deterministic", True),
+    ("cuda.matmul", "fp32_precision", "ieee"),
+    ("cudnn.conv", "fp32_precision", "ieee"),
+    ("mkldnn.matmul", "fp32_precision", "ieee"),
+    ("mkldnn.conv", "fp32_precision", "ieee"),
+    ("cudnn", "benchmark", False),
+    ("cudnn", "deterministic", True),
 )
-"""Switches of torch that would otherwise let the training's settings into the features: TF32 on GPUs, which is on
-by default for convolutions, bf16 matmuls on CPUs, algorithms chosen by their speed on the day."""
+"""Switches of ``torch.backends`` (torch 2.9 and later) that would otherwise let the training's settings into
+the features: TF32 on GPUs, which is on by default for convolutions, bf16 matmuls on CPUs, algorithms chosen
+by their speed on the day."""
 
 
 @contextmanager
 def full_float32() -> Iterator[None]:
     """True float32 arithmetic by a fixed algorithm inside, the caller's settings again outside.
 
-    torch keeps the precision of matrix products twice, in an old global and in a new one per backend, and raises
-    where the two disagree; the old one can be read once the new ones are set.
+    torch keeps the precision of matrix products twice, in an old global and in a new one per backend, and
+    raises where the two disagree; the old one can be read once the new ones are set.
     """
-    before = [getattr(place, switch) for place, switch, _ in REPEATABLE]
-    for place, switch, value in REPEATABLE:
+    switches = [(attrgetter(place)(torch.backends), switch, value) for place, switch, value in REPEATABLE]
+    before = [getattr(place, switch) for place, switch, _ in switches]
+    for place, switch, value in switches:
         setattr(place, switch, value)
     matmul_precision = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision("highest")
@@ -56,16 +59,16 @@ def full_float32() -> Iterator[None]:
         yield
     finally:
         torch.set_float32_matmul_precision(matmul_precision)
-        for (place, switch, _), value in zip(REPEATABLE, before, strict=True):
+        for (place, switch, _), value in zip(switches, before, strict=True):
             setattr(place, switch, value)
 
 
 class Extractor(nn.Module, abc.ABC):
     """A frozen net that turns images into features; always in eval mode, float32, without gradients.
 
-    A subclass sets ``sha256``, ``num_features`` and ``num_classes`` when it is built, and implements ``extract``.
-    Features of one image do not depend on the batch it came in: every call of ``extract`` gets exactly
-    ``internal_batch`` images, the last ones padded with black.
+    A subclass sets ``sha256``, ``num_features`` and ``num_classes`` when it is built, and implements
+    ``extract``. Features of one image do not depend on the batch it came in: every call of ``extract`` gets
+    exactly ``internal_batch`` images, the last ones padded with black.
     """
 
     name: ClassVar[str]
@@ -91,7 +94,7 @@ class Extractor(nn.Module, abc.ABC):
 
     @property
     def sums_device(self) -> torch.device:
-        """Where float64 sums of the features are kept: beside the net, but for Apple's GPUs, which have no float64."""
+        """Where float64 sums of features are kept: beside the net, but on the CPU for Apple's GPUs."""
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
     @abc.abstractmethod
@@ -116,6 +119,7 @@ class Extractor(nn.Module, abc.ABC):
                 f"{self.name} takes uint8 [B, C, H, W] with 1 or 3 channels and B > 0, "
                 f"not {str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
             )
+        self.eval()  # also where a part was put into train mode by hand
         parts = []
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False), full_float32():
             for chunk in x.to(self.device).split(self.internal_batch):

@@ -15,8 +15,8 @@ from torch import Tensor
 class FrechetSums:
     """Sufficient statistics of a set of features, float64, no matter how many there are.
 
-    Every field is a plain sum over examples, so the sums of two sets add up to the sums of their union, and an
-    all-reduce over ranks gives those of the whole.
+    Every field is a plain sum over examples, so the sums of two sets add up to the sums of their union, and
+    an all-reduce over ranks gives those of the whole.
 
     >>> halves = [FrechetSums.of(torch.tensor([[1.0], [2.0]])), FrechetSums.of(torch.tensor([[6.0]]))]
     >>> whole = halves[0] + halves[1]
@@ -89,8 +89,8 @@ class Estimate(NamedTuple):
 class FrechetReference:
     """The fixed side of the distance, factored once however often it is compared.
 
-    The trace term of the distance is the sum of the square roots of the eigenvalues of ``factor.T @ C @ factor``,
-    where ``factor @ factor.T`` is this side's covariance and C the other's.
+    The trace term of the distance is the sum of the square roots of the eigenvalues of
+    ``factor.T @ C @ factor``, where ``factor @ factor.T`` is this side's covariance and C the other's.
     """
 
     mean: Tensor
@@ -121,8 +121,8 @@ class FrechetReference:
         sums = checked(sums)
         covariance = sums.covariance
         eigenvalues = torch.linalg.eigvalsh(self.factor.T @ covariance @ self.factor)
-        # In exact arithmetic no eigenvalue beyond the smaller rank differs from 0. The square root of its rounding
-        # error does (1e-16 becomes 1e-8), and there may be thousands.
+        # In exact arithmetic no eigenvalue beyond the smaller rank differs from 0. The square root of its
+        # rounding error does (1e-16 becomes 1e-8), and there may be thousands.
         rank = min(sums.rank_bound, self.factor.shape[1])
         cross = eigenvalues[-rank:].clamp(min=0).sqrt().sum()
         squared = (sums.mean - self.mean).square().sum()
@@ -130,7 +130,7 @@ class FrechetReference:
 
 
 def checked(sums: FrechetSums) -> FrechetSums:
-    """The sums on the CPU, where the linear algebra is the same on every machine; refuses what has no distance."""
+    """The sums on the CPU, where machines differ least; refuses what has no distance."""
     sums = sums.map(lambda tensor: tensor.detach().cpu())
     if sums.count < 2:
         raise ValueError(f"a covariance needs 2 examples or more, not {int(sums.count)}")
@@ -142,14 +142,18 @@ def checked(sums: FrechetSums) -> FrechetSums:
 def frechet_distance(a: FrechetSums, b: FrechetSums) -> float:
     """The squared 2-Wasserstein distance between the Gaussians fitted to two sets of features.
 
-    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances divided by n - 1. It is biased upwards by about
-    1/n: two distances compare only at the same counts.
+    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances divided by n - 1. It is biased upwards by
+    about 1/n: two distances compare only at the same counts.
+
+    It equals torch-fidelity's to 6 digits or more. Where there are fewer examples than features,
+    torch-fidelity adds up the square roots of thousands of eigenvalues that are rounding errors (1e-4 in all
+    was seen on Inception features), this does not, and small distances show it: 1.653186 here, 1.653183 there.
 
     Raises:
         ValueError: when a side has fewer than two examples, or features that are not finite.
 
     References:
-        Heusel et al. 2017, GANs trained by a two time-scale update rule, https://arxiv.org/abs/1706.08500, eq. 6.
+        Heusel et al. 2017, Two time-scale update rule, https://arxiv.org/abs/1706.08500, eq. 6.
         Dowson and Landau 1982, The Frechet distance between multivariate normal distributions.
     """
     return FrechetReference.of(b).distance(a)
@@ -158,10 +162,10 @@ def frechet_distance(a: FrechetSums, b: FrechetSums) -> float:
 def frechet_jackknife(groups: Sequence[FrechetSums], reference: FrechetSums) -> Estimate:
     """The Frechet distance of the groups' union from a reference, with a delete-one-group jackknife error.
 
-    The error says how the distance would spread if as many new samples were drawn; the reference is held fixed
-    and the bias of the distance is not part of it. With G groups and the distances d_g without group g it is
-    sqrt((G - 1) / G * sum_g (d_g - mean d)^2); being itself an estimate from G values, it is good to about
-    1 / sqrt(2 (G - 1)) of itself, a quarter for G = 10.
+    The error says how the distance would spread if as many new samples were drawn; the reference is held
+    fixed and the bias of the distance is not part of it. With G groups and the distances d_g without group g
+    it is sqrt((G - 1) / G * sum_g (d_g - mean d)^2); being itself an estimate from G values, it is good to
+    about 1 / sqrt(2 (G - 1)) of itself, a quarter for G = 10.
 
     Args:
         groups: sums of disjoint groups of samples, of sizes as equal as can be.

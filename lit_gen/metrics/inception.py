@@ -30,8 +30,8 @@ def downloaded_weights() -> Path:
             torch.hub.download_url_to_file(URL_INCEPTION_V3, str(path), hash_prefix=checksum, progress=False)
         except (URLError, OSError, RuntimeError) as error:
             raise UserError(
-                f"the Inception weights cannot be downloaded ({error}); fetch {URL_INCEPTION_V3} where there is a "
-                "network and give the file's path as `weights`"
+                f"the Inception weights cannot be downloaded ({error}); fetch {URL_INCEPTION_V3} where "
+                "there is a network and give the file's path as `weights`"
             ) from error
     return path
 
@@ -46,7 +46,9 @@ def checked_weights(weights: str | None) -> Path:
     """
     path = downloaded_weights() if weights is None else Path(weights).expanduser()
     if not path.is_file():
-        raise UserError(f"Inception weights: there is no file {path}; leave `weights` out to have it downloaded")
+        raise UserError(
+            f"Inception weights: there is no file {path}; leave `weights` out to have it downloaded"
+        )
     try:
         torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError) as error:
@@ -56,7 +58,7 @@ def checked_weights(weights: str | None) -> Path:
 
 
 def fold_batch_norms(net: nn.Module) -> None:
-    """Multiplies every batch norm into the convolution before it, in place; one pass over memory less for each."""
+    """Multiplies every batch norm into the convolution before it, in place: one pass over memory less."""
     for module in list(net.modules()):
         conv, norm = getattr(module, "conv", None), getattr(module, "bn", None)
         if isinstance(conv, nn.Conv2d) and isinstance(norm, nn.BatchNorm2d):
@@ -65,14 +67,15 @@ def fold_batch_norms(net: nn.Module) -> None:
 
 
 class Inception(Extractor):
-    """torch-fidelity's "inception-v3-compat": TensorFlow 1's resize to 299x299, 2,048 pool features, 1,008 logits.
+    """torch-fidelity's "inception-v3-compat": TensorFlow 1's resize, 2,048 pool features, 1,008 logits.
 
-    Batch norms are folded and the layout is channels-last, which gives 1.45 times the images per second; values
-    equal torch-fidelity's to float32 rounding. Grey images are repeated to three channels. The distance in this
-    space, with torch-fidelity's own weights, is what the field calls FID.
+    Batch norms are folded and the layout is channels-last, which gives 1.45 times the images per second;
+    values equal torch-fidelity's to float32 rounding. Grey images are repeated to three channels. The
+    distance in this space, with torch-fidelity's own weights, is what the field calls FID.
 
     Args:
-        weights: path of a weight file in torch-fidelity's format; None downloads it once into torch's hub cache.
+        weights: path of a weight file in torch-fidelity's format; None downloads it once into torch's hub
+            cache.
 
     Raises:
         UserError: when the file is missing, is something else, or cannot be downloaded.
@@ -92,10 +95,13 @@ class Inception(Extractor):
         path = checked_weights(weights)
         self.sha256 = sha256_of_file(path)
         self.num_features, self.num_classes = 2048, 1008
-        with torch.random.fork_rng(devices=[]):  # the initial weights, thrown away, must not move training's RNG
+        # The initial weights are thrown away, and must not move the training's generator.
+        with torch.random.fork_rng(devices=[]):
             try:
                 net = FeatureExtractorInceptionV3(
-                    "inception-v3-compat", ["2048", "logits_unbiased"], feature_extractor_weights_path=str(path)
+                    "inception-v3-compat",
+                    ["2048", "logits_unbiased"],
+                    feature_extractor_weights_path=str(path),
                 )
             except RuntimeError as error:
                 raise UserError(f"Inception weights: {path} holds the weights of another net") from error

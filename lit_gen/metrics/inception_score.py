@@ -1,4 +1,4 @@
-"""The Inception Score from sums that stream, equal to torch-fidelity's without keeping a single prediction."""
+"""The Inception Score from sums that stream, equal to torch-fidelity's without keeping any prediction."""
 
 from __future__ import annotations
 
@@ -36,7 +36,8 @@ def split_of_sample(num_samples: int, num_splits: int = NUM_SPLITS) -> Tensor:
 
     The shuffle guards against samples sorted by class. It has its own generator: no global RNG is touched.
     """
-    order = torch.from_numpy(np.random.RandomState(SHUFFLE_SEED).permutation(num_samples))
+    shuffle = np.random.RandomState(SHUFFLE_SEED)
+    order = torch.from_numpy(shuffle.permutation(num_samples))
     bounds = torch.tensor([k * num_samples // num_splits for k in range(num_splits + 1)])
     split = torch.empty(num_samples, dtype=torch.int64)
     split[order] = torch.arange(num_splits).repeat_interleave(bounds.diff())
@@ -47,11 +48,11 @@ def split_of_sample(num_samples: int, num_splits: int = NUM_SPLITS) -> Tensor:
 class InceptionScoreSums:
     """Sums over the samples of each split; samples come in any order, and the sums of several ranks add up.
 
-    For one split of n samples the score is exp of the mean of KL(p_i || q), with q the mean of the p_i. That is
-    mean_i sum_k p_ik log p_ik - sum_k q_k log q_k: two sums that need no second look at the samples.
+    For one split of n samples the score is exp of the mean of KL(p_i || q), with q the mean of the p_i. That
+    is mean_i sum_k p_ik log p_ik - sum_k q_k log q_k: two sums that need no second look at the samples.
 
     References:
-        Salimans et al. 2016, Improved techniques for training GANs, https://arxiv.org/abs/1606.03498, section 4.
+        Salimans et al. 2016, Improved techniques for training GANs, https://arxiv.org/abs/1606.03498, sec. 4.
     """
 
     split: Tensor
@@ -65,7 +66,11 @@ class InceptionScoreSums:
 
     @classmethod
     def zeros(
-        cls, num_samples: int, num_classes: int, num_splits: int = NUM_SPLITS, device: torch.device | str = "cpu"
+        cls,
+        num_samples: int,
+        num_classes: int,
+        num_splits: int = NUM_SPLITS,
+        device: torch.device | str = "cpu",
     ) -> InceptionScoreSums:
         """No samples yet.
 

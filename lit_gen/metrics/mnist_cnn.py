@@ -4,8 +4,8 @@ Trained on MNIST's 60,000 training images alone, by
 
     OMP_NUM_THREADS=1 python -m lit_gen.metrics.train_mnist_cnn --data DIR/ylecun/mnist --out mnist_cnn.pt
 
-(8 epochs, seed 0, about 10 minutes on one CPU core). It then reads rightly 99.55 % of MNIST's test images, 98.72 %
-of them shrunk to 8x8, and 97.77 % of scikit-learn's 1,797 digits of 8x8, of which it has seen none.
+(8 epochs, seed 0, about 10 minutes on one CPU core). It then reads rightly 99.55 % of MNIST's test images,
+98.72 % of them shrunk to 8x8, and 97.77 % of scikit-learn's 1,797 digits of 8x8, of which it has seen none.
 """
 
 from __future__ import annotations
@@ -79,7 +79,8 @@ class MnistCNN(Extractor):
         super().__init__()
         self.sha256 = sha256_of_file(WEIGHTS)
         self.num_features, self.num_classes = 64, 10
-        with torch.random.fork_rng(devices=[]):  # the initial weights, thrown away, must not move training's RNG
+        # The initial weights are thrown away, and must not move the training's generator.
+        with torch.random.fork_rng(devices=[]):
             self.net = DigitNet(self.num_features)
         self.net.load_state_dict(torch.load(WEIGHTS, map_location="cpu", weights_only=True))
         self.requires_grad_(False)

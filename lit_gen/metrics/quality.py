@@ -1,4 +1,4 @@
-"""Scores of a sampler: Frechet distance and Inception Score with standard errors, over any number of ranks."""
+"""Scores of a sampler: Frechet distance and Inception Score with standard errors, on any number of ranks."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from lit_gen.metrics.frechet import FrechetSums, frechet_jackknife
 from lit_gen.metrics.inception_score import InceptionScoreSums
 
 NUM_GROUPS = 10
-"""Groups of the jackknife; sample i belongs to group i mod 10, so that groups are equal and blind to order."""
+"""Groups of the jackknife; sample i belongs to group i mod 10: groups of one size, blind to order."""
 MIN_SAMPLES = 2 * NUM_GROUPS
 """Two in each group; fewer have no standard error worth the name."""
 
@@ -46,12 +46,13 @@ def score_samples(
 ) -> SampleScores:
     """Draws samples block by block and scores them, never holding more than a block.
 
-    Rank r draws blocks r, r + world_size, ... of the indices 0..num_samples-1, the last block cut to fit, so that
-    the set of samples, and with it every score up to the rounding of float64 sums, is that of a single process.
+    Rank r draws blocks r, r + world_size, ... of the indices 0..num_samples-1, the last block cut to fit, so
+    that the set of samples, and with it every score up to the rounding of float64 sums, is that of a single
+    process.
 
     Args:
-        sample: (first, n) -> uint8 [n, C, H, W] in 0..255, the samples of indices first..first+n-1; sample i must
-            depend on i alone.
+        sample: (first, n) -> uint8 [n, C, H, W] in 0..255, the samples of indices first..first+n-1; sample i
+            must depend on i alone.
         extractor: the feature space and the classifier.
         reference: sums of the real images in the same feature space.
         num_samples: how many to draw over all ranks.
@@ -62,11 +63,13 @@ def score_samples(
 
     Raises:
         UserError: for fewer than 20 samples.
-        ValueError: on every rank, when any feature or logit is not finite; when the sampler returns another count
-            than asked for; when several ranks have no all_reduce.
+        ValueError: on every rank, when any feature or logit is not finite; when the sampler returns another
+            count than asked for; when several ranks have no all_reduce.
     """
     if num_samples < MIN_SAMPLES:
-        raise UserError(f"num_samples={num_samples} is too few for a score with an error; ask for {MIN_SAMPLES} or more")
+        raise UserError(
+            f"num_samples={num_samples} is too few for a standard error; ask for {MIN_SAMPLES} or more"
+        )
     if world_size > 1 and all_reduce is None:
         raise ValueError(f"{world_size} ranks need an all_reduce")
     device = extractor.sums_device

@@ -21,7 +21,8 @@ TRANSFORM_VERSION = 1
 
 def reference_key(x: Tensor, extractor: Extractor, key: str) -> str:
     """A SHA-256, in hex, over the images themselves, what they are called, and the net that sees them."""
-    digest = hashlib.sha256(repr((key, tuple(x.shape), extractor.name, extractor.sha256, TRANSFORM_VERSION)).encode())
+    net = (extractor.name, extractor.sha256, TRANSFORM_VERSION)
+    digest = hashlib.sha256(repr((key, tuple(x.shape), net)).encode())
     for part in x.split(4096):
         digest.update(part.contiguous().cpu().numpy().data)
     return digest.hexdigest()
@@ -40,9 +41,9 @@ def reference_sums(
 ) -> FrechetSums:
     """Sums over the features of all images, from disk if they were computed before.
 
-    The file's name hashes the images' bytes, count and shape, the key, the extractor's name and weights and the
-    version of its transform, so that no other data or net can be mistaken for these. Ranks share the work by
-    blocks; they compute unless all of them found the file.
+    The file's name hashes the images' bytes, count and shape, the key, the extractor's name and weights and
+    the version of its transform, so that no other data or net can be mistaken for these. Ranks share the work
+    by blocks; they compute unless all of them found the file.
 
     Args:
         x: uint8 [N, C, H, W] in 0..255, the whole split, unshuffled and without augmentation.
@@ -55,7 +56,8 @@ def reference_sums(
         block: images taken at a time.
 
     Raises:
-        ValueError: for fewer than two images, for features that are not finite, or several ranks without all_reduce.
+        ValueError: for fewer than two images, for features that are not finite, or several ranks without
+            all_reduce.
     """
     if world_size > 1 and all_reduce is None:
         raise ValueError(f"{world_size} ranks need an all_reduce")
@@ -72,7 +74,9 @@ def reference_sums(
         sums.update(extractor(x[first : first + block]).features)
     sums = sums.map(reduce).map(Tensor.cpu)
     if sums.count < 2 or not sums.outer.isfinite().all():
-        raise ValueError(f"{len(x)} images of {key} give no covariance: too few, or features that are not finite")
+        raise ValueError(
+            f"{len(x)} images of {key} give no covariance: too few, or features that are not finite"
+        )
     write_atomically(path, sums)
     return sums
 

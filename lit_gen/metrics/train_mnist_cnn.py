@@ -1,7 +1,7 @@
 """Trains the digit classifier that the package ships: ``python -m lit_gen.metrics.train_mnist_cnn``.
 
 It must know digits at 28x28 (MNIST) and at 8x8 (scikit-learn's), so half of every batch is shrunk to 8x8 and
-back, enlarged besides, because MNIST leaves a margin of 4 pixels around the digit and the 8x8 digits leave none.
+back. That half is enlarged too: MNIST leaves a margin of 4 pixels around the digit, the 8x8 digits have none.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ def shrink(x: Tensor, size: int = 8) -> Tensor:
 
 
 def random_affine(x: Tensor, scale: tuple[float, float], generator: torch.Generator) -> Tensor:
-    """Each image turned by up to 12 degrees, slanted, stretched in each direction and shifted by up to 2 pixels.
+    """Each image turned by up to 12 degrees, slanted, stretched both ways and shifted by up to 2 pixels.
 
     Args:
         x: float32 [B, 1, 28, 28].
@@ -105,7 +105,8 @@ def train(x: Tensor, label: Tensor, epochs: int, batch_size: int, lr: float, see
             optimizer.step()
             schedule.step()
             total += loss.detach()
-        print(f"epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}, {time.perf_counter() - start:.0f} s", flush=True)
+        seconds = time.perf_counter() - start
+        print(f"epoch {epoch + 1}/{epochs}: loss {total / steps:.4f}, {seconds:.0f} s", flush=True)
     return net
 
 
@@ -119,6 +120,8 @@ def main() -> None:
     parser.add_argument("--lr", type=float, default=4e-3)
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if not Path(args.data).is_dir():
+        parser.error(f"--data: there is no folder {args.data}")
 
     net = train(*mnist_split(args.data, "train"), args.epochs, args.batch_size, args.lr, args.seed)
     test_x, test_label = mnist_split(args.data, "test")

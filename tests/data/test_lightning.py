@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -107,8 +108,10 @@ def test_resume_from_a_checkpoint_of_any_hook(hook: str, step: int, options: dic
 
 def test_validation_is_whole_and_in_file_order(tmp_path: Path):
     model = Recorder()
-    trainer(tmp_path, max_steps=2, limit_train_batches=2, num_sanity_val_steps=0).fit(model, datamodule=Digits())
-    assert sum(model.validated, []) == list(range(350))
+    trainer(tmp_path, max_steps=2, limit_train_batches=2, num_sanity_val_steps=0).fit(
+        model, datamodule=Digits()
+    )
+    assert list(chain(*model.validated)) == list(range(350))
 
 
 def test_overfit_batches_trains_on_the_first_rows_again_and_again(tmp_path: Path):
@@ -119,10 +122,11 @@ def test_overfit_batches_trains_on_the_first_rows_again_and_again(tmp_path: Path
 
 def test_rank_and_world_size_come_from_the_trainer():
     data, alone = Digits(), Digits().train_dataloader()
-    data.trainer = SimpleNamespace(global_rank=1, world_size=2, overfit_batches=0.0)
+    common = {"overfit_batches": 0.0, "limit_train_batches": 1.0, "current_epoch": 0}
+    data.trainer = SimpleNamespace(global_rank=1, world_size=2, **common)
     for share, whole in zip(data.train_dataloader(), alone, strict=True):
         assert torch.equal(share.index, whole.index[32:])
-    data.trainer = SimpleNamespace(global_rank=0, world_size=3, overfit_batches=0.0)
+    data.trainer = SimpleNamespace(global_rank=0, world_size=3, **common)
     with pytest.raises(UserError, match="64 is the global batch"):
         data.train_dataloader()
 
@@ -132,3 +136,14 @@ def test_loader_is_what_lightning_calls_stateful():
 
     assert isinstance(Digits().train_dataloader(), _Stateful)
     assert isinstance(Digits().train_dataloader(), SliceLoader)
+
+
+@pytest.mark.parametrize("hook", ["on_train_batch_end", "on_train_epoch_end", "on_validation_end"])
+@pytest.mark.parametrize("step", [EPOCH, 2 * EPOCH])
+def test_resume_of_a_resumed_run(hook: str, step: int, unbroken: list, tmp_path: Path):
+    """After a stop inside an epoch, Lightning's own epoch number is one ahead; the loader's is not."""
+    _, first = fit(tmp_path, 7)
+    path = tmp_path / "saved.ckpt"
+    fit(tmp_path, 2 * EPOCH + 3, first, callbacks=[SaveAt(hook, step, path)])
+    rest, _ = fit(tmp_path, 3 * EPOCH + 5, path)
+    assert rest == unbroken[step:]

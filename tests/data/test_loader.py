@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import chain
+
 import numpy as np
 import pytest
 import torch
@@ -36,7 +38,7 @@ def test_no_label_stays_none():
 
 def test_train_epoch_has_no_row_twice_and_drops_the_short_rest():
     seen = orders(make())
-    flat = sum(seen, [])
+    flat = list(chain(*seen))
     assert [len(batch) for batch in seen] == [8] * 12
     assert len(set(flat)) == 96
     assert flat != sorted(flat)
@@ -70,7 +72,6 @@ def test_epochs_differ():
 
 
 def test_set_epoch_between_iter_and_next_counts():
-    """Lightning calls iter before it announces the epoch."""
     loader, told = make(), make()
     told.set_epoch(2)
     iterator = iter(loader)
@@ -84,7 +85,7 @@ def test_ranks_together_see_the_global_batches_of_one_process(world_size: int):
     shares = [orders(make(rank=rank, world_size=world_size)) for rank in range(world_size)]
     for pos, batch in enumerate(alone):
         parts = [share[pos] for share in shares]
-        assert sum(parts, []) == batch  # contiguous, in order
+        assert list(chain(*parts)) == batch  # contiguous, in order
         assert {len(part) for part in parts} == {8 // world_size}
 
 
@@ -93,13 +94,16 @@ def test_batch_size_must_divide_by_world_size():
         make(world_size=3)
 
 
-@pytest.mark.parametrize(("n", "batch_size", "world_size"), [(103, 8, 1), (103, 8, 3), (5, 250, 4), (9, 4, 4), (447, 250, 2), (4, 1, 4)])
+@pytest.mark.parametrize(
+    ("n", "batch_size", "world_size"),
+    [(103, 8, 1), (103, 8, 3), (5, 250, 4), (9, 4, 4), (447, 250, 2), (4, 1, 4)],
+)
 def test_evaluation_sees_every_row_once_and_no_share_is_empty(n: int, batch_size: int, world_size: int):
     options = {"batch_size": batch_size, "shuffle": False, "world_size": world_size}
     shares = [orders(make(n, rank=rank, **options)) for rank in range(world_size)]
     assert len({len(share) for share in shares}) == 1
-    together = [sum((share[pos] for share in shares), []) for pos in range(len(shares[0]))]
-    assert sum(together, []) == list(range(n))
+    together = [list(chain(*(share[pos] for share in shares))) for pos in range(len(shares[0]))]
+    assert list(chain(*together)) == list(range(n))
     sizes = [[len(share[pos]) for share in shares] for pos in range(len(together))]
     assert all(min(row) >= 1 and max(row) - min(row) <= 1 for row in sizes)
     assert all(len(share) == len(make(n, **options)) for share in shares)
@@ -140,7 +144,6 @@ def test_resumed_stream_equals_the_unbroken_one(stop: int):
     second = make()
     second.load_state_dict(state)
     iter(second)  # an iterator that nobody uses moves nothing
-    second.set_epoch(state["epoch"])
     rest = []
     while len(taken) + len(rest) < len(unbroken):
         rest += orders(second)
@@ -161,13 +164,15 @@ def test_state_moves_to_another_world_size():
     assert [a + b for a, b in zip(*shares, strict=True)] == rest
 
 
-def test_set_epoch_past_a_loaded_state_starts_that_epoch():
-    """An epoch cut short by limit_train_batches ends with a position inside it."""
-    loader, told = make(), make()
-    loader.load_state_dict({**loader.state_dict(), "epoch": 0, "pos": 3})
-    loader.set_epoch(1)
-    told.set_epoch(1)
-    assert orders(loader) == orders(told)
+@pytest.mark.parametrize("limit", [3, 0.25])
+def test_limited_epochs_end_early_and_resume_with_the_next(limit: float):
+    whole, loader = make(), make(limit=limit)
+    assert len(loader) == 12  # Lightning applies its limit to the whole
+    expected = [orders(whole)[:3] for _ in range(3)]
+    assert [orders(loader) for _ in range(2)] == expected[:2]
+    resumed = make(limit=limit)
+    resumed.load_state_dict(loader.state_dict())
+    assert orders(resumed) == expected[2]
 
 
 def test_resuming_inside_an_epoch_of_another_order_is_refused():

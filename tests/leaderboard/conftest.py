@@ -37,9 +37,10 @@ def make_fd(value: float = 8.0, error: float | None = 0.2, **fields: Any) -> Sco
 
 def make_record(*scores: Score, **fields: Any) -> Record:
     given: dict[str, Any] = {
-        "run_name": "vae-1", "family": "vae", "model": "VAE", "data": "digits", "scores": scores, "seed": 1,
-        "cost": Cost(parameters=120_000, images_seen=600_000, train_seconds=83.4, peak_memory_bytes=300_000_000,
-                     images_per_second=7200.0, seconds_per_1000_samples=0.05,
+        "run_name": "vae-1", "family": "vae", "model": "VAE", "data": "digits", "seed": 1,
+        "scores": scores,
+        "cost": Cost(parameters=120_000, images_seen=600_000, train_seconds=83.4,
+                     peak_memory_bytes=300_000_000, images_per_second=7200.0, seconds_per_1000_samples=0.05,
                      function_evaluations_per_sample=1),
         "selection": Selection(rule="best val/bpd of 12", metric="val/bpd", value=2.2, last_value=2.25,
                                checkpoint="best.ckpt", step=600),
@@ -51,7 +52,9 @@ def make_record(*scores: Score, **fields: Any) -> Record:
     return Record(**(given | fields))
 
 
-def make_png(width: int = 4, height: int = 3, shade: Callable[[int, int], int] = lambda x, y: 40 * x) -> bytes:
+def make_png(
+    width: int = 4, height: int = 3, shade: Callable[[int, int], int] = lambda x, y: 40 * x
+) -> bytes:
     """A grey PNG, made by hand: the room has no image library."""
     rows = b"".join(b"\0" + bytes(shade(x, y) for x in range(width)) for y in range(height))
 

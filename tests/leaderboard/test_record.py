@@ -27,7 +27,7 @@ from lit_gen.leaderboard.record import (
 
 from .conftest import BPD, FD, make_bpd, make_fd, make_record
 
-FLOOR = make_fd(1.3, weights="none", ema_halflife_images=None, sampler="real train images", sampler_settings={})
+FLOOR = make_fd(1.3, weights="none", ema_halflife_images=None, sampler="real train images")
 Tree = dict[str, Any]
 
 
@@ -42,7 +42,8 @@ def test_the_environment_is_not_hashed() -> None:
     here = make_record(make_fd())
     there = dataclasses.replace(here, environment=Environment(
         versions={"torch": "9"}, machine="another", accelerator="H200", world_size=8))
-    assert here != there and here.scores[0].protocol.hash == there.scores[0].protocol.hash
+    assert here != there
+    assert here.scores[0].protocol.hash == there.scores[0].protocol.hash
 
 
 def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
@@ -50,7 +51,14 @@ def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
     write_record(path, make_record(make_bpd()))
     with pytest.raises(ValueError, match="JSON compliant"):
         write_record(path, make_record(config={"lr": math.nan}))
-    assert read_record(path).scores == (make_bpd(),) and list(tmp_path.iterdir()) == [path]
+    assert read_record(path).scores == (make_bpd(),)
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_what_a_reader_would_refuse_is_not_written(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="'run_name' must be text, got a whole number"):
+        write_record(tmp_path / "record.json", make_record(run_name=3))
+    assert list(tmp_path.iterdir()) == []
 
 
 def _set(*path: Any, to: Any) -> Callable[[Tree], None]:
@@ -99,6 +107,8 @@ BROKEN = {
     "hash": (_set("scores", 1, "protocol_hash", to="0" * 64), "scores[1] (fd_mnist_cnn): protocol_hash"),
     "time": (_set("created", to="yesterday"), "yesterday"),
     "local_time": (_set("created", to="2025-01-02T03:04:05"), "offset"),
+    "half_character": (_set("run_name", to="\ud800"), "'run_name' holds half a character"),
+    "half_character_key": (_set("config", to={"\ud800": 1}), "surrogates not allowed"),
     "outside": (_set("files", to={"sample_grid": "../../secret.png"}), "files.sample_grid"),
     "absolute": (_set("files", to={"sample_grid": "/etc/passwd"}), "files.sample_grid"),
 }
@@ -115,11 +125,13 @@ def test_a_broken_record_is_refused_in_one_line(name: str, tmp_path: Path) -> No
     with pytest.raises(UserError) as caught:
         read_record(path)
     assert message in str(caught.value)
-    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
 
 
 @pytest.mark.parametrize("content", [
-    b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"schema_version": 1e999}', b'{"schema_version": 1}',
+    b"", b"{", b"[]", b"3", b"\xff\xfe", b"[" * 100_000, b'{"schema_version": 1e999}',
+    b'{"schema_version": 1}',
     b'{"schema_version": 1, "schema_version": 1}',
 ])
 def test_what_is_no_record_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
@@ -127,14 +139,16 @@ def test_what_is_no_record_is_refused_in_one_line(content: bytes, tmp_path: Path
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
         read_record(path)
-    assert str(caught.value).startswith(f"{path}: ") and "\n" not in str(caught.value)
+    assert str(caught.value).startswith(f"{path}: ")
+    assert "\n" not in str(caught.value)
 
 
-def test_overflow_to_infinity_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("where", ["scores", "config"])
+def test_overflow_to_infinity_is_refused(where: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
-    write_record(path, make_record(make_bpd(2.125)))
-    path.write_text(path.read_text().replace("2.125", "1e999"))
-    with pytest.raises(UserError, match="not finite"):
+    write_record(path, make_record(make_bpd(2.125), config={"lr": 3.125}))
+    path.write_text(path.read_text().replace("2.125" if where == "scores" else "3.125", "1e999"))
+    with pytest.raises(UserError, match=f"{where}.*not finite"):
         read_record(path)
 
 

@@ -1,15 +1,16 @@
-"""What every extractor owes: the same features whatever the batch, the precision, the mode and the generator."""
+"""What every extractor owes: the same features whatever the batch, the precision and the mode."""
 
 from __future__ import annotations
 
 import hashlib
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.extractor import Extractor, Features, full_float32, sha256_of_file
+from lit_gen.metrics.extractor import REPEATABLE, Extractor, Features, full_float32, sha256_of_file
 from lit_gen.metrics.mnist_cnn import MnistCNN
 
 
@@ -34,11 +35,14 @@ class BatchNormed(Extractor):
 
 @pytest.fixture(scope="module")
 def digits() -> Tensor:
-    return torch.randint(0, 256, (130, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.randint(
+        0, 256, (130, 1, 28, 28), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
+    )
 
 
 def test_the_net_always_gets_its_own_batch_size_and_the_caller_what_was_asked_for() -> None:
-    extractor, x = BatchNormed(), torch.arange(1, 11, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 2, 2)
+    extractor = BatchNormed()
+    x = torch.arange(1, 11, dtype=torch.uint8)[:, None, None, None].expand(10, 1, 2, 2)
     out = extractor(x)
     assert [len(batch) for batch in extractor.batches] == [4, 4, 4]
     assert extractor.batches[2][2:].max() == 0
@@ -50,9 +54,10 @@ def test_train_mode_cannot_be_entered() -> None:
     extractor = BatchNormed()
     torch.nn.ModuleList([extractor]).train()
     assert not any(module.training for module in extractor.modules())
-    statistics = extractor.norm.running_mean.clone()
+    extractor.norm.train()  # behind its back
+    statistics = extractor.norm.get_buffer("running_mean").clone()
     extractor(torch.full((4, 1, 2, 2), 200, dtype=torch.uint8))
-    assert torch.equal(extractor.norm.running_mean, statistics)
+    assert torch.equal(extractor.norm.get_buffer("running_mean"), statistics)
 
 
 @pytest.mark.parametrize("batch", [1, 3, 125, 130])
@@ -89,16 +94,21 @@ def test_the_trainings_precision_stays_outside(digits: Tensor) -> None:
 
 
 def test_full_float32_holds_inside_and_gives_everything_back_even_after_an_error() -> None:
-    matmul, conv = torch.backends.cuda.matmul, torch.backends.cudnn.conv
+    def state() -> list[object]:
+        return [getattr(attrgetter(place)(torch.backends), switch) for place, switch, _ in REPEATABLE]
+
     torch.set_float32_matmul_precision("high")
-    before = (matmul.fp32_precision, conv.fp32_precision, torch.backends.cudnn.benchmark)
+    before = state()
     try:
-        with pytest.raises(KeyError), full_float32():
-            assert (matmul.fp32_precision, conv.fp32_precision) == ("ieee", "ieee")
+        with full_float32():
+            assert state() == ["ieee"] * 4 + [False, True] != before
             assert torch.get_float32_matmul_precision() == "highest"
-            assert not matmul.allow_tf32  # raises where torch's old and new switches disagree
+            # The old switch raises where it disagrees with the new one.
+            assert not torch.backends.cuda.matmul.allow_tf32
+        assert state() == before
+        with pytest.raises(KeyError), full_float32():
             raise KeyError
-        assert (matmul.fp32_precision, conv.fp32_precision, torch.backends.cudnn.benchmark) == before
+        assert state() == before
         assert torch.get_float32_matmul_precision() == "high"
     finally:
         torch.set_float32_matmul_precision("highest")

@@ -31,12 +31,18 @@ def test_moments_are_those_of_numpy() -> None:
 
 def test_a_far_mean_does_not_eat_the_covariance() -> None:
     x = normal(500, 4, seed=0) * 0.01 + 100  # in float32 sums nothing would be left
-    np.testing.assert_allclose(FrechetSums.of(x).covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-5, atol=1e-10)
+    np.testing.assert_allclose(
+        FrechetSums.of(x).covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-5, atol=1e-10
+    )
 
 
 def test_diagonal_gaussians_in_closed_form() -> None:
-    a = with_moments(torch.tensor([1.0, 2.0, 3.0]).double(), torch.diag(torch.tensor([1.0, 4.0, 9.0]).double()))
-    b = with_moments(torch.tensor([1.0, 0.0, 6.0]).double(), torch.diag(torch.tensor([4.0, 1.0, 25.0]).double()))
+    a = with_moments(
+        torch.tensor([1.0, 2.0, 3.0]).double(), torch.diag(torch.tensor([1.0, 4.0, 9.0]).double())
+    )
+    b = with_moments(
+        torch.tensor([1.0, 0.0, 6.0]).double(), torch.diag(torch.tensor([4.0, 1.0, 25.0]).double())
+    )
     # squared differences of the means, and of the standard deviations: 0 + 4 + 9 and 1 + 1 + 4
     assert frechet_distance(a, b) == pytest.approx(13 + 6, rel=1e-9)
 
@@ -49,7 +55,9 @@ def test_rotated_gaussians_in_closed_form() -> None:
     product = c_a @ c_b
     cross = (product.trace() + 2 * torch.linalg.det(product).sqrt()).sqrt()
     expected = float(c_a.trace() + c_b.trace() - 2 * cross)
-    assert frechet_distance(with_moments(zero, c_a), with_moments(zero, c_b)) == pytest.approx(expected, rel=1e-9)
+    assert frechet_distance(with_moments(zero, c_a), with_moments(zero, c_b)) == pytest.approx(
+        expected, rel=1e-9
+    )
 
 
 @pytest.mark.parametrize(("n", "dim"), [(300, 16), (20, 64)])
@@ -60,11 +68,16 @@ def test_a_set_against_itself_is_zero(n: int, dim: int) -> None:
 
 @pytest.mark.parametrize(("n_a", "n_b"), [(400, 300), (400, 20), (20, 400), (20, 30)])
 def test_equals_the_nuclear_norm_of_the_centred_features(n_a: int, n_b: int) -> None:
-    """tr (C_a C_b)^(1/2) is the nuclear norm of A B^T: another road, without covariances or square roots of them."""
+    """tr (C_a C_b)^(1/2) is the nuclear norm of A B^T: another road, without covariances or their roots."""
     a, b = normal(n_a, 48, seed=0) @ normal(48, 48, seed=2), normal(n_b, 48, seed=1) + 0.3
     centred_a, centred_b = (a - a.mean(0)) / (n_a - 1) ** 0.5, (b - b.mean(0)) / (n_b - 1) ** 0.5
     cross = torch.linalg.svdvals(centred_a @ centred_b.T).sum()
-    expected = (a.mean(0) - b.mean(0)).square().sum() + centred_a.square().sum() + centred_b.square().sum() - 2 * cross
+    expected = (
+        (a.mean(0) - b.mean(0)).square().sum()
+        + centred_a.square().sum()
+        + centred_b.square().sum()
+        - 2 * cross
+    )
     value = frechet_distance(FrechetSums.of(a), FrechetSums.of(b))
     assert value == pytest.approx(float(expected), rel=1e-9)
     assert frechet_distance(FrechetSums.of(b), FrechetSums.of(a)) == pytest.approx(value, rel=1e-9)

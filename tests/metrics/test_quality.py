@@ -29,7 +29,7 @@ class Moments(Extractor):
         super().__init__()
         self.num_features = self.num_classes = 6
         self.sha256 = "none"
-        self.register_parameter("anchor", torch.nn.Parameter(torch.zeros(()), requires_grad=False))
+        self.place = torch.nn.Parameter(torch.zeros(()), requires_grad=False)  # something that is on a device
         self.broken_above = broken_above
 
     def extract(self, x: Tensor) -> Features:
@@ -82,7 +82,9 @@ def test_the_scores_are_those_of_the_features_held_at_once(reference: FrechetSum
     out = Moments()(sample(0, 103))
     scores = score_samples(sample, Moments(), reference, 103, block=10)
     assert scores.num_samples == 103
-    assert scores.frechet == pytest.approx(frechet_distance(FrechetSums.of(out.features), reference), rel=1e-9)
+    assert scores.frechet == pytest.approx(
+        frechet_distance(FrechetSums.of(out.features), reference), rel=1e-9
+    )
     sums = InceptionScoreSums.zeros(103, 6)
     sums.update(torch.arange(103), out.logits)
     score = sums.compute()
@@ -119,7 +121,7 @@ def test_the_block_changes_nothing(reference: FrechetSums) -> None:
 
 
 def test_broken_features_are_an_error_on_every_rank(reference: FrechetSums) -> None:
-    """Means above 19 in some row: rare enough to strike one rank alone, which must not leave the other waiting."""
+    """Means above 19 are made NaN; the rank that meets one must not leave the other waiting."""
     extractor = Moments(broken_above=19)
     bad = int((~extractor(sample(0, 40)).features.isfinite().all(1)).sum())
     assert 0 < bad < 40
@@ -134,8 +136,14 @@ def test_broken_features_are_an_error_on_every_rank(reference: FrechetSums) -> N
         assert f"{bad} of 40 samples have features that are not finite" in str(error)
 
 
+def test_inside_inference_mode_as_lightning_validates(reference: FrechetSums) -> None:
+    outside = score_samples(sample, Moments(), reference, 40)
+    with torch.inference_mode():
+        assert score_samples(sample, Moments(), reference, 40) == outside
+
+
 def test_calls_that_cannot_be_right_are_refused(reference: FrechetSums) -> None:
-    with pytest.raises(UserError, match="num_samples=19 is too few.*20 or more"):
+    with pytest.raises(UserError, match=r"num_samples=19 is too few.*20 or more"):
         score_samples(sample, Moments(), reference, 19)
     with pytest.raises(ValueError, match="2 ranks need an all_reduce"):
         score_samples(sample, Moments(), reference, 40, world_size=2)
@@ -148,9 +156,8 @@ def test_scoring_is_repeatable_and_leaves_the_generator_alone() -> None:
     before = torch.get_rng_state()
     extractor = MnistCNN()
     real = FrechetSums.of(extractor(x[:500]).features)
-    first, second = (
-        score_samples(lambda first, n: x[500 + first : 500 + first + n], extractor, real, 300) for _ in range(2)
-    )
+    fake = x[500:]
+    first, second = (score_samples(lambda i, n: fake[i : i + n], extractor, real, 300) for _ in range(2))
     assert first == second
     assert torch.equal(torch.get_rng_state(), before)
     assert first.inception_score > 7  # ten classes, nearly balanced, nearly sure

@@ -23,12 +23,12 @@ class Counting(Extractor):
         super().__init__()
         self.num_features = self.num_classes = 4
         self.sha256 = sha256
-        self.register_parameter("anchor", torch.nn.Parameter(torch.ones(()), requires_grad=False))
+        self.scale = torch.nn.Parameter(torch.ones(()), requires_grad=False)
         self.calls = 0
 
     def extract(self, x: Tensor) -> Features:
         self.calls += 1
-        rows = self.anchor * x.float().mean(dim=(1, 3))
+        rows = self.scale * x.float().mean(dim=(1, 3))
         return Features(rows, rows)
 
 
@@ -43,9 +43,11 @@ def test_computed_once_and_read_back_exactly(images: Tensor, tmp_path: Path) -> 
     calls = extractor.calls
     second = reference_sums(images, extractor, "train", tmp_path / "new" / "folder")
     assert extractor.calls == calls > 0
-    assert torch.equal(first.outer, second.outer) and torch.equal(first.total, second.total)
+    assert torch.equal(first.outer, second.outer)
+    assert torch.equal(first.total, second.total)
     assert first.count == second.count == 70
-    torch.testing.assert_close(first.outer, FrechetSums.of(extractor(images).features).outer, rtol=1e-12, atol=0)
+    expected = FrechetSums.of(extractor(images).features)
+    torch.testing.assert_close(first.outer, expected.outer, rtol=1e-12, atol=0)
     assert [path.suffix for path in (tmp_path / "new" / "folder").iterdir()] == [".pt"]
 
 
@@ -105,8 +107,8 @@ def test_a_cache_that_one_rank_lacks_is_not_used(images: Tensor, tmp_path: Path)
 
 def test_bad_statistics_are_neither_returned_nor_kept(images: Tensor, tmp_path: Path) -> None:
     extractor = Counting()
-    extractor.anchor.fill_(float("inf"))
-    with pytest.raises(ValueError, match="70 images of train .*not finite"):
+    extractor.scale.fill_(float("inf"))
+    with pytest.raises(ValueError, match=r"70 images of train .*not finite"):
         reference_sums(images, extractor, "train", tmp_path)
     with pytest.raises(ValueError, match="1 images of train"):
         reference_sums(images[:1], Counting(), "train", tmp_path)
