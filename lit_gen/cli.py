@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
@@ -39,6 +41,10 @@ from lit_gen.run_folder import make_run_folder
 from lit_gen.settings import Scoring
 
 
+# Lightning 2.6 calls what jsonargparse has deprecated; that is between the two of them (pyproject.toml pins the latter).
+os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+
 class Parser(LightningArgumentParser):
     """A parser whose errors are one line with the nearest valid name, not a page of usage."""
 
@@ -68,6 +74,9 @@ class CLI(LightningCLI):
             save_config_callback=None,
             trainer_defaults={
                 "max_epochs": -1,
+                # No limit, but not -1 either: only a run with a limit of steps has its loader's place restored by
+                # Lightning when it was stopped inside an epoch. The budget in images is what ends a run.
+                "max_steps": 10**15,
                 "num_sanity_val_steps": 0,
                 "use_distributed_sampler": False,
                 "inference_mode": False,
@@ -140,7 +149,7 @@ class CLI(LightningCLI):
         config = self.config_init["trainer"]
         self._allow_two_losses(config)
         if self.purpose == "evaluate":
-            plain = {"callbacks": [], "logger": False, "enable_checkpointing": False, "max_epochs": None}
+            plain = {"callbacks": [ProgressBar()], "logger": False, "enable_checkpointing": False, "max_epochs": None}
             return _told_in_one_line(lambda: Trainer(**{**config, **plain}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
@@ -209,7 +218,7 @@ def fit_description() -> str:
 
 
 def quicken(accelerator: str) -> None:
-    """Settings of the process that change no number and make CPU training faster.
+    """Settings of the process that change no number and make CPU training faster and its output shorter.
 
     Where no GPU is to be used, torch is told so before its first look: otherwise every optimizer step probes for
     a driver (115 microseconds). And glibc is kept from handing each freed tensor back to the kernel, only to
@@ -218,6 +227,17 @@ def quicken(accelerator: str) -> None:
     if accelerator == "cpu" or not os.path.exists("/dev/nvidiactl"):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
     keep_freed_memory()
+    hush()
+
+
+def hush() -> None:
+    """Keeps what is no news from the screen: an advertisement, and a warning about another library's internals."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "litlogger" not in line.msg)
+    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
+    # The batches are slices of a tensor in memory: worker processes would only slow them down.
+    warnings.filterwarnings("ignore", message=".*does not have many workers")
+    # Curves are written every log_every_n_steps whatever the epoch's length.
+    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
 
 
 def keep_freed_memory() -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from lightning.pytorch import Trainer
 
 from lit_gen import tracking
-from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, Throughput
+from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli import CLI, quicken, run_command
 from lit_gen.errors import UserError
@@ -56,6 +56,7 @@ def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> No
 
 def scoring_trainer(trainer: Trainer) -> Trainer:
     """A fresh Trainer on the same devices, without loggers, checkpoints and the training's callbacks."""
+    shown = trainer.progress_bar_callback is not None
     return Trainer(
         accelerator=trainer.accelerator,
         strategy="auto" if trainer.world_size == 1 else "ddp",
@@ -66,7 +67,8 @@ def scoring_trainer(trainer: Trainer) -> Trainer:
         logger=False,
         enable_checkpointing=False,
         enable_model_summary=False,
-        enable_progress_bar=trainer.progress_bar_callback is not None,
+        enable_progress_bar=shown,
+        callbacks=[ProgressBar()] if shown else [],
         inference_mode=False,
         use_distributed_sampler=False,
     )

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import os
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-SHELF = Path(__file__).resolve().parents[1].parent / "shared" / "data"
+# Before torch is imported anywhere: two threads on two busy cores are slower than one, and results are the same.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ["WANDB_MODE"] = "disabled"
+
+REPO = Path(__file__).resolve().parents[1]
+SHELF = REPO.parent / "shared" / "data"
 
 
 @pytest.fixture(scope="session")
@@ -15,3 +23,22 @@ def shelf() -> Path:
     if not SHELF.is_dir():
         pytest.skip(f"needs the data shelf at {SHELF}")
     return SHELF
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Decoded data and reference statistics go to a folder of this session: nothing of the user's is read."""
+    before = os.environ.get("LIT_GEN_CACHE")
+    os.environ["LIT_GEN_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+    yield
+    if before is None:
+        del os.environ["LIT_GEN_CACHE"]
+    else:
+        os.environ["LIT_GEN_CACHE"] = before
+
+
+@pytest.fixture(autouse=True)
+def _filters_survive() -> Iterator[None]:
+    """A command hushes warnings for its own process; that must not soften the tests after it."""
+    with warnings.catch_warnings():
+        yield

@@ -41,6 +41,8 @@ class Budget(L.Callback):
         self.images_seen += len(batch[0]) * trainer.world_size
         if self.images_seen >= self.max_images:
             trainer.should_stop = True
+            if trainer.check_val_every_n_epoch is not None:
+                trainer.check_val_every_n_epoch = 1  # the last state is always a candidate
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Puts the count beside the validation's scores, as their axis."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
+from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
@@ -67,6 +69,12 @@ class BestCheckpoint(ModelCheckpoint):
             self.candidates += 1
         super().on_validation_end(trainer, pl_module)
 
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Writes the newest state, if training went on after the last validation."""
+        super().on_train_end(trainer, pl_module)
+        if self.save_last and trainer.global_step != self._last_global_step_saved:
+            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+
     def selection(self, trainer: L.Trainer, path: Path) -> dict[str, Any]:
         """How the final checkpoint was chosen, as a record's ``selection`` has it."""
         step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
@@ -87,6 +95,34 @@ class BestCheckpoint(ModelCheckpoint):
         return {**super().state_dict(), "candidates": self.candidates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes both from a checkpoint; the best so far stays the best if its file is still there."""
-        self.candidates = state_dict.pop("candidates", 0)
-        super().load_state_dict(state_dict)
+        """Takes both from a checkpoint; the best so far comes along into this run's folder and stays the best.
+
+        Lightning forgets the best of a run that goes on in another folder, and then takes a worse one for it.
+        """
+        state = {**state_dict}
+        self.candidates = state.pop("candidates", 0)
+        if state["dirpath"] != self.dirpath:
+            state = self._moved(state)
+        super().load_state_dict(state)
+
+    def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
+        assert self.dirpath is not None
+        here = {old: str(Path(self.dirpath) / Path(old).name) for old in state["best_k_models"] if Path(old).is_file()}
+        for old, new in here.items():
+            _copy(old, new)
+        kept = {here[old]: score for old, score in state["best_k_models"].items() if old in here}
+        best = here.get(state["best_model_path"], "")
+        return state | {
+            "dirpath": self.dirpath,
+            "best_k_models": kept,
+            "best_model_path": best,
+            "best_model_score": state["best_model_score"] if best else None,
+            "kth_best_model_path": here.get(state["kth_best_model_path"], ""),
+            "last_model_path": "",
+        }
+
+
+@rank_zero_only
+def _copy(old: str, new: str) -> None:
+    Path(new).parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy2(old, new)

@@ -33,7 +33,8 @@ class Curves(L.Callback):
         if not isinstance(outputs, dict):
             return
         for name, value in outputs.items():
-            self._sums[name] = self._sums[name] + value if name in self._sums else value.detach()
+            value = value.detach()
+            self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
         if self._count >= trainer.log_every_n_steps:
             self._write(trainer)

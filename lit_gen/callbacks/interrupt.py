@@ -8,13 +8,16 @@ from types import FrameType
 from typing import Any
 
 import lightning as L
+from lightning.pytorch.callbacks import Checkpoint
 
 
-class Interrupt(L.Callback):
+class Interrupt(Checkpoint):
     """On the first Ctrl-C (or SIGTERM), lets the running step end, writes a checkpoint, and stops.
 
     Waiting for the end of the step makes the checkpoint exact: weights, optimizers and the position in the
     data agree, and the resumed run ends with the unbroken run's weights. A second Ctrl-C stops at once.
+
+    It is a ``Checkpoint``, and so comes after all other callbacks: their counts of the step are in the file.
 
     Attributes:
         checkpoint: The file written, or None.

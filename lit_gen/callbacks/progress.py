@@ -1,65 +1,112 @@
-"""A progress bar that looks at the clock, not at the step count."""
+"""One progress bar for the whole run, in images."""
 
 from __future__ import annotations
 
 import sys
-import time
 from typing import Any
 
 import lightning as L
-from lightning.pytorch.callbacks import TQDMProgressBar
-from lightning.pytorch.callbacks.progress.tqdm_progress import Tqdm
+from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
+from tqdm.auto import tqdm
 
 from lit_gen.callbacks.budget import Budget
-from lit_gen.callbacks.curves import Curves
+from lit_gen.callbacks.curves import Curves, images_seen
 
 
-class ProgressBar(TQDMProgressBar):
-    """Lightning's bar, drawn at most five times a second, with the curves' latest values and the budget.
+class ProgressBar(LightningProgressBar):
+    """Images seen of the budget, their rate, the time left, the latest losses and validation scores.
+
+    One bar a run: an epoch of a small data set is over before it can be drawn. It is drawn by the clock, so that
+    it costs a quick step next to nothing.
 
     Args:
-        interval: Seconds between two drawings; if not given, 0.2 on a terminal and 10 in a log file. A refresh
-            for every n steps is either late for a slow model or dear for a quick one.
+        interval: Seconds between two drawings; if not given, 0.2 on a terminal and 15 in a log file.
     """
 
     def __init__(self, interval: float | None = None) -> None:
-        super().__init__(refresh_rate=1)
-        self._terminal = sys.stderr.isatty()
-        self.interval = interval if interval is not None else 0.2 if self._terminal else 10.0
-        self._drawn = 0.0
+        super().__init__()
+        self.interval = interval if interval is not None else 0.2 if sys.stderr.isatty() else 15.0
+        self._bar: Any = None
+        self._enabled = True
 
-    def _should_update(self, current: int, total: int | float) -> bool:
-        now = time.monotonic()
-        if current < total and now - self._drawn < self.interval:
-            return False
-        self._drawn = now
-        return super()._should_update(current, total)
+    def disable(self) -> None:
+        """Keeps silent; Lightning asks it of all processes but the first."""
+        self._enabled = False
 
-    def init_validation_tqdm(self) -> Tqdm:
-        """A bar of its own on a terminal; nothing in a log file."""
-        bar = super().init_validation_tqdm()
-        bar.disable = bar.disable or not self._terminal
-        return bar
+    def enable(self) -> None:
+        """Speaks again."""
+        self._enabled = True
 
-    def get_metrics(self, trainer: L.Trainer, pl_module: L.LightningModule) -> dict[str, Any]:
-        """Training loss, the last validation's scores, and how much of the budget is spent."""
-        shown: dict[str, Any] = {}
-        for callback in trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, Curves):
-                shown |= {name.removeprefix("train/"): f"{value:.4g}" for name, value in callback.latest.items()}
-            elif isinstance(callback, Budget):
-                shown["images"] = f"{_short(callback.images_seen)}/{_short(callback.max_images)}"
-        metrics = super().get_metrics(trainer, pl_module)
-        return shown | {name: value for name, value in metrics.items() if name != "v_num"}
+    def print(self, *args: Any, **kwargs: Any) -> None:
+        """Prints above the bar."""
+        tqdm.write(" ".join(str(a) for a in args), file=sys.stderr)
 
+    # -------------------------------------------------------------- training
 
-def _short(count: int) -> str:
-    """A count in three digits or so.
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Opens the bar where the run stands."""
+        super().on_train_start(trainer, pl_module)
+        budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), None)  # type: ignore[attr-defined]
+        self._bar = tqdm(
+            desc="training",
+            total=budget.max_images if budget else None,
+            initial=images_seen(trainer),
+            unit=" images",
+            unit_scale=True,
+            dynamic_ncols=True,
+            mininterval=self.interval,
+            maxinterval=2 * self.interval,
+            disable=not self._enabled,
+            file=sys.stderr,
+        )
 
-    >>> _short(950), _short(60_000), _short(2_500_000)
-    ('950', '60k', '2.5M')
-    """
-    for size, letter in ((1_000_000, "M"), (1_000, "k")):
-        if count >= size:
-            return f"{count / size:.3g}{letter}"
-    return str(count)
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Moves on; the numbers behind the bar are made only when it is drawn."""
+        if self._bar.update(len(batch[0]) * trainer.world_size):
+            self._show(trainer)
+
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Says what takes so long."""
+        if self._bar is not None:
+            self._bar.set_description("validating")
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Shows the new scores."""
+        if self._bar is not None:
+            self._bar.set_description("training", refresh=False)
+            self._show(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Closes the bar."""
+        if self._bar is not None:
+            self._show(trainer)
+            self._bar.close()
+
+    def _show(self, trainer: L.Trainer) -> None:
+        if not self._enabled:
+            return
+        curves = next((c for c in trainer.callbacks if isinstance(c, Curves)), None)  # type: ignore[attr-defined]
+        latest = curves.latest if curves else {}
+        shown = {name.removeprefix("train/"): f"{value:.4g}" for name, value in latest.items()}
+        shown |= {name: f"{value:.4g}" for name, value in trainer.progress_bar_metrics.items() if name != "v_num"}
+        self._bar.set_postfix(shown)
+
+    # -------------------------------------------------------------- scoring
+
+    def on_test_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Opens a bar over the test batches."""
+        total = int(sum(trainer.num_test_batches))
+        self._bar = tqdm(
+            desc="scoring", total=total, unit=" batches", disable=not self._enabled, file=sys.stderr,
+            mininterval=self.interval, dynamic_ncols=True,
+        )
+
+    def on_test_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
+        """Moves on."""
+        self._bar.update()
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Closes the bar."""
+        self._bar.close()

@@ -145,15 +145,16 @@ def frechet_distance(a: FrechetSums, b: FrechetSums) -> float:
     |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances divided by n - 1. It is biased upwards by
     about 1/n: two distances compare only at the same counts.
 
-    It equals torch-fidelity's to 6 digits or more. Where there are fewer examples than features,
-    torch-fidelity adds up the square roots of thousands of eigenvalues that are rounding errors (1e-4 in all
-    was seen on Inception features), this does not, and small distances show it: 1.653186 here, 1.653183 there.
+    It equals torch-fidelity's to 6 digits or more, with one exception. Where there are fewer examples than
+    features, torch-fidelity adds up the square roots of thousands of eigenvalues that are rounding errors;
+    this does not. Seen on 50 images: 19.59714, as the nuclear norm of the features has it, not 19.59700.
 
     Raises:
         ValueError: when a side has fewer than two examples, or features that are not finite.
 
     References:
-        Heusel et al. 2017, Two time-scale update rule, https://arxiv.org/abs/1706.08500, eq. 6.
+        Heusel et al. 2017, GANs trained by a two time-scale update rule converge to a local Nash equilibrium,
+        https://arxiv.org/abs/1706.08500, equation 6.
         Dowson and Landau 1982, The Frechet distance between multivariate normal distributions.
     """
     return FrechetReference.of(b).distance(a)
@@ -166,6 +167,10 @@ def frechet_jackknife(groups: Sequence[FrechetSums], reference: FrechetSums) -> 
     fixed and the bias of the distance is not part of it. With G groups and the distances d_g without group g
     it is sqrt((G - 1) / G * sum_g (d_g - mean d)^2); being itself an estimate from G values, it is good to
     about 1 / sqrt(2 (G - 1)) of itself, a quarter for G = 10.
+
+    Where samples are as good as real the distance has no slope left, and the error comes out too large rather
+    than too small: 1.7 and 1.2 times the spread over 12 draws of 2,000 and of 5,000 MNIST images, against
+    1.0 to 1.1 times where the distance is far above its floor.
 
     Args:
         groups: sums of disjoint groups of samples, of sizes as equal as can be.

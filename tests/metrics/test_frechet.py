@@ -128,6 +128,17 @@ def test_the_jackknife_error_is_the_spread_over_redrawn_samples(dim: int) -> Non
     assert 0.7 < np.mean(variances) / np.var(values, ddof=1) < 1.4
 
 
+def test_at_the_null_the_jackknife_error_is_too_large_rather_than_too_small() -> None:
+    reference = FrechetSums.of(normal(5000, 8, seed=10_000))
+    values, variances = [], []
+    for seed in range(150):
+        x = normal(400, 8, seed)
+        value, error = frechet_jackknife([FrechetSums.of(x[g::10]) for g in range(10)], reference)
+        values.append(value)
+        variances.append(error**2)
+    assert 1 < np.mean(variances) / np.var(values, ddof=1) < 6
+
+
 def test_what_has_no_distance_is_refused() -> None:
     good = FrechetSums.of(normal(10, 3, seed=0))
     with pytest.raises(ValueError, match="2 examples or more, not 1"):

@@ -1,0 +1,202 @@
+"""Every family that a config names, under the laws of the house."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.data import KnownEntropy
+from lit_gen.noise import Noise
+
+from . import conformance as laws
+
+FAMILIES = laws.enrolled()
+
+
+class Case(NamedTuple):
+    family: type[GenerativeModule]
+    model: GenerativeModule
+    source: KnownEntropy
+
+
+def name_of(family: type[GenerativeModule]) -> str:
+    return family.__name__
+
+
+@pytest.fixture(params=FAMILIES, ids=name_of)
+def fresh(request: pytest.FixtureRequest) -> Case:
+    """A family as its constructor leaves it."""
+    return Case(request.param, *laws.tiny_source(request.param))
+
+
+@pytest.fixture(scope="module", params=[f for f in FAMILIES if f.estimators], ids=name_of)
+def trained(request: pytest.FixtureRequest) -> Case:
+    """A family with a likelihood, a little trained on a source of known entropy; not to be changed."""
+    model, source = laws.tiny_source(request.param)
+    laws.fit(model, source, steps=600)
+    return Case(request.param, model, source)
+
+
+def test_the_configs_enrol_both_kinds_of_family() -> None:
+    assert len(FAMILIES) >= 2
+    assert all(issubclass(family, GenerativeModule) for family in FAMILIES)
+    assert any(family.estimators for family in FAMILIES)
+    assert any(not family.estimators for family in FAMILIES)
+
+
+# ------------------------------------------------------------------ samples
+
+
+def test_samples_are_levels_of_the_right_shape(fresh: Case) -> None:
+    samples = fresh.model.sample(40)
+    assert samples.dtype == torch.uint8
+    assert samples.shape == (40, *fresh.source.shape)
+    assert samples.max() < fresh.source.num_levels
+    assert len(samples.unique()) > 1, "one level only"
+    assert len(samples.unique(dim=0)) > 1, "all samples are alike"
+
+
+def test_a_sample_depends_on_its_seed_and_number_alone(fresh: Case) -> None:
+    model = fresh.model
+    whole = model.sample(40)
+    for block in (1, 7, 40):
+        assert torch.equal(model.sample(40, block=block), whole)
+    assert torch.equal(model.sample(11, first=29), whole[29:])
+    assert torch.equal(model.sample(5, first=6, block=4), whole[6:11])
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(0))
+    model.eval()
+    with torch.no_grad():
+        assert torch.equal(model.generate(Noise(0, order)), whole[order])
+    assert not torch.equal(model.sample(40, seed=1), whole)
+
+
+def test_sampling_and_scoring_leave_everything_as_it_was(fresh: Case) -> None:
+    model, x = fresh.model, fresh.source.split("val").x
+    state = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
+    generator = torch.get_rng_state()
+    model.train()
+    model.sample(20)
+    assert model.training
+    model.eval()
+    with torch.no_grad():
+        for estimator in [None, *model.estimators]:
+            model.nll(x, Noise(0, range(len(x))), estimator, 2)
+    assert not model.training
+    assert torch.equal(torch.get_rng_state(), generator), "torch's global generator was moved"
+    for name, value in model.state_dict().items():
+        if isinstance(value, Tensor):
+            assert torch.equal(value, state[name]), f"{name} was changed"
+
+
+# ------------------------------------------------------------------ likelihood
+
+
+def test_no_likelihood_is_none_and_a_likelihood_is_labelled(fresh: Case) -> None:
+    x = fresh.source.split("val").x
+    noise = Noise(0, range(len(x)))
+    if not fresh.family.estimators:
+        assert fresh.model.nll(x, noise) is None
+        return
+    for estimator in fresh.family.estimators:
+        likelihood = fresh.model.nll(x, noise, estimator, 2)
+        assert likelihood.kind in ("exact", "bound", "estimate")
+        assert likelihood.estimator.startswith(estimator)
+        assert likelihood.nats.shape == (len(x),)
+    assert fresh.model.nll(x, noise).estimator.startswith(fresh.family.estimators[0]), "the first is the default"
+
+
+def test_every_state_has_a_finite_cost(trained: Case) -> None:
+    states = trained.source.enumerate()
+    for estimator in trained.family.estimators:
+        assert laws.nll(trained.model, states, estimator, draws=2).nats.isfinite().all()
+
+
+def test_the_cost_of_an_example_does_not_depend_on_its_batch(trained: Case) -> None:
+    x = trained.source.split("test").x[:60]
+    for estimator in trained.family.estimators:
+        whole = laws.nll(trained.model, x, estimator, draws=5).nats
+        with torch.no_grad():
+            alone = [
+                trained.model.nll(x[i : i + 1], Noise(0, [i]), estimator, 5).nats for i in range(0, 60, 7)
+            ]
+        assert torch.allclose(torch.cat(alone), whole[::7], rtol=1e-5, atol=1e-5)
+
+
+def test_mass_of_a_fresh_model(fresh: Case) -> None:
+    for estimator in fresh.family.estimators:
+        laws.assert_mass_is_lawful(fresh.model, fresh.source.enumerate(), estimator)
+
+
+def test_mass_of_a_trained_model(trained: Case) -> None:
+    for estimator in trained.family.estimators:
+        laws.assert_mass_is_lawful(trained.model, trained.source.enumerate(), estimator)
+
+
+def test_uniform_noise_costs_at_least_log2_levels(trained: Case) -> None:
+    states = trained.source.enumerate()
+    for estimator in trained.family.estimators:
+        laws.assert_uniform_noise_is_dear(trained.model, states, trained.source.num_levels, estimator)
+
+
+def test_a_trained_model_scores_just_above_the_entropy(trained: Case) -> None:
+    for estimator in trained.family.estimators:
+        excess = laws.bits_above_entropy(trained.model, trained.source, estimator, draws=5)
+        assert excess < 0.3, f"{estimator} is {excess:.3f} bits/dim above the entropy after 600 steps"
+
+
+# ------------------------------------------------------------------ training
+
+
+class Losses(Callback):
+    def __init__(self) -> None:
+        self.values: list[float] = []
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.values.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
+
+
+def test_every_parameter_gets_a_gradient(fresh: Case) -> None:
+    names = {name for name, parameter in fresh.model.named_parameters() if parameter.requires_grad}
+    first = laws.Gradients()
+    laws.fit(fresh.model, fresh.source, 1, first)
+    assert first.reached == names, f"no gradient in one step: {sorted(names - first.reached)}"
+    assert not first.not_finite
+    # A weight behind one that starts at zero has to wait for it.
+    few = laws.Gradients()
+    laws.fit(fresh.model, fresh.source, 3, few)
+    assert few.not_zero | first.not_zero == names, f"zero for 4 steps: {sorted(names - few.not_zero)}"
+
+
+def test_steps_of_the_trainer_are_batches(fresh: Case) -> None:
+    losses = Losses()
+    trainer = laws.fit(fresh.model, fresh.source, 4, losses)
+    assert trainer.global_step == 4
+    assert len(losses.values) == 4
+    assert all(abs(loss) < 1e6 for loss in losses.values)
+
+
+def test_a_few_steps_on_one_batch_lower_the_cost(fresh: Case) -> None:
+    if not fresh.family.estimators:
+        pytest.skip("a game of two players has no loss that falls")
+    batch = fresh.source.split("train").x[: fresh.source.batch_size]
+    before = laws.nll(fresh.model, batch, draws=8).nats.mean()
+    laws.fit(fresh.model, fresh.source, 20, overfit_batches=1)
+    assert laws.nll(fresh.model, batch, draws=8).nats.mean() < before - 0.01
+
+
+def test_a_state_dict_round_trip_gives_the_same_model(fresh: Case, tmp_path: Any) -> None:
+    model, x = fresh.model, fresh.source.split("val").x
+    laws.fit(model, fresh.source, 2)
+    torch.save(model.state_dict(), tmp_path / "state.pt")
+    other, _ = laws.tiny_source(fresh.family, seed=9)
+    assert list(laws.randomised(other))
+    assert not torch.equal(other.sample(40), model.sample(40)), "the other model is no other"
+    other.load_state_dict(torch.load(tmp_path / "state.pt", weights_only=True))
+    assert torch.equal(other.sample(40), model.sample(40))
+    for estimator in fresh.family.estimators:
+        assert torch.equal(laws.nll(other, x, estimator, 3).nats, laws.nll(model, x, estimator, 3).nats)

@@ -1,0 +1,67 @@
+"""A run that was stopped and resumed ends where an unbroken one does, to the bit."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from commands import assert_same, checkpoint, options, run_fit
+from conftest import REPO
+
+STATES = ("state_dict", "optimizer_states", "global_step")
+
+
+def assert_same_end(unbroken: Path, resumed: Path) -> None:
+    a, b = checkpoint(unbroken), checkpoint(resumed)
+    for part in STATES:
+        assert_same(a[part], b[part], part)
+    ema = next(name for name in a["callbacks"] if name.startswith("EMA"))
+    assert_same(a["callbacks"][ema], b["callbacks"][ema], "ema")
+    assert a["callbacks"]["Budget"] == b["callbacks"]["Budget"]
+
+
+@pytest.mark.parametrize("family", ["vae", "gan"])
+@pytest.mark.parametrize("steps", [13, 20, 27])
+def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path) -> None:
+    """Stopped inside the first epoch, at its end, and inside the second (20 batches an epoch)."""
+    unbroken = run_fit(family, tmp_path, "unbroken")
+    stopped = run_fit(family, tmp_path, "stopped", f"--trainer.max_steps={steps}")
+    assert checkpoint(stopped)["global_step"] == steps
+    resumed = run_fit(family, tmp_path, "resumed", f"--ckpt_path={stopped}/checkpoints/last.ckpt")
+    assert_same_end(unbroken, resumed)
+
+
+def test_training_noise_and_order_matter(tmp_path: Path) -> None:
+    """Guards the test above: another seed ends elsewhere, so equality there is no accident."""
+    a = checkpoint(run_fit("vae", tmp_path, "a", "--budget.max_images=300"))
+    b = checkpoint(run_fit("vae", tmp_path, "b", "--budget.max_images=300", "--seed_everything=1"))
+    with pytest.raises(AssertionError):
+        assert_same(a["state_dict"], b["state_dict"])
+
+
+def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None:
+    """A signal in the middle of training: exit code 130, one line, and the unbroken run's end after resuming."""
+    long = ["--budget.max_images=60000", "--trainer.check_val_every_n_epoch=1000", "--quality.extractor=null"]
+    command = [sys.executable, "-m", "lit_gen.fit", *options("vae", tmp_path, "--run_name=stopped", *long)]
+    with subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
+        curves = tmp_path / "stopped" / "config.yaml"
+        while not curves.exists():
+            assert process.poll() is None
+            time.sleep(0.05)
+        time.sleep(1.0)
+        process.send_signal(signal.SIGINT)
+        _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error
+    assert error.strip().splitlines()[-1].startswith("error: stopped; to go on")
+    reached = checkpoint(tmp_path / "stopped", "interrupted")["callbacks"]["Budget"]["images_seen"]
+    assert 0 < reached < 60000, "stop it earlier or give it more to do"
+    assert not (tmp_path / "stopped" / "record.json").exists()
+    end = [*long, f"--budget.max_images={reached + 1000}"]
+    resumed = run_fit("vae", tmp_path, "resumed", *end, f"--ckpt_path={tmp_path}/stopped/checkpoints/interrupted.ckpt")
+    assert_same_end(run_fit("vae", tmp_path, "unbroken", *end), resumed)
