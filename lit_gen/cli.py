@@ -12,11 +12,11 @@ from typing import Any, Literal
 
 import torch
 import yaml
-from lightning.pytorch import Trainer
 from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
-import lit_gen.families  # noqa: F401  (makes short class names known, as in `--model VAE`)
+import lit_gen.families
 import lit_gen.metrics
 import lit_gen.nets  # noqa: F401
 from lit_gen import tracking
@@ -40,8 +40,7 @@ from lit_gen.messages import explain
 from lit_gen.run_folder import make_run_folder
 from lit_gen.settings import Scoring
 
-
-# Lightning 2.6 calls what jsonargparse has deprecated; that is between the two of them (pyproject.toml pins the latter).
+# Lightning 2.6 calls what jsonargparse has deprecated; that is between the two (pyproject.toml pins the latter).
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 

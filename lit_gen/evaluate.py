@@ -32,7 +32,7 @@ Scores a checkpoint in a fresh Trainer and writes record.json into its run's fol
 the checkpoint carries; any option of lit_gen.fit overrides it, as in
 
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best.ckpt --scoring.estimator=iwae --scoring.draws=5000
-  python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --quality.extractor.weights=FILE --scoring.num_samples=50000
+  python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --scoring.num_samples=50000
 
 options of the protocol:
   --scoring.split=test|val        what is scored, and what samples are compared with

@@ -79,7 +79,7 @@ def publish(cli: CLI, record: Record, path: Path) -> None:
     page = path.parent.parent / "leaderboard.html"
     for complaint in write_page(path.parent.parent, page):
         sys.stderr.write(f"{complaint}\n")
-    values = {f"{s.protocol.split}/{s.name}": s.value for s in record.scores}
+    values: dict[str, object] = {f"{s.protocol.split}/{s.name}": s.value for s in record.scores}
     if record.selection.metric is not None:
         values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last
     tracking.write_summary(cli.trainer.loggers, {**values, "selection": record.selection.rule})
@@ -104,12 +104,12 @@ def main(args: list[str]) -> None:
         interrupt = next(c for c in cli.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
         if interrupt.checkpoint is None:
             raise
-        raise UserStopped(interrupt.checkpoint) from None
+        raise StoppedError(interrupt.checkpoint) from None
     finally:
         tracking.finish(cli.trainer.loggers, int(failed))
 
 
-class UserStopped(UserError):
+class StoppedError(UserError):
     """Ctrl-C, answered with a checkpoint."""
 
     exit_code = 130

@@ -10,13 +10,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 Kind = Literal["exact", "bound", "estimate"]
+Number = TypeVar("Number", Tensor, float)
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Likelihood:
     parts: dict[str, Tensor] | None = None
 
 
-def bits_per_dim(nats: Tensor | float, shape: Sequence[int]) -> Tensor | float:
+def bits_per_dim(nats: Number, shape: Sequence[int]) -> Number:
     """Nats of a whole example of the given shape, in bits for each of its dimensions.
 
     >>> round(bits_per_dim(64 * math.log(17), (1, 8, 8)), 4)
@@ -134,17 +135,17 @@ def _sum_dims(values: Tensor) -> Tensor:
 
 
 def bernoulli_log_prob(logits: Tensor, x: Tensor) -> Tensor:
-    """log p of binary x under independent Bernoullis; both ``[B, *shape]``."""
+    """Log p of binary x under independent Bernoullis; both ``[B, *shape]``."""
     return -_sum_dims(F.binary_cross_entropy_with_logits(logits, x.float(), reduction="none"))
 
 
 def categorical_log_prob(logits: Tensor, x: Tensor) -> Tensor:
-    """log p of x ``[B, *shape]`` under independent categoricals with logits ``[B, L, *shape]``."""
+    """Log p of x ``[B, *shape]`` under independent categoricals with logits ``[B, L, *shape]``."""
     return -_sum_dims(F.cross_entropy(logits, x.long(), reduction="none"))
 
 
 def discretized_logistic_log_prob(mean: Tensor, log_scale: Tensor, x: Tensor, num_levels: int) -> Tensor:
-    """log p of levels x under logistics on [-1, 1] whose mass is gathered in bins around each level.
+    """Log p of levels x under logistics on [-1, 1] whose mass is gathered in bins around each level.
 
     The end bins reach to infinity, so that each dimension's probabilities sum to one. The difference of two
     sigmoids is taken as ``s(a) s(-b) (1 - exp(b - a))``, which never cancels and needs no floor.
@@ -175,12 +176,12 @@ def discretized_logistic_log_prob(mean: Tensor, log_scale: Tensor, x: Tensor, nu
 
 
 def gaussian_log_prob(z: Tensor, mean: Tensor, log_var: Tensor) -> Tensor:
-    """log N(z; mean, exp(log_var)), diagonal, summed over all but the first dimension."""
+    """Log N(z; mean, exp(log_var)), diagonal, summed over all but the first dimension."""
     return -0.5 * _sum_dims(log_var + (z - mean) ** 2 * torch.exp(-log_var) + math.log(2 * math.pi))
 
 
 def standard_normal_log_prob(z: Tensor) -> Tensor:
-    """log N(z; 0, 1), summed over all but the first dimension."""
+    """Log N(z; 0, 1), summed over all but the first dimension."""
     return -0.5 * _sum_dims(z**2 + math.log(2 * math.pi))
 
 

@@ -136,7 +136,7 @@ class Scorer(L.Callback):
                 )
 
             found = score(timer, self.scoring.num_samples)
-            settings = model.sampler_settings()
+            settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)

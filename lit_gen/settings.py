@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -20,11 +21,11 @@ class Scoring:
         seed: Names the scores' noise.
     """
 
-    split: str = "test"
+    split: Literal["test", "val"] = "test"
     num_samples: int = 1_000
     estimator: str | None = None
     draws: int = 1
-    weights: str = "auto"
+    weights: Literal["auto", "ema", "raw"] = "auto"
     seed: int = 0
 
     def __post_init__(self) -> None:
@@ -33,10 +34,6 @@ class Scoring:
         Raises:
             UserError: Naming the field.
         """
-        for name, valid in (("split", ("val", "test")), ("weights", ("auto", "ema", "raw"))):
-            value = getattr(self, name)
-            if value not in valid:
-                raise UserError(f"scoring.{name} is '{value}'; it is one of {', '.join(valid)}{nearest(value, valid)}")
         if self.num_samples < 20 or self.draws < 1:
             raise UserError(
                 f"scoring: num_samples={self.num_samples} must be at least 20 and draws={self.draws} at least 1"

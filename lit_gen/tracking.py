@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import netrc
 import os
+import textwrap
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,10 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, nearest
 
 MODES = ("auto", "online", "offline", "disabled")
+_SAME_AS = {"dryrun": "offline", "run": "online", "shared": "online"}  # what WANDB_MODE may say besides
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,12 @@ class Wandb:
     Attributes:
         mode: ``online``; ``offline``: written below the run's folder, for ``wandb sync`` later; ``disabled``;
             or ``auto``: WANDB_MODE if it is set, else online where there is a key, else offline.
-        project: The project's name there.
+        project: The project's name there; in a sweep, the sweep's project holds.
         name: The run's name there; the run folder's name if not given.
         group: A group to put the run into.
         tags: Tags of the run.
-        timeout: Seconds to wait for the server before the run goes on offline.
+        timeout: Seconds to wait for the server at the start before the run goes on offline.
+        upload_timeout: Seconds to wait at the end for what is not uploaded yet; it is on disk in any case.
     """
 
     mode: str = "auto"
@@ -37,18 +40,37 @@ class Wandb:
     group: str | None = None
     tags: list[str] | None = None
     timeout: float = 20.0
+    upload_timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuses an unknown mode."""
+        """Refuses an unknown mode, and a wait without end.
+
+        Raises:
+            UserError: Naming the field.
+        """
         if self.mode not in MODES:
-            raise UserError(f"wandb.mode is '{self.mode}'; it is one of {', '.join(MODES)}")
+            hint = nearest(self.mode, MODES)
+            raise UserError(f"wandb.mode is '{self.mode}'; it is one of {', '.join(MODES)}{hint}")
+        for name in ("timeout", "upload_timeout"):
+            if not getattr(self, name) > 0:
+                raise UserError(f"wandb.{name} is {getattr(self, name)}; give a positive number of seconds")
 
     def resolved_mode(self) -> str:
-        """The mode to use now."""
+        """The mode to use now: ``online``, ``offline`` or ``disabled``.
+
+        Raises:
+            UserError: WANDB_MODE is set to something else.
+        """
         if self.mode != "auto":
             return self.mode
-        asked = {"dryrun": "offline", "run": "online"}.get(os.environ.get("WANDB_MODE", ""))
-        return asked or os.environ.get("WANDB_MODE") or ("online" if _has_key() else "offline")
+        asked = os.environ.get("WANDB_MODE")
+        if not asked:
+            return "online" if _has_key() else "offline"
+        mode = _SAME_AS.get(asked, asked)
+        if mode not in MODES[1:]:
+            hint = nearest(asked, MODES[1:])
+            raise UserError(f"WANDB_MODE is '{asked}'; it is one of {', '.join(MODES[1:])}{hint}")
+        return mode
 
 
 def _has_key() -> bool:
@@ -69,7 +91,9 @@ def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
         wandb: The user's wishes.
         config: What W&B shows as the run's configuration.
     """
-    found: list[Logger] = [CSVLogger(folder, name="", version="", flush_logs_every_n_steps=500)]
+    csv = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=500)
+    _ = csv.experiment  # now: once W&B has its files here, it would warn that the folder is not empty
+    found: list[Logger] = [csv]
     if wandb.resolved_mode() != "disabled":
         found.append(_wandb_logger(folder, wandb, config))
     return found
@@ -88,31 +112,56 @@ def _wandb_logger(folder: Path, wandb: Wandb, config: dict[str, Any]) -> WandbLo
 
 @rank_zero_only
 def _start(folder: Path, wandb: Wandb, config: dict[str, Any]) -> Any:
-    """Starts the run; a server that does not answer in time makes it an offline one. Logging ends no run."""
-    import wandb as client
-    from wandb.errors import CommError, UsageError
+    """Starts the run; a server that does not answer in time makes it an offline one. Logging ends no run.
 
-    mode = wandb.resolved_mode()
+    Raises:
+        UserError: W&B refuses the run even offline, because of a name or a variable of the environment.
+    """
+    # The client sends reports about itself when the process ends: a dead server would hold that up for 24 s.
+    os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
+    import wandb as client
+
     options: dict[str, Any] = {
-        "project": wandb.project,
+        "project": None if os.environ.get("WANDB_SWEEP_ID") else wandb.project,
         "name": wandb.name or folder.name,
         "group": wandb.group,
         "tags": wandb.tags,
         "dir": str(folder),
         "config": config,
     }
-    settings = client.Settings(init_timeout=wandb.timeout, silent=True)
     try:
-        return client.init(mode=mode, settings=settings, **options)  # type: ignore[arg-type]
-    except (CommError, UsageError) as error:
-        reason = str(error).splitlines()[0]
-        print(f"W&B cannot be reached ({reason}); the run is kept offline in {folder / 'wandb'}")
-        return client.init(mode="offline", settings=settings, **options)
+        options["settings"] = client.Settings(
+            init_timeout=wandb.timeout,
+            login_timeout=wandb.timeout,
+            finish_timeout=wandb.upload_timeout,
+            finish_timeout_raises=True,
+            silent=True,
+        )
+        run = _online(options) if wandb.resolved_mode() == "online" else None
+        if run is None:
+            run = client.init(mode="offline", **options)
+            print(f"W&B: offline, in {folder / 'wandb'}")
+        return run
+    except (client.Error, ValueError) as error:  # the client checks its settings by pydantic, a ValueError
+        raise UserError(f"wandb: {textwrap.shorten(str(error), 200, placeholder=' ...')}") from error
+
+
+def _online(options: dict[str, Any]) -> Any:
+    """A run on the server, or None where the server cannot be reached or knows no such user."""
+    import wandb as client
+
+    try:
+        run = client.init(mode="online", **options)
+    except client.Error as error:
+        print(f"W&B cannot be reached: {str(error).splitlines()[0]}")
+        return None
+    print(f"W&B: {run.url}")
+    return run
 
 
 @rank_zero_only
 def write_summary(trainer_loggers: list[Logger], values: dict[str, Any]) -> None:
-    """Puts final values into the W&B run's summary, in place of the last row's, and ends the run."""
+    """Puts final values into the W&B run's summary, in place of the last row's."""
     for logger in trainer_loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(values)
@@ -120,7 +169,11 @@ def write_summary(trainer_loggers: list[Logger], values: dict[str, Any]) -> None
 
 @rank_zero_only
 def finish(trainer_loggers: list[Logger], exit_code: int = 0) -> None:
-    """Ends the W&B run, if there is one."""
+    """Ends the W&B run, if there is one; a server that no longer answers is not waited for without end."""
     for logger in trainer_loggers:
         if isinstance(logger, WandbLogger):
-            logger.experiment.finish(exit_code=exit_code)
+            try:
+                logger.experiment.finish(exit_code=exit_code)
+            except TimeoutError:
+                where = Path(logger.experiment.dir).parent
+                print(f"W&B has not taken the whole run; to send the rest: wandb sync {where}")

@@ -41,7 +41,8 @@ def test_the_uniform_distribution_costs_log2_levels(num_levels: int, shape: tupl
     x = torch.randint(num_levels, (3, *shape), generator=rng())
     nats = -categorical_log_prob(torch.zeros(3, num_levels, *shape), x)
     assert torch.allclose(bits_per_dim(nats.double(), shape), torch.tensor(math.log2(num_levels)).double())
-    assert bits_per_dim(math.prod(shape) * math.log(num_levels), shape) == pytest.approx(math.log2(num_levels))
+    nats_of_noise = math.prod(shape) * math.log(num_levels)
+    assert bits_per_dim(nats_of_noise, shape) == pytest.approx(math.log2(num_levels))
 
 
 # ------------------------------------------------------------------ integers and the real line
@@ -173,7 +174,7 @@ def test_the_discretized_logistic_sums_to_one_at_any_scale(num_levels: int, log_
 
 
 def logistic_mass(mean: Tensor, log_scale: float, x: Tensor, num_levels: int) -> Tensor:
-    """The same by definition, float64: a difference of sigmoids, taken in the tail where it does not cancel."""
+    """The same by definition, float64: a difference of sigmoids, taken in the tail that does not cancel."""
     centred = 2 * x.double() / (num_levels - 1) - 1 - mean.double()
     half, scale = 1 / (num_levels - 1), math.exp(log_scale)
     upper = torch.where(x == num_levels - 1, torch.inf, (centred + half) / scale)
@@ -210,7 +211,9 @@ def test_gradients_of_the_discretized_logistic() -> None:
 def test_log_probs_sum_over_all_dimensions() -> None:
     maps = torch.randn(4, 17, 2, 3, generator=rng())
     x = torch.randint(17, (4, 2, 3), generator=rng(1))
-    one_by_one = sum(categorical_log_prob(maps[:, :, i, j, None], x[:, i, j, None]) for i in range(2) for j in range(3))
+    one_by_one = sum(
+        categorical_log_prob(maps[:, :, i, j, None], x[:, i, j, None]) for i in range(2) for j in range(3)
+    )
     assert torch.allclose(categorical_log_prob(maps, x), one_by_one, rtol=1e-5)
     mean, log_scale = maps[:, 0], maps[:, 1]
     one_by_one = sum(

@@ -36,7 +36,7 @@ class Curves(L.Callback):
             value = value.detach()
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
-        if self._count >= trainer.log_every_n_steps:
+        if self._count >= trainer.log_every_n_steps:  # type: ignore[attr-defined]
             self._write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

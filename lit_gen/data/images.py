@@ -168,7 +168,7 @@ class CachedImages(BinarizableDataModule):
 
         A file keeps its split whether it can be read or not, so mending one never moves the others.
         """
-        from tqdm import tqdm  # type: ignore[import-untyped]
+        from tqdm import tqdm
 
         unreadable: list[str] = []
         total = sum(source.count for source in sources.values())

@@ -54,8 +54,8 @@ class MLPPlayers(AdversarialNets):
 class DCGAN(AdversarialNets):
     """DCGAN's nets: strided convolutions, batch norm, ReLU in the generator, leaky ReLU in the discriminator.
 
-    Any height and width that can be halved ``num_blocks`` times (rounding down) will do: the first feature
-    map is as small as that leaves, 4x4 for 64x64 images in four blocks as in the paper.
+    Images of any size will do: each block halves height and width (rounding down), and the map that is left,
+    4x4 for the paper's 64x64 images in four blocks, is made from the latents at once.
 
     Two departures from the paper. The discriminator has no batch norm unless it is asked for: the R1 penalty
     is on the gradient at one example, which a norm over the batch would mix with the others. And the image
@@ -63,7 +63,7 @@ class DCGAN(AdversarialNets):
 
     Args:
         channels: Of the layer next to the image; each block away from it has twice as many.
-        num_blocks: How many times the image is halved.
+        num_blocks: How many times the image is halved; if not given, as often as leaves a map below 8x8.
         discriminator_batch_norm: As in the paper: in every discriminator block but the first.
 
     References:
@@ -72,7 +72,7 @@ class DCGAN(AdversarialNets):
     """
 
     def __init__(
-        self, channels: int = 32, num_blocks: int = 2, discriminator_batch_norm: bool = False
+        self, channels: int = 32, num_blocks: int | None = None, discriminator_batch_norm: bool = False
     ) -> None:
         self.channels = channels
         self.num_blocks = num_blocks
@@ -82,23 +82,27 @@ class DCGAN(AdversarialNets):
         """Sizes and channels, image side first."""
         if len(shape) != 3:
             raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPPlayers")
-        sizes = [(shape[1] >> i, shape[2] >> i) for i in range(self.num_blocks + 1)]
-        if min(sizes[-1]) < 1:
+        smallest = min(shape[1:])
+        num_blocks = max(1, smallest.bit_length() - 3) if self.num_blocks is None else self.num_blocks
+        if smallest >> num_blocks < 1:
             raise UserError(
-                f"DCGAN halves {shape[1]}x{shape[2]} images num_blocks={self.num_blocks} times, which leaves"
-                f" nothing; give num_blocks of at most {int(math.log2(min(shape[1:])))}"
+                f"DCGAN halves {shape[1]}x{shape[2]} images num_blocks={num_blocks} times, which leaves nothing;"
+                f" give num_blocks of at most {smallest.bit_length() - 1}, or none"
             )
-        return sizes, [shape[0], *(self.channels << i for i in range(self.num_blocks))]
+        sizes = [(shape[1] >> i, shape[2] >> i) for i in range(num_blocks + 1)]
+        return sizes, [shape[0], *(self.channels << i for i in range(num_blocks))]
 
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
         """See :class:`AdversarialNets`."""
-        sizes, channels = (plan[::-1] for plan in self._plan(shape))
+        sizes, channels = self._plan(shape)
+        sizes, channels = sizes[::-1], channels[::-1]
         layers: list[nn.Module] = [
             nn.Unflatten(1, (num_latents, 1, 1)),
             nn.ConvTranspose2d(num_latents, channels[0], sizes[0], bias=False),
         ]
-        for i in range(self.num_blocks):
-            last = i == self.num_blocks - 1
+        last_block = len(sizes) - 2
+        for i in range(last_block + 1):
+            last = i == last_block
             odd = (sizes[i + 1][0] - 2 * sizes[i][0], sizes[i + 1][1] - 2 * sizes[i][1])
             layers += [
                 nn.BatchNorm2d(channels[i]),
@@ -111,7 +115,7 @@ class DCGAN(AdversarialNets):
         """See :class:`AdversarialNets`."""
         sizes, channels = self._plan(shape)
         layers: list[nn.Module] = []
-        for i in range(self.num_blocks):
+        for i in range(len(sizes) - 1):
             norm = self.discriminator_batch_norm and i > 0
             layers.append(nn.Conv2d(channels[i], channels[i + 1], 4, 2, 1, bias=not norm))
             layers += [nn.BatchNorm2d(channels[i + 1])] if norm else []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Literal
 
 from torch import nn
@@ -29,7 +30,7 @@ def mlp(sizes: Sequence[int], activation: Activation = "relu", dropout: float = 
     ['Linear', 'ReLU', 'Linear']
     """
     layers: list[nn.Module] = []
-    for width, following in zip(sizes[:-1], sizes[1:], strict=True):
+    for width, following in pairwise(sizes):
         layers += [nn.Linear(width, following), activation_module(activation)]
         if dropout:
             layers.append(nn.Dropout(dropout))

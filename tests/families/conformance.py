@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import importlib
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +32,7 @@ SPACES = (((1, 2, 2), 3), ((1, 4, 4), 2), ((1, 4), 3), ((4,), 3))
 
 
 def enrolled() -> list[type[GenerativeModule]]:
-    """Every model class that a YAML under ``configs/families`` or ``configs/recipes`` names, by its class path."""
+    """Every model class that a YAML under ``configs/families`` or ``configs/recipes`` names."""
     names = {
         yaml.safe_load(path.read_text())["model"]["class_path"]
         for folder in ("families", "recipes")
@@ -48,7 +47,7 @@ def _class_at(path: str) -> type[GenerativeModule]:
 
 
 def tiny_source(family: type[GenerativeModule], seed: int = 0) -> tuple[GenerativeModule, KnownEntropy]:
-    """The family with its constructor's defaults, and a source of known entropy, on a space it can be built on."""
+    """The family with its constructor's defaults, and a source of known entropy on a space that it takes."""
     for shape, num_levels in SPACES:
         torch.manual_seed(seed)
         try:
@@ -57,6 +56,14 @@ def tiny_source(family: type[GenerativeModule], seed: int = 0) -> tuple[Generati
             continue
         return model, KnownEntropy(shape, num_levels, num_test=4_000, num_val=200, batch_size=200)
     return pytest.fail(f"{family.__name__} cannot be built with its defaults on any of {SPACES}")
+
+
+@torch.no_grad()
+def stir(model: GenerativeModule, seed: int = 0, scale: float = 0.2) -> None:
+    """Moves every parameter at random: fresh nets start near zero, where many mistakes cost nothing."""
+    generator = torch.Generator().manual_seed(seed)
+    for parameter in model.parameters():
+        parameter.add_(scale * torch.randn(parameter.shape, generator=generator))
 
 
 # ------------------------------------------------------------------ training
@@ -82,8 +89,9 @@ def trainer(steps: int, *callbacks: Callback, **options: Any) -> Trainer:
 def fit(
     model: GenerativeModule, data: DiscreteDataModule, steps: int, *callbacks: Callback, **options: Any
 ) -> Trainer:
-    """Trains in a fresh Trainer, from a fixed state of torch's generator, and leaves the model in eval mode."""
+    """Trains from a fixed state of torch's generator; leaves the model in eval mode."""
     fresh = trainer(steps, *callbacks, **options)
+    model.train()
     torch.manual_seed(1)
     fresh.fit(model, data)
     model.eval()
@@ -91,14 +99,16 @@ def fit(
 
 
 class Gradients(Callback):
-    """Remembers, for each parameter, whether a gradient reached an optimizer, and whether one was not zero."""
+    """Remembers which parameters' gradients reached an optimizer, and which of them were not zero."""
 
     def __init__(self) -> None:
         self.reached: set[str] = set()
         self.not_zero: set[str] = set()
         self.not_finite: set[str] = set()
 
-    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
+    def on_before_optimizer_step(
+        self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer
+    ) -> None:
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for name, parameter in pl_module.named_parameters():
             if id(parameter) in stepped and parameter.grad is not None:
@@ -143,7 +153,7 @@ def total_mass(
 
 
 def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: str) -> None:
-    """Over an enumerable space, exact probabilities sum to one; a bound's to at most one; an estimate's nearly.
+    """Over all states, exact probabilities sum to one, a bound's to at most one, an estimate's nearly to one.
 
     Raises:
         AssertionError: They do not.
@@ -161,8 +171,10 @@ def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: st
         assert abs(mass - 1) <= 0.02 + 4 * error, said
 
 
-def assert_uniform_noise_is_dear(model: GenerativeModule, states: Tensor, num_levels: int, estimator: str) -> None:
-    """The mean over all states is at least ``log(num_levels)`` nats a dimension: uniform noise holds so much.
+def assert_uniform_noise_is_dear(
+    model: GenerativeModule, states: Tensor, num_levels: int, estimator: str
+) -> None:
+    """The mean over all states is at least ``log(num_levels)`` nats a dimension: what uniform noise holds.
 
     Raises:
         AssertionError: It is less.
@@ -170,7 +182,8 @@ def assert_uniform_noise_is_dear(model: GenerativeModule, states: Tensor, num_le
     nats = nll(model, states, estimator, draws=16).nats.double()
     floor = math.prod(states.shape[1:]) * math.log(num_levels)
     cost = float(nats.mean())
-    assert cost >= floor * (1 - 1e-5), f"uniform noise of {floor:.4f} nats is had for {cost:.4f} ({estimator})"
+    said = f"uniform noise of {floor:.4f} nats is had for {cost:.4f} ({estimator})"
+    assert cost >= floor * (1 - 1e-5), said
 
 
 def bits_above_entropy(
@@ -199,16 +212,3 @@ def bits_above_entropy(
     assert score.mean >= source.entropy_nats - 3 * score.standard_error, said
     assert excess.mean >= -3 * excess.standard_error - 1e-5, f"{said}: {excess.mean:.5f} nats too few"
     return excess.mean * bits
-
-
-# ------------------------------------------------------------------ state
-
-
-def randomised(model: GenerativeModule) -> Iterator[str]:
-    """Moves every parameter and buffer away from where it is; yields their names."""
-    generator = torch.Generator().manual_seed(3)
-    with torch.no_grad():
-        for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
-            if tensor.is_floating_point():
-                tensor.add_(0.1 * torch.rand(tensor.shape, generator=generator))
-                yield name

@@ -95,7 +95,7 @@ class GAN(GenerativeModule):
         """One turn: the discriminator's update, then the generator's against the new discriminator."""
         opt_g, opt_d = cast(list[LightningOptimizer], self.optimizers())
         # The Trainer counts every optimizer step; only the generator's shall count (Lightning issue 17958).
-        opt_d._on_before_step = opt_d._on_after_step = lambda: None  # type: ignore[method-assign]
+        opt_d._on_before_step = opt_d._on_after_step = lambda: None
         x = to_symmetric(batch[0], self.num_levels)
         x_fake = self.generator(torch.randn(len(x), self.num_latents, device=x.device))
 

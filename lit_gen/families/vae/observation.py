@@ -26,7 +26,7 @@ class Observation(abc.ABC):
 
     @abc.abstractmethod
     def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
-        """log p(x | maps) in nats, ``[B]``."""
+        """Log p(x | maps) in nats, ``[B]``."""
 
     @abc.abstractmethod
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:

@@ -83,7 +83,7 @@ class VAE(GenerativeModule):
         return mean, log_var
 
     def decode_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """log p(x | z) in nats, ``[B]``."""
+        """Log p(x | z) in nats, ``[B]``."""
         return self.observation.log_prob(self.decoder(z), x, self.num_levels)
 
     # -------------------------------------------------------------- training
@@ -115,7 +115,7 @@ class VAE(GenerativeModule):
         return self.decoder
 
     def generate(self, noise: Noise) -> Tensor:
-        """z from the prior, x from p(x | z)."""
+        """Z from the prior, x from p(x | z)."""
         maps = self.decoder(noise.normal(self.num_latents))
         return self.observation.sample(maps, noise, self.num_levels)
 

@@ -1,0 +1,120 @@
+"""What a run is refused for before it starts: told in a line now, and not in a traceback after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+
+from lit_gen.callbacks import EMA
+from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
+from lit_gen.contract import GenerativeModule
+from lit_gen.data import DiscreteDataModule, SliceLoader
+from lit_gen.errors import UserError
+from lit_gen.settings import Scoring
+
+_LINKED = ("shape", "num_levels")
+
+
+def check_linked(config: Any) -> None:
+    """Refuses what the user says of the model's data: the data themselves would win in silence.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    for name in _LINKED:
+        if name in (config["model"].get("init_args") or {}):
+            raise UserError(f"model: {name} is the data's, and comes from there; leave it out")
+
+
+def check_seed(seed: int | bool) -> None:
+    """Refuses a seed that the generators cannot take.
+
+    Raises:
+        UserError: It is outside 0..2**32-1.
+    """
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed_everything is {seed}; give a whole number from 0 to {2**32 - 1}")
+
+
+def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
+    """Refuses scores that the finished run could not be given.
+
+    Raises:
+        UserError: The family has no such estimator or submodule, or the run will keep no average.
+    """
+    model.check_estimator(scoring.estimator)
+    ema.averaged(model)
+    if scoring.weights == "ema" and ema.halflife_images is None:
+        raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
+
+
+def check_resume(model: LightningModule, checkpoint: str | None) -> None:
+    """Refuses to go on from what is no checkpoint of this model.
+
+    Raises:
+        UserError: The file is missing, is something else, or holds another model's weights.
+    """
+    if checkpoint is not None:
+        load_state(model, read_checkpoint(Path(checkpoint), "ckpt_path: "))
+
+
+def check_trainer_options(config: Any, model: LightningModule) -> None:
+    """Refuses options of the Trainer that Lightning refuses only in the middle of things.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    if config["check_val_every_n_epoch"] == 0:
+        raise UserError("trainer.check_val_every_n_epoch is 0; give at least 1")
+    if model.automatic_optimization:
+        return
+    for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):
+        if config[option] not in off:
+            raise UserError(
+                f"trainer.{option} is for one optimizer, and {type(model).__name__} has several; leave it out"
+                " and see --model.help for options of its own"
+            )
+
+
+def check_shares(data: DiscreteDataModule, processes: int) -> None:
+    """Refuses data that so many processes cannot share, before any of them is started.
+
+    Raises:
+        UserError: Naming a batch size that would do.
+    """
+    x = data.split("train").x
+    SliceLoader(x, batch_size=data.batch_size, shuffle=True, world_size=processes)
+
+
+def processes(config: Any) -> int:
+    """How many processes a Trainer with these options runs."""
+    devices, nodes = config["devices"], config["num_nodes"]
+    if isinstance(devices, int | str) and str(devices).isdigit():
+        count = int(devices)
+    elif isinstance(devices, list | tuple):
+        count = len(devices)
+    else:
+        count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
+    return max(1, count * nodes)
+
+
+def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
+    """Builds a Trainer; what it refuses is the user's to mend.
+
+    Raises:
+        UserError: Lightning's words, in one line.
+    """
+    try:
+        return build()
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message without its line breaks."""
+    return " ".join(str(error).split())
