@@ -26,8 +26,9 @@ def check_linked(config: Any) -> None:
     Raises:
         UserError: Naming the argument.
     """
+    given = config["model"].get("init_args") or {}
     for name in _LINKED:
-        if name in (config["model"].get("init_args") or {}):
+        if given.get(name) is not None:
             raise UserError(f"model: {name} is the data's, and comes from there; leave it out")
 
 

@@ -10,16 +10,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
-import torch
 import yaml
-from lightning.fabric.utilities.exceptions import MisconfigurationException
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
 import lit_gen.families
 import lit_gen.metrics
 import lit_gen.nets  # noqa: F401
-from lit_gen import tracking
+from lit_gen import checks, tracking
 from lit_gen.callbacks import (
     EMA,
     BestCheckpoint,
@@ -30,6 +28,7 @@ from lit_gen.callbacks import (
     ProgressBar,
     SampleGrid,
     SampleQuality,
+    Schedule,
     StepSeed,
     Throughput,
 )
@@ -42,6 +41,27 @@ from lit_gen.settings import Scoring
 
 # Lightning 2.6 calls what jsonargparse has deprecated; that is between the two (pyproject.toml pins the latter).
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
+
+
+# The configurable callbacks, in their order in the Trainer: the budget first, for others name rows by its count.
+_CALLBACKS: dict[str, type[Callback]] = {
+    "budget": Budget,
+    "schedule": Schedule,
+    "ema": EMA,
+    "checkpoint": BestCheckpoint,
+    "grid": SampleGrid,
+    "quality": SampleQuality,
+}
+
+# What is a training's alone among the Trainer's options; a score is taken of the whole split.
+_ONLY_SCORING = {
+    "logger": False,
+    "enable_checkpointing": False,
+    "max_epochs": None,
+    "limit_test_batches": 1.0,
+    "fast_dev_run": False,
+    "overfit_batches": 0.0,
+}
 
 
 class Parser(LightningArgumentParser):
@@ -100,14 +120,13 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses; Lightning's own version warns where a program passes its arguments on."""
         self.config = parser.parse_args(args)
+        checks.check_linked(self.config)
+        checks.check_seed(self.config["seed_everything"])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """The house's own groups: each is one class, whose arguments it shows."""
-        parser.add_lightning_class_args(Budget, "budget")
-        parser.add_lightning_class_args(EMA, "ema")
-        parser.add_lightning_class_args(BestCheckpoint, "checkpoint")
-        parser.add_lightning_class_args(SampleGrid, "grid")
-        parser.add_lightning_class_args(SampleQuality, "quality")
+        for name, callback in _CALLBACKS.items():
+            parser.add_class_arguments(callback, name)
         parser.add_class_arguments(Scoring, "scoring")
         parser.add_class_arguments(tracking.Wandb, "wandb")
         parser.add_argument(
@@ -140,39 +159,45 @@ class CLI(LightningCLI):
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
 
-        The data are read first: what is wrong with them is told before a folder or a W&B run exists.
+        Whatever can be wrong is told before a folder or a W&B run exists: the data are read, and a Trainer without
+        loggers is built, first.
         """
-        self._check_paths_and_names()
-        self.datamodule.prepare_data()
-        self.datamodule.setup("fit")
         config = self.config_init["trainer"]
+        self._check(config)
         self._allow_two_losses(config)
         if self.purpose == "evaluate":
-            plain = {"callbacks": [ProgressBar()], "logger": False, "enable_checkpointing": False, "max_epochs": None}
-            return _told_in_one_line(lambda: Trainer(**{**config, **plain}))
+            return checks.told_in_one_line(lambda: Trainer(**{**config, **_ONLY_SCORING}, callbacks=[ProgressBar()]))
+        callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
+        checks.told_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
         folder = self.run_folder = make_run_folder(root, name, stem)
         config["default_root_dir"] = str(folder)
-        if config.get("logger") in (None, True):
+        if config["logger"] in (None, True) and not config["fast_dev_run"]:
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
+        configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [Curves(), Throughput(), Interrupt()]
-        if config.get("enable_progress_bar") is not False:
+        if config["enable_progress_bar"] is not False:
             own.append(ProgressBar())
-        config["callbacks"] = [*_listed(config.get("callbacks")), *own]
-        return _told_in_one_line(super().instantiate_trainer)
+        config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
+        return checks.told_in_one_line(super().instantiate_trainer)
 
-    def _check_paths_and_names(self) -> None:
-        """Refuses what would otherwise be found out after hours of training."""
-        self.model.check_estimator(self.config_init["scoring"].estimator)
-        checkpoint = self.config["ckpt_path"]
-        if checkpoint is not None and not Path(checkpoint).is_file():
-            raise UserError(f"ckpt_path: there is no file {checkpoint}; a run keeps its own in <run>/checkpoints/")
+    def _check(self, config: Any) -> None:
+        """Refuses what would otherwise be found out after hours of training; reads the data."""
+        checks.check_trainer_options(config, self.model)
+        if self.purpose == "fit":
+            checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
+            checks.check_resume(self.model, self.config["ckpt_path"])
+        else:
+            self.model.check_estimator(self.config_init["scoring"].estimator)
+        self.datamodule.prepare_data()
+        self.datamodule.setup("fit")
+        checks.check_shares(self.datamodule, checks.processes(config))
 
     def _allow_two_losses(self, config: Any) -> None:
         """Two losses make two backward passes, each of which leaves parameters out (Lightning issue 20866)."""
-        if config["strategy"] in ("auto", "ddp") and _processes(config) > 1:
+        if config["strategy"] in ("auto", "ddp") and checks.processes(config) > 1:
             automatic = self.model.automatic_optimization
             config["strategy"] = "ddp" if automatic else "ddp_find_unused_parameters_true"
 
@@ -185,27 +210,8 @@ class CLI(LightningCLI):
         return yaml.safe_load(self.config_text())
 
 
-def _told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
-    """Builds a Trainer; what it refuses is the user's to mend."""
-    try:
-        return build()
-    except (MisconfigurationException, ValueError) as error:
-        raise UserError(f"trainer: {' '.join(str(error).split())}") from error
-
-
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def _processes(config: Any) -> int:
-    devices, nodes = config["devices"], config["num_nodes"]
-    if isinstance(devices, int | str) and str(devices).isdigit():
-        count = int(devices)
-    elif isinstance(devices, list | tuple):
-        count = len(devices)
-    else:
-        count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
-    return count * nodes
 
 
 def fit_description() -> str:
@@ -229,9 +235,27 @@ def quicken(accelerator: str) -> None:
     hush()
 
 
+class _News(logging.Filter):
+    """Lets a line pass once: a run builds several Trainers, and each would name the machine's accelerators."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said: set[str] = set()
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether the line is worth reading."""
+        text = record.getMessage()
+        news = text not in self._said and "litlogger" not in text
+        self._said.add(text)
+        return news
+
+
+_NEWS = _News()
+
+
 def hush() -> None:
-    """Keeps what is no news from the screen: an advertisement, and a warning about another library's internals."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(lambda line: "litlogger" not in line.msg)
+    """Keeps what is no news from the screen: an advertisement, what was said before, another library's internals."""
+    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NEWS)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")

@@ -17,6 +17,7 @@ import lightning as L
 import torch
 
 from lit_gen.callbacks import EMA
+from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
 from lit_gen.callbacks.keep_config import KEY
 from lit_gen.callbacks.sample_grid import write_grid
 from lit_gen.cli import CLI, quicken, run_command
@@ -45,24 +46,9 @@ options of the protocol:
 
 All options: python -m lit_gen.fit --help"""
 
+RECORD = "record.json"
+GRID = "samples/final.png"
 _PACKAGES = ("lit_gen", "torch", "lightning", "torchmetrics", "torch-fidelity", "datasets", "numpy")
-
-
-def read_checkpoint(path: Path) -> dict[str, Any]:
-    """A checkpoint's content, tensors on the CPU; nothing in the file is executed.
-
-    Raises:
-        UserError: The file is missing, is no checkpoint, or is not one of lit_gen's.
-    """
-    if not path.is_file():
-        raise UserError(f"there is no checkpoint {path}; a run keeps its own in <run>/checkpoints/")
-    try:
-        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or foreign file provokes, it is the file that is wrong
-        raise UserError(f"{path} is not a checkpoint ({str(error).splitlines()[0]})") from error
-    if not isinstance(content, dict) or KEY not in content:
-        raise UserError(f"{path} is not a checkpoint of lit_gen: it carries no configuration")
-    return content
 
 
 def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str, float | None]:
@@ -74,12 +60,7 @@ def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     Raises:
         UserError: The average is wanted and there is none, or the weights are not this model's.
     """
-    try:
-        cli.model.load_state_dict(checkpoint["state_dict"])
-    except RuntimeError as error:
-        raise UserError(
-            f"the checkpoint's weights do not fit the model of the configuration ({str(error).splitlines()[1].strip()})"
-        ) from error
+    load_state(cli.model, checkpoint)
     ema: EMA = cli.config_init["ema"]
     state = next((s for name, s in checkpoint["callbacks"].items() if name.startswith("EMA")), None)
     if wanted == "raw" or not state or not state["average"]:
@@ -89,6 +70,17 @@ def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     ema.load_state_dict(state)
     ema.copy_to(cli.model)
     return "ema", ema.halflife_images
+
+
+def check_finite(model: torch.nn.Module, path: Path) -> None:
+    """Refuses weights that are no numbers: samples of theirs would still be images, and have scores.
+
+    Raises:
+        UserError: Naming a tensor.
+    """
+    for name, tensor in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
+        if not tensor.isfinite().all():
+            raise UserError(f"{path}: {name} holds values that are not finite, so there is no score")
 
 
 class _OneSplit(L.LightningDataModule):
@@ -114,6 +106,7 @@ def score(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Scorer, dict[str, A
     checkpoint = read_checkpoint(path)
     scoring = cli.config_init["scoring"]
     weights, halflife = load_weights(cli, checkpoint, scoring.weights)
+    check_finite(cli.model, path)
     scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife)
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring.split), verbose=False)
@@ -121,7 +114,7 @@ def score(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Scorer, dict[str, A
 
 
 def make_record(
-    cli: CLI, trainer: L.Trainer, path: Path, scorer: Scorer, checkpoint: dict[str, Any]
+    cli: CLI, trainer: L.Trainer, path: Path, home: Path, scorer: Scorer, checkpoint: dict[str, Any]
 ) -> Record:
     """Puts a record together out of scores, the run's own notes and the machine's facts."""
     run = run_folder_of(path)
@@ -137,9 +130,9 @@ def make_record(
         function_evaluations_per_sample=scorer.evaluations_per_sample,
     )
     model = type(cli.model)
-    files = {"checkpoint": path, "config": run / "config.yaml", "sample_grid": run / "samples" / "final.png"}
+    files = {"checkpoint": path, "config": run / "config.yaml", "sample_grid": home / GRID}
     return Record(
-        run_name=run.name,
+        run_name=run.name if home == run else f"{run.name} ({path.name})",
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",
         model=model.__name__,
         data=cli.datamodule.name,
@@ -152,7 +145,7 @@ def make_record(
         created=datetime.now().astimezone().isoformat(timespec="seconds"),
         seed=int(cli.config["seed_everything"]),
         git_commit=git_commit(),
-        files={role: str(f.relative_to(run)) for role, f in files.items() if f.is_file() and f.is_relative_to(run)},
+        files={role: str(f.relative_to(home)) for role, f in files.items() if f.is_file() and f.is_relative_to(home)},
     )
 
 
@@ -164,13 +157,37 @@ def run_folder_of(checkpoint: Path) -> Path:
     return checkpoint.parent
 
 
+def home_of(path: Path, checkpoint: dict[str, Any]) -> Path:
+    """The folder of a checkpoint's record: its run's, where it is the one that the run chose.
+
+    A run that has not ended, or a checkpoint taken elsewhere, has chosen none: there the first to be scored is the
+    record's. Any other checkpoint gets a folder of its own, so that no record holds scores of two.
+    """
+    run = run_folder_of(path)
+    notes, target = _notes_of(run), run / RECORD
+    if notes is not None:
+        mine = bool(notes["selection"]["checkpoint"] == path.name)
+    else:
+        mine = not target.is_file() or _is_of(read_record(target), path, checkpoint)
+    return run if mine else run / "evaluations" / path.stem
+
+
+def _is_of(record: Record, path: Path, checkpoint: dict[str, Any]) -> bool:
+    """Whether a record is of this very checkpoint: a file of one name may be written many times."""
+    return (record.selection.checkpoint, record.selection.step) == (path.name, checkpoint["global_step"])
+
+
+def _notes_of(run: Path) -> dict[str, Any] | None:
+    """What the run wrote down when it ended; None where it has not."""
+    file = run / "training.json"
+    return json.loads(file.read_text()) if file.is_file() else None
+
+
 def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """What the run wrote down when it ended; for an unfinished or a lone checkpoint, what the file itself knows."""
-    notes_file = run / "training.json"
-    if notes_file.is_file():
-        notes: dict[str, Any] = json.loads(notes_file.read_text())
-        if notes["selection"]["checkpoint"] == path.name:
-            return notes
+    """The run's own notes; for another checkpoint than the chosen one, what the file itself knows."""
+    notes = _notes_of(run)
+    if notes is not None and notes["selection"]["checkpoint"] == path.name:
+        return notes
     states = checkpoint["callbacks"]
     selection = {"rule": f"{path.stem} (named by the user)", "checkpoint": path.name, "step": checkpoint["global_step"]}
     return {
@@ -209,25 +226,17 @@ def git_commit() -> str | None:
     return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
-def save_record(record: Record, path: Path) -> tuple[Record, Path]:
-    """Writes the record of a checkpoint into its run's folder.
+def save_record(record: Record, home: Path, path: Path, checkpoint: dict[str, Any]) -> Record:
+    """Writes a checkpoint's record; returns it with the scores that it had before.
 
-    A run's record holds one checkpoint, the chosen one. Scores under further protocols are added to it; under a
-    protocol it knows, the new score replaces the old. Another checkpoint of the run gets a folder of its own.
+    Scores under further protocols are added; under a protocol that is there, the new score replaces the old.
     """
-    folder = run_folder_of(path)
-    target = folder / "record.json"
-    if target.is_file():
-        old = read_record(target)
-        if old.selection.checkpoint == record.selection.checkpoint:
-            record = dataclasses.replace(
-                record, scores=_merged(old.scores, record.scores), floors=_merged(old.floors, record.floors)
-            )
-        else:
-            target = folder / "evaluations" / path.stem / "record.json"
-            record = dataclasses.replace(record, run_name=f"{record.run_name} ({path.name})", files={})
+    target = home / RECORD
+    if target.is_file() and _is_of(old := read_record(target), path, checkpoint):
+        scores, floors = _merged(old.scores, record.scores), _merged(old.floors, record.floors)
+        record = dataclasses.replace(record, scores=scores, floors=floors)
     write_record(target, record)
-    return record, target
+    return record
 
 
 def _merged(old: Any, new: Any) -> list[Any]:
@@ -235,20 +244,22 @@ def _merged(old: Any, new: Any) -> list[Any]:
     return [s for s in old if s.protocol.hash not in fresh] + list(new)
 
 
-def write_final_grid(cli: CLI, run: Path) -> None:
-    """Draws ``samples/final.png`` with the scored weights."""
+def write_final_grid(cli: CLI, file: Path) -> None:
+    """Draws samples of the scored weights."""
     if len(cli.model.shape) == 3 and (n := cli.config_init["grid"].num_samples):
-        x = cli.model.sample(n, seed=cli.config_init["grid"].seed)
-        write_grid(to_uint8(x, cli.model.num_levels), run / "samples" / "final.png")
+        write_grid(to_uint8(cli.model.sample(n, seed=cli.config_init["grid"].seed), cli.model.num_levels), file)
 
 
 def evaluate(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Record, Path] | None:
-    """Scores, writes the record and the final grid; the first process's result, None on the others."""
+    """Scores, writes the record and, with a new one, the grid; the first process's result, None on the others."""
     scorer, checkpoint = score(cli, trainer, path)
     if not trainer.is_global_zero:
         return None
-    write_final_grid(cli, run_folder_of(path))
-    return save_record(make_record(cli, trainer, path, scorer, checkpoint), path)
+    home = home_of(path, checkpoint)
+    if not (home / RECORD).is_file():
+        write_final_grid(cli, home / GRID)
+    record = make_record(cli, trainer, path, home, scorer, checkpoint)
+    return save_record(record, home, path, checkpoint), home / RECORD
 
 
 def main(args: list[str]) -> None:

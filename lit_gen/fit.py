@@ -6,11 +6,13 @@ import json
 import sys
 from pathlib import Path
 
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from lit_gen import tracking
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
 from lit_gen.callbacks.throughput import peak_memory_bytes
+from lit_gen.checks import one_line
 from lit_gen.cli import CLI, quicken, run_command
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
@@ -27,14 +29,24 @@ def train(cli: CLI) -> Path:
 
     Raises:
         KeyboardInterrupt: The run was stopped; a checkpoint to go on from is written.
+        UserError: Lightning refused an option, the loss is no number any more, or nothing was trained.
     """
     trainer = cli.trainer
     try:
         trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config["ckpt_path"])
     except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
         raise KeyboardInterrupt from stop
+    except FloatingPointError as error:
+        raise DivergedError(str(error)) from error
+    except (MisconfigurationException, ValueError) as error:
+        # Before the first step it is options that Lightning and torch check; after it, a ValueError is a bug.
+        if isinstance(error, ValueError) and trainer.fit_loop.epoch_loop.batch_progress.total.ready:
+            raise
+        raise UserError(f"training: {one_line(error)}") from error
     checkpoint = next(c for c in trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
     path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
+    if not path.is_file():
+        raise UserError("nothing was trained: the budget or the Trainer's limits leave no batch")
     if trainer.is_global_zero:
         _write_notes(trainer, checkpoint, path)
     trainer.strategy.barrier("training notes")
@@ -107,6 +119,12 @@ def main(args: list[str]) -> None:
         raise StoppedError(interrupt.checkpoint) from None
     finally:
         tracking.finish(cli.trainer.loggers, int(failed))
+
+
+class DivergedError(UserError):
+    """A loss that is not finite ends a run that was started rightly."""
+
+    exit_code = 1
 
 
 class StoppedError(UserError):

@@ -28,6 +28,12 @@ def explain(message: str, parser: Any) -> str:
         return _unknown_option(found[1].split()[0], parser)
     if found := re.search(r"File does not exist: '([^']*)'", text):
         return _missing_file(Path(found[1]))
+    if found := re.search(r"Path is not a file: '([^']*)'", text):
+        return f"--config: {found[1]} is a folder; give a YAML file"
+    if found := re.match(r"Unexpected config: (.*)", text, re.DOTALL):
+        return f"--config: '{_one_line(found[1])}' is no mapping of options, such as 'model: ...'"
+    if found := re.match(r"argument (?:-\w/)?(--\S+): (.*)", text, re.DOTALL):
+        return f"{found[1]}: {_one_line(found[2])}"
     if found := re.search(r"Problems parsing config: (.*)", text, re.DOTALL):
         return f"--config: not YAML: {_one_line(found[1])}"
     if found := re.search(r"Group '([^']+)' does not accept option '([^']+)'", text):
@@ -47,18 +53,23 @@ def _inside_a_class(text: str) -> str:
         return f"{start}unknown key '{found[1]}'{found[2] or ''}"
     if found := re.search(r"arguments are required: (.*)|(\S.*) must be given", text):
         return f"{start}{found[1] or found[2].strip('- ')} must be given"
-    if re.search("subclass of|import path string|Problem with given class_path", text):
+    if re.search("subclass of|import path string|Problem with given class_path|instantiatable class", text):
         return _not_a_class(text, key)
     reason = _one_line(re.split(r"Errors:|Given value", text)[1]) if "Errors:" in text else ""
     value = re.findall(r"Got value: (.*)", text) or re.findall(r"Given value: (.*)", text)
     types = [t for t in re.findall(r"Expected an? <class '(\w+)'>", text) if t != "NoneType"]
     if choices := re.findall(r"Literal\[([^\]]+)\]", text):
-        given = f"'{_one_line(value[0])}' " if value else ""
-        return f"{start}{given}is not one of {', '.join(choices)}"
+        return start + _not_one_of(_one_line(value[0]) if value else "", choices)
     if types and value:
         return f"{start}'{_one_line(value[0])}' is not {_article(types)}"
     reason = re.sub(r" - Expected a <class 'NoneType'>", "", reason) or _one_line(text)
     return reason if reason.startswith(start) else start + reason
+
+
+def _not_one_of(given: str, choices: list[str]) -> str:
+    """What is wrong with a value that is none of a Literal's, nor of a union of some."""
+    valid = list(dict.fromkeys(c.strip().strip("'") for literal in choices for c in literal.split(",")))
+    return f"'{given}' is not one of {', '.join(valid)}{nearest(given, valid)}"
 
 
 def _bases(text: str) -> list[str]:
@@ -80,6 +91,8 @@ def _not_a_class(text: str, key: str) -> str:
     kind = bases[-1].rsplit(".", 1)[-1] if bases else "class"
     names = ", ".join(sorted(known))
     article = "an" if kind[0] in "AEIOU" else "a"
+    if "is abstract" in text:
+        return f"{key}: {kind} is abstract; choose one of {names}"
     return f"{key}: '{given}' is not {article} {kind}{nearest(given.rsplit('.', 1)[-1], known)} (known: {names})"
 
 

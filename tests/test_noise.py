@@ -40,7 +40,8 @@ def test_draws_go_on_and_do_not_repeat() -> None:
 
 
 def test_seeds_give_other_numbers() -> None:
-    draws = torch.stack([Noise(seed, range(100)).uniform(3) for seed in range(20)])
+    # Large ones too: all of a seed's bits count, though a generator keeps 32 of its own.
+    draws = torch.stack([Noise(seed, range(100)).uniform(3) for seed in (*range(18), 2**32, 2**40, -1)])
     assert len(draws.flatten().unique()) > 0.999 * draws.numel()
 
 

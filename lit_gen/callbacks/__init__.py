@@ -9,6 +9,7 @@ from lit_gen.callbacks.keep_config import KeepConfig
 from lit_gen.callbacks.progress import ProgressBar
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.callbacks.schedule import Schedule
 from lit_gen.callbacks.step_seed import StepSeed
 from lit_gen.callbacks.throughput import Throughput
 
@@ -22,6 +23,7 @@ __all__ = [
     "ProgressBar",
     "SampleGrid",
     "SampleQuality",
+    "Schedule",
     "StepSeed",
     "Throughput",
 ]

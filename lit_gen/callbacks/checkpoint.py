@@ -1,19 +1,21 @@
-"""The best checkpoint by validation, and the last."""
+"""The best checkpoint by validation, and the last; and reading them."""
 
 from __future__ import annotations
 
 import shutil
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_gen.callbacks.keep_config import KEY
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError, nearest
 
 
 class BestCheckpoint(ModelCheckpoint):
@@ -27,17 +29,22 @@ class BestCheckpoint(ModelCheckpoint):
         save_last: Keep the newest too; a run is resumed from it.
         every_n_train_steps: Also write ``last.ckpt`` every so many steps, validation or not.
         train_time_interval_minutes: Also write it after so many minutes.
+
+    Raises:
+        UserError: Neither the best nor the last would be kept, or no validation logs what is monitored.
     """
 
     def __init__(
         self,
         monitor: str | None = None,
-        mode: str = "min",
+        mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
         save_last: bool = True,
         every_n_train_steps: int | None = None,
         train_time_interval_minutes: float | None = None,
     ) -> None:
+        if not save_last and save_top_k == 0:
+            raise UserError("checkpoint: save_last is false and save_top_k is 0, so nothing would be left to score")
         interval = timedelta(minutes=train_time_interval_minutes) if train_time_interval_minutes else None
         super().__init__(
             filename="best" if save_top_k == 1 else "best-{step}",
@@ -65,8 +72,12 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts the candidates as it chooses among them."""
-        if self.monitor in trainer.callback_metrics and not trainer.sanity_checking:
-            self.candidates += 1
+        if not trainer.sanity_checking and self.monitor is not None:
+            logged = [name for name in trainer.callback_metrics if name.startswith("val/")]
+            if self._chosen_by_user and self.monitor not in trainer.callback_metrics:
+                hint = nearest(self.monitor, logged) or f" (there are: {', '.join(sorted(logged))})"
+                raise UserError(f"checkpoint.monitor: validation logs no '{self.monitor}'{hint}")
+            self.candidates += self.monitor in trainer.callback_metrics
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -120,6 +131,40 @@ class BestCheckpoint(ModelCheckpoint):
             "kth_best_model_path": here.get(state["kth_best_model_path"], ""),
             "last_model_path": "",
         }
+
+
+def read_checkpoint(path: Path, where: str = "") -> dict[str, Any]:
+    """A checkpoint's content, tensors on the CPU; nothing in the file is executed.
+
+    Args:
+        path: The file.
+        where: What an error begins with: the option that named the file.
+
+    Raises:
+        UserError: The file is missing, is no checkpoint, or is not one of lit_gen's.
+    """
+    if not path.is_file():
+        raise UserError(f"{where}there is no checkpoint {path}; a run keeps its own in <run>/checkpoints/")
+    try:
+        content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # whatever a damaged or foreign file provokes, it is the file that is wrong
+        raise UserError(f"{where}{path} is damaged or no checkpoint at all; torch cannot read it") from error
+    if not isinstance(content, dict) or KEY not in content:
+        raise UserError(f"{where}{path} is not a checkpoint of lit_gen: it carries no configuration")
+    return content
+
+
+def load_state(model: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+    """Puts a checkpoint's raw weights into the model.
+
+    Raises:
+        UserError: They are another model's.
+    """
+    try:
+        model.load_state_dict(checkpoint["state_dict"])
+    except RuntimeError as error:
+        reason = str(error).splitlines()[1].strip()
+        raise UserError(f"the checkpoint's weights do not fit the model of the configuration ({reason})") from error
 
 
 @rank_zero_only

@@ -18,7 +18,7 @@ class Curves(L.Callback):
     training step costs 100 times that. Means are over this process's examples of the window.
 
     Raises:
-        FloatingPointError: The loss of a window is not finite. Going on would waste the budget.
+        FloatingPointError: A mean is not finite. Going on would waste the budget.
     """
 
     def __init__(self) -> None:
@@ -34,9 +34,11 @@ class Curves(L.Callback):
             return
         for name, value in outputs.items():
             value = value.detach()
+            if name == "loss" and trainer.accumulate_grad_batches > 1:
+                value = value * trainer.accumulate_grad_batches  # Lightning has divided it
             self._sums[name] = self._sums[name] + value if name in self._sums else value
         self._count += 1
-        if self._count >= trainer.log_every_n_steps:  # type: ignore[attr-defined]
+        if 0 < trainer.log_every_n_steps <= self._count:  # type: ignore[attr-defined]
             self._write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -50,11 +52,11 @@ class Curves(L.Callback):
         images = images_seen(trainer)
         for trainer_logger in trainer.loggers:
             trainer_logger.log_metrics({**self.latest, "images_seen": float(images)}, step=trainer.global_step)
-        if not math.isfinite(self.latest.get("train/loss", 0.0)):
-            raise FloatingPointError(
-                f"train/loss is {self.latest['train/loss']} after {images:,} images;"
-                " a lower learning rate or gradient clipping (trainer.gradient_clip_val) may help"
-            )
+        for name, value in self.latest.items():
+            if not math.isfinite(value):
+                raise FloatingPointError(
+                    f"{name} is {value} after {images:,} images; a lower learning rate or gradient clipping may help"
+                )
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

@@ -44,9 +44,11 @@ class EMA(L.Callback):
     ) -> None:
         if halflife_images is not None and halflife_images <= 0:
             raise UserError(f"ema.halflife_images is {halflife_images}; give a positive number, or null for no EMA")
+        if every < 1 or rampup <= 0:
+            raise UserError(f"ema: every={every} must be at least 1 and rampup={rampup} positive")
         self.halflife_images = halflife_images
         self.modules = list(modules) if modules is not None else None
-        self.every = max(1, every)
+        self.every = every
         self.rampup = rampup
         self.average: dict[str, Tensor] = {}
         self.images_seen = 0
@@ -55,8 +57,12 @@ class EMA(L.Callback):
 
     # -------------------------------------------------------------- which tensors
 
-    def _live(self, pl_module: L.LightningModule) -> dict[str, Tensor]:
-        """The averaged tensors as they stand in the module, by name."""
+    def averaged(self, pl_module: L.LightningModule) -> dict[str, Tensor]:
+        """The averaged tensors as they stand in the module, by name.
+
+        Raises:
+            UserError: One of ``modules`` is no submodule.
+        """
         tensors = {**dict(pl_module.named_parameters()), **dict(pl_module.named_buffers())}
         floating = {name: t.detach() for name, t in tensors.items() if t.is_floating_point()}
         if self.modules is None:
@@ -72,15 +78,11 @@ class EMA(L.Callback):
         prefixes = tuple(f"{module}." for module in self.modules)
         return {name: t for name, t in floating.items() if name.startswith(prefixes)}
 
-    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Refuses unknown submodules before training starts."""
-        self._live(pl_module)
-
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts from the current weights, or goes on from the checkpoint's average."""
         if self.halflife_images is None:
             return
-        live = self._live(pl_module)
+        live = self.averaged(pl_module)
         self.average = {name: self.average.get(name, t).to(t.device).clone() for name, t in live.items()}
 
     # -------------------------------------------------------------- averaging
@@ -103,14 +105,14 @@ class EMA(L.Callback):
             self._pending = 0
 
     def _live_list(self, pl_module: L.LightningModule) -> list[Tensor]:
-        live = self._live(pl_module)
+        live = self.averaged(pl_module)
         return [live[name] for name in self.average]
 
     # -------------------------------------------------------------- use
 
     @torch.no_grad()
     def _swap(self, pl_module: L.LightningModule) -> None:
-        live = self._live(pl_module)
+        live = self.averaged(pl_module)
         for name, average in self.average.items():
             raw = live[name].clone()
             live[name].copy_(average)
@@ -135,7 +137,7 @@ class EMA(L.Callback):
     @torch.no_grad()
     def copy_to(self, pl_module: L.LightningModule) -> None:
         """Puts the average into the module for good, to be scored there."""
-        live = self._live(pl_module)
+        live = self.averaged(pl_module)
         for name, average in self.average.items():
             live[name].copy_(average)
 

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from lit_gen.callbacks.curves import images_seen
 from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
 from lit_gen.likelihood import to_uint8
 
 
@@ -24,6 +25,8 @@ class SampleGrid(L.Callback):
     """
 
     def __init__(self, num_samples: int = 64, seed: int = 0) -> None:
+        if num_samples < 0:
+            raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid")
         self.num_samples = num_samples
         self.seed = seed
         self.latest: Path | None = None

@@ -159,7 +159,7 @@ def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: st
         AssertionError: They do not.
     """
     kind = nll(model, states, estimator).kind
-    repeats = 16 if len(states) <= 1_000 else 4
+    repeats = 8 if len(states) <= 1_000 else 4
     mass, error = total_mass(model, states, estimator, draws=16, repeats=repeats)
     said = f"{type(model).__name__}'s {kind} likelihood '{estimator}' has a mass of {mass:.5f} +- {error:.5f}"
     if kind == "exact":

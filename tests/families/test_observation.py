@@ -34,7 +34,9 @@ def some_maps(observation: Observation, num_levels: int, scale: float) -> Tensor
 
 
 @pytest.mark.parametrize(("observation", "num_levels", "scale"), CASES)
-def test_samples_have_the_scored_probabilities(observation: Observation, num_levels: int, scale: float) -> None:
+def test_samples_have_the_scored_probabilities(
+    observation: Observation, num_levels: int, scale: float
+) -> None:
     n = 8_000
     maps = some_maps(observation, num_levels, scale)
     samples = observation.sample(maps.expand(n, -1, -1), Noise(7, range(n)), num_levels)
@@ -94,8 +96,9 @@ def test_the_floor_of_the_log_scale_holds_for_scores_and_samples() -> None:
     at = torch.stack([torch.zeros(n, 4), torch.full((n, 4), -1.0)], 1)
     x = torch.arange(n)[:, None].expand(-1, 4) % 17
     assert torch.equal(floored.log_prob(below, x, 17), plain.log_prob(at, x, 17))
-    assert torch.equal(floored.sample(below, Noise(0, range(n)), 17), plain.sample(at, Noise(0, range(n)), 17))
-    assert not torch.equal(plain.sample(below, Noise(0, range(n)), 17), plain.sample(at, Noise(0, range(n)), 17))
+    expected = plain.sample(at, Noise(0, range(n)), 17)
+    assert torch.equal(floored.sample(below, Noise(0, range(n)), 17), expected)
+    assert not torch.equal(plain.sample(below, Noise(0, range(n)), 17), expected)
 
 
 def test_bernoulli_refuses_more_levels() -> None:

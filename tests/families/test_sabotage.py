@@ -15,7 +15,7 @@ from lit_gen.noise import Noise
 
 from . import conformance as laws
 
-SHAPE, LEVELS = (1, 2, 2), 9
+SHAPE, LEVELS = (1, 1, 3), 9
 
 
 class LogisticWithoutBins(DiscretizedLogistic):

@@ -1,0 +1,302 @@
+"""The generative adversarial network: whose turn it is, what it costs, and what the Trainer counts."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+import torch
+from lightning.pytorch import Callback
+from torch import Tensor, nn
+
+from lit_gen.data import KnownEntropy
+from lit_gen.families.gan import GAN
+from lit_gen.likelihood import to_symmetric
+from lit_gen.nets import AdversarialNets, MLPPlayers
+from lit_gen.noise import Noise
+
+from . import conformance as laws
+
+SHAPE, LEVELS = (1, 4, 4), 2
+
+
+class Polynomial(nn.Module):
+    """D(x) = bias + w.x + x'Ax/2, whose gradient is w + Ax for symmetric A."""
+
+    def __init__(self, dims: int, quadratic: bool) -> None:
+        super().__init__()
+        self.bias = nn.Parameter(torch.tensor(0.7))
+        self.w = nn.Parameter(torch.linspace(-1, 1, dims))
+        half = torch.randn(dims, dims, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("A", (half + half.T) * (0.1 if quadratic else 0.0))
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = x.flatten(1)
+        return self.bias + x @ self.w + 0.5 * ((x @ self.A) * x).sum(1)
+
+
+class Toy(AdversarialNets):
+    """A linear generator against a polynomial."""
+
+    def __init__(self, quadratic: bool = True) -> None:
+        self.quadratic = quadratic
+
+    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+        return nn.Sequential(nn.Linear(num_latents, math.prod(shape)), nn.Tanh(), nn.Unflatten(1, tuple(shape)))
+
+    def discriminator(self, shape: Sequence[int]) -> nn.Module:
+        return Polynomial(math.prod(shape), self.quadratic)
+
+
+@pytest.fixture(scope="module")
+def source() -> KnownEntropy:
+    return KnownEntropy(SHAPE, LEVELS, num_train=1_000, num_val=20, num_test=20, batch_size=50)
+
+
+def build(seed: int = 0, **options: Any) -> GAN:
+    torch.manual_seed(seed)
+    return GAN(SHAPE, LEVELS, **options)
+
+
+class Outputs(Callback):
+    """What each step returned, and what it was given; torch's generator is seeded before each."""
+
+    def __init__(self) -> None:
+        self.steps: list[dict[str, float]] = []
+        self.x: list[Tensor] = []
+
+    def on_train_batch_start(self, trainer: Any, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        torch.manual_seed(batch_idx)
+        self.x.append(to_symmetric(batch[0], pl_module.num_levels))
+
+    def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
+        self.steps.append({name: float(value) for name, value in outputs.items()})
+
+
+# ------------------------------------------------------------------ turns
+
+
+class Turns(Callback):
+    """Which parameters moved in each optimizer's step."""
+
+    def __init__(self, model: GAN) -> None:
+        self.model = model
+        self.log: list[tuple[str, set[str], bool]] = []
+        original = model._update
+
+        def watched(optimizer: Any, loss: Tensor) -> None:
+            before = {name: p.detach().clone() for name, p in model.named_parameters()}
+            other = model.discriminator if self._player(optimizer) == "generator" else model.generator
+            grads = [None if p.grad is None else p.grad.clone() for p in other.parameters()]
+            original(optimizer, loss)
+            moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
+            untouched = all(
+                (g is None and p.grad is None) or torch.equal(g, p.grad)
+                for g, p in zip(grads, other.parameters(), strict=True)
+            )
+            self.log.append((self._player(optimizer), moved, untouched))
+
+        model._update = watched  # type: ignore[method-assign]
+
+    def _player(self, optimizer: Any) -> str:
+        ours = {id(p) for group in optimizer.param_groups for p in group["params"]}
+        return "generator" if ours == {id(p) for p in self.model.generator.parameters()} else "discriminator"
+
+
+def names(model: GAN, player: str) -> set[str]:
+    return {name for name, _ in model.named_parameters() if name.startswith(player)}
+
+
+def test_a_turn_moves_its_own_player_and_no_other(source: KnownEntropy) -> None:
+    model = build(r1_every=2)
+    laws.stir(model)
+    turns = Turns(model)
+    laws.fit(model, source, 3)
+    assert [player for player, _, _ in turns.log] == ["discriminator", "generator"] * 3
+    for player, moved, untouched in turns.log:
+        assert moved == names(model, player)
+        assert untouched, f"the {player}'s turn left gradients in the other player"
+    assert all(parameter.requires_grad for parameter in model.parameters())
+
+
+def test_the_two_optimizers_share_nothing_and_leave_nothing_out() -> None:
+    model = build(lr_generator=1e-3, lr_discriminator=2e-3, beta1=0.3, beta2=0.9)
+    opt_g, opt_d = model.configure_optimizers()
+    for optimizer, net, lr in ((opt_g, model.generator, 1e-3), (opt_d, model.discriminator, 2e-3)):
+        (group,) = optimizer.param_groups
+        assert {id(p) for p in group["params"]} == {id(p) for p in net.parameters()}
+        assert (group["lr"], group["betas"]) == (lr, (0.3, 0.9))
+    assert len(list(model.parameters())) == sum(len(o.param_groups[0]["params"]) for o in (opt_g, opt_d))
+
+
+def test_the_generator_runs_once_in_a_turn(source: KnownEntropy) -> None:
+    """Its batch norm sees each fake batch once."""
+    model = build()
+    laws.fit(model, source, 5)
+    counts = [int(m.num_batches_tracked) for m in model.generator.modules() if isinstance(m, nn.BatchNorm2d)]
+    assert counts
+    assert set(counts) == {5}
+
+
+# ------------------------------------------------------------------ losses
+
+
+def log_sigmoid(x: Tensor) -> Tensor:
+    """By definition, float64."""
+    return -torch.log1p(torch.exp(-x.double()))
+
+
+def test_losses_are_the_non_saturating_game(source: KnownEntropy) -> None:
+    """-log s(D(x)) - log(1 - s(D(G(z)))), and -log s(D(G(z))) against the discriminator just updated."""
+    model = build(nets=Toy(), num_latents=3, lr_generator=0.0, lr_discriminator=0.05, r1=0.0)
+    discriminators: list[Polynomial] = []
+
+    class Snapshot(Callback):
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            copy = Polynomial(16, True)
+            copy.load_state_dict(model.discriminator.state_dict())
+            discriminators.append(copy)
+
+    outputs = Outputs()
+    laws.fit(model, source, 3, outputs, Snapshot())
+    assert len(discriminators) == 6  # before the discriminator's step and before the generator's, three times
+    with torch.no_grad():
+        for step in range(3):
+            old, new = discriminators[2 * step : 2 * step + 2]
+            torch.manual_seed(step)
+            x_fake = model.generator(torch.randn(50, 3))
+            loss_d = -log_sigmoid(old(outputs.x[step])).mean() - log_sigmoid(-old(x_fake)).mean()
+            loss_g = -log_sigmoid(new(x_fake)).mean()
+            assert outputs.steps[step]["discriminator_loss"] == pytest.approx(float(loss_d), rel=1e-5)
+            assert outputs.steps[step]["loss"] == pytest.approx(float(loss_g), rel=1e-5)
+            assert outputs.steps[step]["r1_penalty"] == 0
+            assert abs(float(loss_g + log_sigmoid(old(x_fake)).mean())) > 1e-3, "the two would not differ"
+
+
+@pytest.mark.parametrize("quadratic", [False, True])
+@pytest.mark.parametrize(("r1", "r1_every"), [(1.0, 1), (0.3, 4)])
+def test_r1_is_the_closed_form(quadratic: bool, r1: float, r1_every: int) -> None:
+    model = build(nets=Toy(quadratic), r1=r1, r1_every=r1_every)
+    D = model.discriminator
+    x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
+    _, penalty = model._discriminator_loss(x, torch.zeros_like(x))
+    gradient = (D.w + x.flatten(1) @ D.A).detach()
+    expected = 0.5 * r1 * r1_every * gradient.square().sum(1).mean()
+    assert float(penalty.detach()) == pytest.approx(float(expected), rel=1e-5)
+    # It is on real examples, and it trains the discriminator: d/dw is gamma times the mean gradient.
+    penalty.backward()
+    assert torch.allclose(D.w.grad, r1 * r1_every * gradient.mean(0), rtol=1e-4, atol=1e-6)
+
+
+def test_r1_trains_the_discriminator(source: KnownEntropy) -> None:
+    """In the first step the gradients of a run with and of one without differ by the penalty's own."""
+
+    class FirstGradient(Callback):
+        value: Tensor | None = None
+
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            if self.value is None:
+                self.value = pl_module.discriminator.w.grad.clone()
+
+    gradients, x = [], torch.empty(0)
+    for r1 in (0.0, 5.0):
+        first, outputs = FirstGradient(), Outputs()
+        model = build(nets=Toy(), r1=r1)
+        D = Polynomial(16, True)
+        laws.fit(model, source, 1, outputs, first)
+        gradients.append(first.value)
+        x = outputs.x[0].flatten(1)
+    expected = 5 * (D.w + x @ D.A).detach().mean(0)
+    assert torch.allclose(gradients[1] - gradients[0], expected, rtol=1e-3, atol=1e-4)
+
+
+def test_r1_looks_at_real_examples_alone() -> None:
+    model = build(nets=Toy(), r1=1.0)
+    x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
+    penalties = [model._discriminator_loss(x, fake)[1].detach() for fake in (torch.zeros_like(x), 9 * x)]
+    assert torch.equal(*penalties)
+
+
+def test_the_lazy_penalty_keeps_its_schedule_over_a_checkpoint(source: KnownEntropy) -> None:
+    model = build(r1_every=3)
+    outputs = Outputs()
+    laws.fit(model, source, 5, outputs)
+    assert [step["r1_penalty"] > 0 for step in outputs.steps] == [True, False, False, True, False]
+    assert model.turns == 5
+    resumed = build(r1_every=3)
+    resumed.load_state_dict(model.state_dict())
+    outputs = Outputs()
+    laws.fit(resumed, source, 3, outputs)
+    assert [step["r1_penalty"] > 0 for step in outputs.steps] == [False, True, False]
+
+
+def test_without_r1_there_is_no_penalty(source: KnownEntropy) -> None:
+    outputs = Outputs()
+    laws.fit(build(r1=0.0), source, 2, outputs)
+    assert [step["r1_penalty"] for step in outputs.steps] == [0, 0]
+
+
+def test_clipping_bounds_both_players(source: KnownEntropy) -> None:
+    class Norms(Callback):
+        def __init__(self) -> None:
+            self.values: list[float] = []
+
+        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+            squares = [p.grad.square().sum() for g in optimizer.param_groups for p in g["params"]]
+            self.values.append(float(torch.stack(squares).sum().sqrt()))
+
+    free, clipped = Norms(), Norms()
+    laws.fit(build(), source, 2, free)
+    laws.fit(build(clip_norm=1e-3), source, 2, clipped)
+    assert min(free.values) > 2e-3
+    assert clipped.values == pytest.approx([1e-3] * 4, rel=1e-3)
+
+
+def test_the_game_moves_the_generator_towards_the_data() -> None:
+    """All data at one state: in a hundred turns the generator finds it."""
+    data = KnownEntropy((1, 2, 2), 2, num_components=1, num_train=2_000, num_val=20, num_test=20, batch_size=100)
+    data.split("train").x.copy_(torch.tensor([1, 0, 0, 1], dtype=torch.uint8).reshape(1, 2, 2))
+    torch.manual_seed(0)
+    model = GAN((1, 2, 2), 2, nets=MLPPlayers(hidden_sizes=(32,)), lr_generator=5e-3, lr_discriminator=5e-3)
+    laws.fit(model, data, 100)
+    hits = (model.sample(200) == data.split("train").x[0]).flatten(1).all(1)
+    assert hits.double().mean() > 0.95
+
+
+# ------------------------------------------------------------------ the Trainer's counters, the contract
+
+
+def test_global_step_counts_batches(source: KnownEntropy) -> None:
+    outputs = Outputs()
+    trainer = laws.fit(build(), source, -1, outputs, max_epochs=1, limit_train_batches=6)
+    assert trainer.global_step == len(outputs.steps) == 6
+
+
+def test_max_steps_counts_batches(source: KnownEntropy) -> None:
+    outputs = Outputs()
+    trainer = laws.fit(build(), source, 7, outputs)
+    assert trainer.global_step == len(outputs.steps) == 7
+    assert trainer.lightning_module.turns == 7
+
+
+def test_there_is_no_likelihood(source: KnownEntropy) -> None:
+    model = build()
+    x = source.split("val").x
+    assert model.estimators == ()
+    assert model.nll(x, Noise(0, range(len(x)))) is None
+    (metrics,) = laws.trainer(1, limit_val_batches=1.0).validate(model, source, verbose=False)
+    assert metrics == {}
+
+
+def test_the_generator_alone_samples() -> None:
+    model = build(nets=Toy(), num_latents=3)
+    assert model.sampling_network is model.generator
+    calls: list[int] = []
+    model.generator.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
+    samples = model.sample(7, block=4)
+    assert sum(calls) == 7
+    with torch.no_grad():
+        x_hat = model.generator(Noise(0, range(7)).normal(3))
+    assert torch.equal(samples, (x_hat > 0).to(torch.uint8))

@@ -1,0 +1,316 @@
+"""What the commands refuse, in one line and before anything is trained; and what they say of themselves."""
+
+from __future__ import annotations
+
+import os
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from commands import RECIPES, run_module
+from conftest import REPO
+
+from lit_gen import evaluate, fit
+from lit_gen.cli import CLI, run_command
+from lit_gen.data import DiscreteDataModule, Split
+
+NOT_THERE = "no-such-thing"
+
+
+class _Fixed(DiscreteDataModule):
+    """Six examples that do not fit what they declare."""
+
+    x = torch.zeros(6, 1, 8, 8, dtype=torch.uint8)
+
+    def __init__(self, batch_size: int = 2) -> None:
+        super().__init__(
+            name="fixed", shape=(1, 8, 8), num_levels=17, batch_size=batch_size, eval_batch_size=6, seed=0
+        )
+
+    def read(self) -> dict[str, Split]:  # type: ignore[override]
+        return {name: Split(self.x) for name in ("train", "val", "test")}
+
+
+class WrongShape(_Fixed):
+    x = torch.zeros(6, 1, 9, 9, dtype=torch.uint8)
+
+
+class TooManyLevels(_Fixed):
+    x = torch.full((6, 1, 8, 8), 17, dtype=torch.uint8)
+
+
+def refusal(args: list[str], capsys: pytest.CaptureFixture[str], exit_code: int = 2) -> str:
+    """The one line in which ``fit`` refuses its arguments."""
+    assert run_command(fit.main, args) == exit_code
+    lines = capsys.readouterr().err.splitlines()
+    errors = [line for line in lines if line.startswith("error: ")]
+    assert errors == lines[-1:], lines
+    assert "Traceback" not in "".join(lines)
+    return errors[0]
+
+
+# Options of the command line, and what the line must name: what is wrong, where, and what would be right.
+OPTIONS: dict[str, tuple[str, str, list[str]]] = {
+    "top": ("vae", "--budgt.max_images=3", ["--budgt.max_images", "did you mean 'budget.max_images'?"]),
+    "nothing like it": ("vae", "--zzz", ["unknown option --zzz"]),
+    "abbreviated": ("vae", "--trainer.max_epoch=3", ["--trainer.max_epoch", "did you mean 'trainer.max_epochs'?"]),
+    "trainer": ("vae", "--trainer.max_epchs=3", ["trainer.max_epchs", "did you mean 'trainer.max_epochs'?"]),
+    "model": ("vae", "--model.lrr=0.1", ["model", "'lrr'", "did you mean 'lr'?"]),
+    "model.init_args": ("vae", "--model.init_args.lrr=0.1", ["model", "'lrr'", "did you mean 'lr'?"]),
+    "data": ("vae", "--data.batch_siz=3", ["data", "'batch_siz'", "did you mean 'batch_size'?"]),
+    "nested": ("vae", "--model.nets.hidden_siz=[3]", ["model: nets", "did you mean 'hidden_sizes'?"]),
+    "type in the model": ("vae", "--model.lr=fast", ["model: lr", "'fast' is not a number"]),
+    "type in the trainer": ("vae", "--trainer.max_epochs=many", ["trainer.max_epochs", "'many' is not a whole number"]),
+    "type of the seed": ("vae", "--seed_everything=abc", ["seed_everything", "'abc'", "a whole number"]),
+    "seed": ("vae", "--seed_everything=-1", ["seed_everything is -1", "from 0"]),
+    "choice": ("vae", "--scoring.split=tset", ["scoring.split", "test, val", "did you mean 'test'?"]),
+    "choice of numbers": ("vae", "--trainer.precision=3", ["trainer.precision: '3' is not one of 64, 32, 16, "]),
+    "family": ("vae", "--model=VAEE", ["model", "'VAEE' is not a GenerativeModule", "did you mean 'VAE'?", "GAN"]),
+    "no family": ("vae", "--model=torch.nn.Linear", ["'torch.nn.Linear' is not a GenerativeModule", "GAN, VAE"]),
+    "abstract": ("vae", "--model=lit_gen.contract.GenerativeModule", ["GenerativeModule is abstract", "GAN, VAE"]),
+    "abstract nets": ("vae", "--model.nets=lit_gen.nets.AutoencoderNets", ["AutoencoderNets is abstract", "ConvNets"]),
+    "nets of another family": ("gan", "--model.nets=MLPNets", ["'MLPNets' is not an AdversarialNets", "DCGAN"]),
+    "extractor": ("vae", "--quality.extractor=Foo", ["quality.extractor", "'Foo' is not an Extractor", "MnistCNN"]),
+    "missing argument": ("vae", "--data=HubImages", ["data: path, name, size, channels must be given"]),
+    "config": ("vae", "--config=configs/recipes/digits/va.yaml", ["there is no file", "did you mean 'vae.yaml'?"]),
+    "config folder": ("vae", "--config=configs", ["--config", "is a folder"]),
+    "config without a value": ("vae", "--config", ["--config: expected one argument"]),
+    "checkpoint": ("vae", f"--ckpt_path={NOT_THERE}.ckpt", ["ckpt_path", f"no checkpoint {NOT_THERE}.ckpt"]),
+    "estimator": ("vae", "--scoring.estimator=iwea", ["VAE", "'iwea'", "elbo, iwae", "did you mean 'iwae'?"]),
+    "estimator of none": ("gan", "--scoring.estimator=elbo", ["GAN", "'elbo'", "no likelihood"]),
+    "average of none": ("vae", "--ema.halflife_images=null --scoring.weights=ema", ["scoring.weights", "halflife"]),
+    "averaged module": ("gan", "--ema.modules=[generatr]", ["ema.modules", "did you mean 'generator'?"]),
+    "halflife": ("vae", "--ema.halflife_images=-1", ["ema.halflife_images is -1"]),
+    "average every": ("vae", "--ema.every=0", ["ema: every=0"]),
+    "ramp-up": ("vae", "--ema.rampup=0", ["rampup=0"]),
+    "levels of Bernoulli": ("vae", "--model.observation=Bernoulli", ["model.observation", "2 levels", "17"]),
+    "depth": ("vae", "--model.nets=ConvNets --model.nets.channels=[1,1,1,1]", ["8x8", "at most 3"]),
+    "linked shape": ("vae", "--model.shape=[1,9,9]", ["model: shape is the data's"]),
+    "linked levels": ("vae", "--model.num_levels=256", ["model: num_levels is the data's"]),
+    "budget": ("vae", "--budget.max_images=0", ["budget.max_images is 0", "at least 1"]),
+    "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
+    "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
+    "grid": ("vae", "--grid.num_samples=-1", ["grid.num_samples is -1"]),
+    "nothing kept": ("vae", "--checkpoint.save_last=false --checkpoint.save_top_k=0", ["checkpoint", "save_last"]),
+    "mode": ("vae", "--checkpoint.mode=least", ["checkpoint.mode", "min, max"]),
+    "wandb": ("vae", "--wandb.mode=ofline", ["wandb.mode", "did you mean 'offline'?"]),
+    "clipping two": ("gan", "--trainer.gradient_clip_val=1", ["trainer.gradient_clip_val", "GAN"]),
+    "accumulating two": ("gan", "--trainer.accumulate_grad_batches=2", ["trainer.accumulate_grad_batches", "GAN"]),
+    "accelerator": ("vae", "--trainer.accelerator=abacus", ["trainer", "abacus", "cpu"]),
+    "strategy": ("vae", "--trainer.strategy=dpp", ["trainer", "dpp", "ddp"]),
+    "devices": ("vae", "--trainer.accelerator=cpu --trainer.devices=two", ["trainer", "devices"]),
+    "no validation": ("vae", "--trainer.check_val_every_n_epoch=0", ["trainer.check_val_every_n_epoch is 0"]),
+    "unequal shares": (
+        "vae",
+        "--data.batch_size=51 --trainer.accelerator=cpu --trainer.devices=2",
+        ["batch_size 51", "2 processes", "52"],
+    ),
+    "hub, local root": (
+        "vae",
+        f"--data=HubImages --data.path=ylecun/mnist --data.root={NOT_THERE} --data.name=m --data.size=28"
+        " --data.channels=1 --data.num_val=10",
+        ["the data root", NOT_THERE],
+    ),
+    "hub, offline": (
+        "vae",
+        "--data=HubImages --data.path=ylecun/mnst --data.name=m --data.size=28 --data.channels=1 --data.num_val=10",
+        ["ylecun/mnst", "LIT_GEN_DATA", "HF_HUB_OFFLINE"],
+    ),
+    "folder": ("vae", f"--data=FolderImages --data.path={NOT_THERE} --data.name=m --data.size=8", ["no folder"]),
+    "shape": ("vae", "--data=test_cli.WrongShape", ["'fixed'", "(1, 9, 9)", "(1, 8, 8)"]),
+    "levels": ("vae", "--data=test_cli.TooManyLevels", ["'fixed'", "levels up to 17", "0..16"]),
+    "states": ("vae", "--data=KnownEntropy --data.shape=[1,30,30]", ["3**900 states"]),
+    "weights": ("vae", "--quality.extractor=Inception --quality.extractor.weights=nofile", ["no file nofile"]),
+}
+
+
+@pytest.fixture(autouse=True)
+def _without_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    monkeypatch.delenv("LIT_GEN_DATA", raising=False)
+
+
+@pytest.mark.parametrize(("family", "options", "named"), OPTIONS.values(), ids=OPTIONS.keys())
+def test_bad_option_is_one_line_and_nothing_starts(
+    family: str,
+    options: str,
+    named: list[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(REPO)
+    root = tmp_path / "runs"
+    args = ["--config", str(RECIPES[family]), f"--trainer.default_root_dir={root}", *options.split()]
+    line = refusal(args, capsys)
+    assert [part for part in named if part not in line] == [], line
+    assert not root.exists(), "a refused run left a folder behind"
+
+
+FILES: dict[str, tuple[str, list[str]]] = {
+    "top": ("budgt: {max_images: 3}", ["budgt", "did you mean 'budget.max_images'?"]),
+    "top, dotted": ("trainr: {max_epochs: 3}", ["trainr", "did you mean 'trainer"]),
+    "group": ("budget: {max_imags: 3}", ["budget", "'max_imags'", "did you mean 'max_images'?"]),
+    "trainer": ("trainer: {max_epoch: 3}", ["trainer", "'max_epoch'", "did you mean 'max_epochs'?"]),
+    "model": ("model: {init_args: {lrr: 3}}", ["model", "'lrr'", "did you mean 'lr'?"]),
+    "beside class_path": ("model: {class_path: VAE, lr: 3}", ["model", "init_args"]),
+    "nested": (
+        "model: {init_args: {nets: {class_path: ConvNets, init_args: {chanels: [3]}}}}",
+        ["model: nets", "'chanels'", "did you mean 'channels'?"],
+    ),
+    "type": ("trainer: {max_epochs: many}", ["trainer.max_epochs", "'many'", "whole number"]),
+    "class": ("data: {class_path: lit_gen.data.Digit}", ["data", "lit_gen.data.Digit", "did you mean 'Digits'?"]),
+    "number": ("model: 3", ["model", "'3'", "GAN, VAE"]),
+    "syntax": ("a: [b", ["--config", "not YAML"]),
+    "list": ("- 3", ["--config", "mapping"]),
+}
+
+
+@pytest.mark.parametrize(("text", "named"), FILES.values(), ids=FILES.keys())
+def test_bad_file_is_one_line(
+    text: str, named: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.yaml").write_text(text)
+    root = tmp_path / "runs"
+    files = [f"--config={RECIPES['vae']}", f"--config={tmp_path / 'bad.yaml'}"]
+    line = refusal([*files, f"--trainer.default_root_dir={root}"], capsys)
+    assert [part for part in named if part not in line] == [], line
+    assert not root.exists()
+
+
+@pytest.mark.parametrize(
+    ("args", "missing"), [([], "data, model"), (["--model=VAE"], "data"), (["--data=Digits"], "model")]
+)
+def test_missing_sections_are_named(args: list[str], missing: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert f"{missing} must be given" in refusal(args, capsys)
+
+
+def test_taken_run_name_is_refused_and_its_run_untouched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "taken").mkdir()
+    (tmp_path / "taken" / "record.json").write_text("{}")
+    options = [f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}", "--run_name=taken"]
+    line = refusal(options, capsys)
+    assert "run_name" in line
+    assert "taken" in line
+    assert [p.name for p in tmp_path.rglob("*")] == ["taken", "record.json"]
+
+
+def test_root_that_cannot_be_written_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    line = refusal([f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}/file/runs"], capsys)
+    assert "trainer.default_root_dir" in line
+
+
+def test_image_of_another_size_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from PIL import Image
+
+    for i in range(10):
+        Image.new("L", (9, 8)).save(tmp_path / f"{i}.png")
+    options = f"--data=FolderImages --data.path={tmp_path} --data.name=m --data.size=8 --data.channels=1".split()
+    line = refusal([f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}/runs", *options], capsys)
+    assert "9x8" in line
+    assert ".png" in line
+    assert not (tmp_path / "runs").exists()
+
+
+def test_a_program_s_stderr_is_that_line(tmp_path: Path) -> None:
+    """The same through a process of its own: Lightning adds at most its line about the seed."""
+    found = run_module(
+        "lit_gen.fit",
+        f"--config={RECIPES['vae']}",
+        f"--trainer.default_root_dir={tmp_path}/runs",
+        "--model.observation=Bernoulli",
+    )
+    assert found.returncode == 2
+    assert found.stdout == ""
+    lines = [line for line in found.stderr.splitlines() if not line.startswith("Seed set to")]
+    assert len(lines) == 1, found.stderr
+    assert lines[0].startswith("error: model.observation: Bernoulli is for 2 levels, the data have 17")
+    assert not (tmp_path / "runs").exists()
+
+
+# ------------------------------------------------------------------ --help and --print_config
+
+
+def printed(args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    with pytest.raises(SystemExit) as end:
+        CLI(args)
+    assert end.value.code == 0
+    return capsys.readouterr().out
+
+
+def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
+    text = printed(["--help"], capsys)
+    for option in (
+        "--config",
+        "--print_config",
+        "--seed_everything",
+        "--trainer.max_epochs",
+        "--model",
+        "--data",
+        "--budget.max_images",
+        "--ema.halflife_images",
+        "--checkpoint.monitor",
+        "--grid.num_samples",
+        "--quality.extractor",
+        "--scoring.estimator",
+        "--wandb.mode",
+        "--ckpt_path",
+        "--run_name",
+    ):
+        assert option in text, f"{option} is not in --help"
+    assert "Training ends with the first batch that reaches this many examples" in " ".join(text.split())
+
+
+def test_evaluate_help_and_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(evaluate.main, ["--help"]) == 0
+    assert "--scoring.draws" in capsys.readouterr().out
+    assert run_command(evaluate.main, []) == 2
+    assert "which checkpoint?" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("recipe", sorted(REPO.glob("configs/recipes/**/*.yaml")), ids=lambda p: f"{p.parent.name}-{p.stem}")
+def test_print_config_round_trips(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    options = ["--model.lr=0.125", "--budget.max_images=321"] if recipe.stem == "vae" else ["--budget.max_images=321"]
+    first = printed([f"--config={recipe}", *options, "--print_config"], capsys)
+    assert "max_images: 321" in first
+    (tmp_path / "again.yaml").write_text(first)
+    assert printed([f"--config={tmp_path / 'again.yaml'}", "--print_config"], capsys) == first
+
+
+# ------------------------------------------------------------------ the cost of starting
+
+
+def user_seconds(command: list[str]) -> float:
+    """CPU seconds in user mode of a command that must succeed."""
+    with subprocess.Popen(command, cwd=REPO, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        _, status, usage = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_utime
+
+
+@pytest.mark.slow
+def test_help_costs_at_most_a_second_more_than_lightning() -> None:
+    lightning = [sys.executable, "-c", "import lightning.pytorch.cli"]
+    ours = [sys.executable, "-m", "lit_gen.fit", "--help"]
+    pairs = [(user_seconds(lightning), user_seconds(ours)) for _ in range(3)]
+    theirs, mine = (statistics.median(column) for column in zip(*pairs, strict=True))
+    assert mine - theirs <= 1.0, f"--help takes {mine:.2f} s, of which Lightning's import is {theirs:.2f} s"
+
+
+def test_help_imports_nothing_that_lightning_does_not() -> None:
+    code = (
+        "import sys, lightning.pytorch.cli; before = set(sys.modules); from lit_gen import fit\n"
+        "try: fit.main(['--help'])\n"
+        "except SystemExit: pass\n"
+        "heavy = {'datasets', 'sklearn', 'torch_fidelity', 'wandb', 'pandas', 'matplotlib', 'pyarrow'}\n"
+        "found = heavy & {name.split('.')[0] for name in set(sys.modules) - before}\n"
+        "sys.stderr.write(' '.join(sorted(found)))"
+    )
+    found = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
+    assert "--budget.max_images" in found.stdout
+    assert found.stderr.split() == []
