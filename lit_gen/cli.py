@@ -165,21 +165,23 @@ class CLI(LightningCLI):
         config = self.config_init["trainer"]
         self._check(config)
         self._allow_two_losses(config)
+        bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose == "evaluate":
-            return checks.told_in_one_line(lambda: Trainer(**{**config, **_ONLY_SCORING}, callbacks=[ProgressBar()]))
+            scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
+            return checks.told_in_one_line(lambda: Trainer(**scoring))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
         checks.told_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
         folder = self.run_folder = make_run_folder(root, name, stem)
         config["default_root_dir"] = str(folder)
-        if config["logger"] in (None, True) and not config["fast_dev_run"]:
+        if config["fast_dev_run"]:
+            config["logger"] = False
+        elif config["logger"] in (None, True):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
-        own += [Curves(), Throughput(), Interrupt()]
-        if config["enable_progress_bar"] is not False:
-            own.append(ProgressBar())
+        own += [Curves(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
         return checks.told_in_one_line(super().instantiate_trainer)
 

@@ -11,6 +11,7 @@ from lightning.pytorch import Trainer
 
 from lit_gen import tracking
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
+from lit_gen.callbacks.sample_quality import short_count
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.checks import one_line
 from lit_gen.cli import CLI, quicken, run_command
@@ -18,6 +19,7 @@ from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.record import Record
+from lit_gen.leaderboard.score import Score
 from lit_gen.summary import print_record
 
 
@@ -91,11 +93,17 @@ def publish(cli: CLI, record: Record, path: Path) -> None:
     page = path.parent.parent / "leaderboard.html"
     for complaint in write_page(path.parent.parent, page):
         sys.stderr.write(f"{complaint}\n")
-    values: dict[str, object] = {f"{s.protocol.split}/{s.name}": s.value for s in record.scores}
+    values: dict[str, object] = {_summary_name(score): score.value for score in record.scores}
     if record.selection.metric is not None:
         values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last
     tracking.write_summary(cli.trainer.loggers, {**values, "selection": record.selection.rule})
     print_record(record, path, page)
+
+
+def _summary_name(score: Score) -> str:
+    """A score's name in W&B: split, metric, and the number of samples where there is one, as in validation's."""
+    count = f"_{short_count(score.protocol.num_samples)}" if score.protocol.num_samples else ""
+    return f"{score.protocol.split}/{score.name}{count}"
 
 
 def main(args: list[str]) -> None:

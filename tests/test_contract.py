@@ -93,9 +93,7 @@ def test_an_unknown_estimator_is_refused_in_one_line() -> None:
     with pytest.raises(UserError) as refused:
         model.check_estimator("exakt")
     message = str(refused.value)
-    assert message == (
-        "Table has no likelihood estimator 'exakt' (it has: exact, noisy); did you mean 'exact'?"
-    )
+    assert message == ("Table has no likelihood estimator 'exakt' (it has: exact, noisy); did you mean 'exact'?")
     with pytest.raises(UserError, match="none, it has no likelihood"):
         Silent().check_estimator("exact")
 

@@ -211,9 +211,7 @@ def test_gradients_of_the_discretized_logistic() -> None:
 def test_log_probs_sum_over_all_dimensions() -> None:
     maps = torch.randn(4, 17, 2, 3, generator=rng())
     x = torch.randint(17, (4, 2, 3), generator=rng(1))
-    one_by_one = sum(
-        categorical_log_prob(maps[:, :, i, j, None], x[:, i, j, None]) for i in range(2) for j in range(3)
-    )
+    one_by_one = sum(categorical_log_prob(maps[:, :, i, j, None], x[:, i, j, None]) for i in range(2) for j in range(3))
     assert torch.allclose(categorical_log_prob(maps, x), one_by_one, rtol=1e-5)
     mean, log_scale = maps[:, 0], maps[:, 1]
     one_by_one = sum(

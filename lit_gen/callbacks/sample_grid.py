@@ -41,6 +41,8 @@ class SampleGrid(L.Callback):
         self.latest = write_grid(to_uint8(x, pl_module.num_levels), path)
         for logger in trainer.loggers:
             if hasattr(logger, "log_image"):
+                # A picture's row cannot hold its axis; W&B fills in the last value it was told.
+                logger.log_metrics({"images_seen": float(images_seen(trainer))}, step=trainer.global_step)
                 logger.log_image("samples", [str(path)], step=trainer.global_step)
 
 

@@ -47,8 +47,7 @@ class SampleQuality(L.Callback):
         return self._name(self.extractor.score_name if self.extractor else "fd")
 
     def _name(self, score: str) -> str:
-        thousands, rest = divmod(self.num_samples, 1000)
-        return f"val/{score}_{self.num_samples if rest else f'{thousands}k'}"
+        return f"val/{score}_{short_count(self.num_samples)}"
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Scores, on all processes together, and logs the same numbers on each."""
@@ -70,6 +69,15 @@ class SampleQuality(L.Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Takes the count from a checkpoint."""
         self._validations = state_dict["validations"]
+
+
+def short_count(n: int) -> str:
+    """A number of samples as part of a score's name.
+
+    >>> short_count(1000), short_count(2500), short_count(50_000)
+    ('1k', '2500', '50k')
+    """
+    return str(n) if n % 1000 else f"{n // 1000}k"
 
 
 def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:

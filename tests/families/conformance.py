@@ -86,9 +86,7 @@ def trainer(steps: int, *callbacks: Callback, **options: Any) -> Trainer:
     return Trainer(**(settings | options), callbacks=list(callbacks))
 
 
-def fit(
-    model: GenerativeModule, data: DiscreteDataModule, steps: int, *callbacks: Callback, **options: Any
-) -> Trainer:
+def fit(model: GenerativeModule, data: DiscreteDataModule, steps: int, *callbacks: Callback, **options: Any) -> Trainer:
     """Trains from a fixed state of torch's generator; leaves the model in eval mode."""
     fresh = trainer(steps, *callbacks, **options)
     model.train()
@@ -106,9 +104,7 @@ class Gradients(Callback):
         self.not_zero: set[str] = set()
         self.not_finite: set[str] = set()
 
-    def on_before_optimizer_step(
-        self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer
-    ) -> None:
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: torch.optim.Optimizer) -> None:
         stepped = {id(p) for group in optimizer.param_groups for p in group["params"]}
         for name, parameter in pl_module.named_parameters():
             if id(parameter) in stepped and parameter.grad is not None:
@@ -123,9 +119,7 @@ class Gradients(Callback):
 
 
 @torch.no_grad()
-def nll(
-    model: GenerativeModule, x: Tensor, estimator: str | None = None, draws: int = 1, seed: int = 0
-) -> Likelihood:
+def nll(model: GenerativeModule, x: Tensor, estimator: str | None = None, draws: int = 1, seed: int = 0) -> Likelihood:
     """The likelihood of x, example i with the noise of index i, in batches that fit into memory."""
     model.eval()
     parts = []
@@ -144,9 +138,7 @@ def total_mass(
     The exponential of a noisy mean is too large in the mean, by half its variance: that is taken off, so that
     a bound which holds is not accused.
     """
-    nats = torch.stack(
-        [nll(model, states, estimator, draws, seed).nats.double() for seed in range(repeats)]
-    )
+    nats = torch.stack([nll(model, states, estimator, draws, seed).nats.double() for seed in range(repeats)])
     variance = nats.var(0) / repeats
     p = (-nats.mean(0)).exp()
     return float((p * (1 - variance / 2)).sum()), float((p.square() * variance).sum().sqrt())
@@ -171,9 +163,7 @@ def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: st
         assert abs(mass - 1) <= 0.02 + 4 * error, said
 
 
-def assert_uniform_noise_is_dear(
-    model: GenerativeModule, states: Tensor, num_levels: int, estimator: str
-) -> None:
+def assert_uniform_noise_is_dear(model: GenerativeModule, states: Tensor, num_levels: int, estimator: str) -> None:
     """The mean over all states is at least ``log(num_levels)`` nats a dimension: what uniform noise holds.
 
     Raises:

@@ -130,9 +130,7 @@ def test_the_cost_of_an_example_does_not_depend_on_its_batch(trained: Case) -> N
     for estimator in trained.family.estimators:
         whole = laws.nll(trained.model, x, estimator, draws=5).nats
         with torch.no_grad():
-            alone = [
-                trained.model.nll(x[i : i + 1], Noise(0, [i]), estimator, 5).nats for i in range(0, 60, 7)
-            ]
+            alone = [trained.model.nll(x[i : i + 1], Noise(0, [i]), estimator, 5).nats for i in range(0, 60, 7)]
         assert torch.allclose(torch.cat(alone), whole[::7], rtol=1e-5, atol=1e-5)
 
 

@@ -34,9 +34,7 @@ def some_maps(observation: Observation, num_levels: int, scale: float) -> Tensor
 
 
 @pytest.mark.parametrize(("observation", "num_levels", "scale"), CASES)
-def test_samples_have_the_scored_probabilities(
-    observation: Observation, num_levels: int, scale: float
-) -> None:
+def test_samples_have_the_scored_probabilities(observation: Observation, num_levels: int, scale: float) -> None:
     n = 8_000
     maps = some_maps(observation, num_levels, scale)
     samples = observation.sample(maps.expand(n, -1, -1), Noise(7, range(n)), num_levels)
@@ -68,9 +66,7 @@ def test_dimensions_are_drawn_independently(observation: Observation) -> None:
 
 
 @pytest.mark.parametrize(("observation", "num_levels", "scale"), CASES)
-def test_probabilities_of_two_dimensions_sum_to_one(
-    observation: Observation, num_levels: int, scale: float
-) -> None:
+def test_probabilities_of_two_dimensions_sum_to_one(observation: Observation, num_levels: int, scale: float) -> None:
     maps = some_maps(observation, num_levels, scale)
     levels = torch.arange(num_levels)
     states = torch.cartesian_prod(levels, levels)

@@ -28,9 +28,7 @@ class Linear(AutoencoderNets):
         return nn.Sequential(nn.Flatten(), nn.Linear(math.prod(shape), num_outputs))
 
     def decoder(self, num_inputs: int, shape: Sequence[int], num_maps: int) -> nn.Module:
-        return nn.Sequential(
-            nn.Linear(num_inputs, num_maps * math.prod(shape)), nn.Unflatten(1, (num_maps, *shape))
-        )
+        return nn.Sequential(nn.Linear(num_inputs, num_maps * math.prod(shape)), nn.Unflatten(1, (num_maps, *shape)))
 
 
 SHAPE = (1, 2, 2)

@@ -1,0 +1,96 @@
+"""Two processes train one model and take the scores that one process takes."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import lightning as L
+import pytest
+import torch
+from commands import assert_same, options, run_fit, run_module, the_record
+from conftest import REPO
+
+from lit_gen import evaluate
+from lit_gen.leaderboard.record import Record
+
+TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
+
+
+class Probe(L.Callback):
+    """Each process writes down its share of the first batch, its noise and, at the end, its weights."""
+
+    def __init__(self) -> None:
+        self.first: dict[str, Any] = {}
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        if not self.first:
+            self.first = {"noise": torch.randn(8), "index": batch.index.clone()}
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        state = {name: t for name, t in pl_module.state_dict().items() if isinstance(t, torch.Tensor)}
+        found = {**self.first, "state": state, "find_unused": trainer.strategy._ddp_kwargs}  # type: ignore[attr-defined]
+        torch.save(found, Path(trainer.default_root_dir) / f"rank{trainer.global_rank}.pt")
+
+
+def environment() -> dict[str, str]:
+    """In which a run finds the probe."""
+    return {**os.environ, "PYTHONPATH": str(REPO / "tests")}
+
+
+def scores(record: Record) -> dict[str, tuple[float, str]]:
+    return {s.name: (s.value, s.protocol.hash) for s in record.scores}
+
+
+@pytest.mark.parametrize("family", ["vae", "gan"])
+def test_two_processes(family: str, tmp_path: Path) -> None:
+    """1,000 training images, 350 of validation, 447 of test: odd shares of 447, each counted once."""
+    args = options(family, tmp_path, "--run_name=run", "--budget.max_images=600", "--scoring.num_samples=301")
+    found = run_module("lit_gen.fit", *args, *TWO, "--trainer.callbacks=test_ddp.Probe", env=environment())
+    assert found.returncode == 0, found.stderr
+    assert "Traceback" not in found.stderr
+    run = tmp_path / "run"
+    record = the_record(tmp_path)
+    assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == ["run"], "one folder for both processes"
+
+    # Training: equal weights, different noise, disjoint shares, whole batches counted.
+    one, two = (torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
+    assert_same(one["state"], two["state"])
+    assert not torch.equal(one["noise"], two["noise"])
+    assert len(one["index"]) == len(two["index"]) == 25
+    assert not set(one["index"].tolist()) & set(two["index"].tolist())
+    assert one["find_unused"].get("find_unused_parameters", False) is (family == "gan")
+    assert record.environment.world_size == 2
+    assert record.cost.images_seen == 600
+    assert record.selection.step == 12
+
+    # Scores: those of one process, under the same protocols; every test example once.
+    alone = tmp_path / "alone" / "best.ckpt"
+    alone.parent.mkdir()
+    shutil.copy(run / "checkpoints" / "best.ckpt", alone)
+    evaluate.main([str(alone), "--trainer.devices=1", "--trainer.callbacks=null"])
+    single = scores(the_record(alone.parent))
+    assert scores(record).keys() == single.keys()
+    for name, (value, protocol) in scores(record).items():
+        assert value == pytest.approx(single[name][0], rel=1e-6), name
+        assert protocol == single[name][1], name
+    assert {s.protocol.num_examples for s in record.scores} == {447}
+    assert {s.protocol.num_samples for s in record.scores if s.name.startswith("fd")} == {301}
+
+
+@pytest.mark.slow
+def test_two_processes_evaluate(tmp_path: Path) -> None:
+    """``evaluate`` itself in two processes, on a checkpoint that one process made."""
+    run = run_fit("vae", tmp_path, "run", "--budget.max_images=300")
+    before = scores(the_record(tmp_path))
+    found = run_module("lit_gen.evaluate", str(run / "checkpoints" / "best.ckpt"), *TWO, env=environment())
+    assert found.returncode == 0, found.stderr
+    after = scores(the_record(tmp_path))
+    assert after.keys() == before.keys()
+    for name, (value, protocol) in after.items():
+        assert value == pytest.approx(before[name][0], rel=1e-6), name
+        assert protocol == before[name][1], name

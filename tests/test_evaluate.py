@@ -1,0 +1,344 @@
+"""Scores belong to a checkpoint and a protocol: the same twice, and never mixed."""
+
+from __future__ import annotations
+
+import json
+import math
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from commands import run_fit, the_record
+
+from lit_gen import evaluate
+from lit_gen.cli import run_command
+from lit_gen.leaderboard.record import Record, read_record
+from lit_gen.leaderboard.score import Score
+
+FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """A run of each family whose average differs from its last weights."""
+    root = tmp_path_factory.mktemp("finished")
+    more = {"vae": ["--model.observation=Categorical"], "gan": []}
+    return {
+        family: run_fit(family, root / family, "run", "--budget.max_images=1000", *options)
+        for family, options in more.items()
+    }
+
+
+@pytest.fixture
+def runs(finished: dict[str, Path], tmp_path: Path) -> dict[str, Path]:
+    """Copies of the finished runs, for this test to write into."""
+    return {family: shutil.copytree(run, tmp_path / family / "run") for family, run in finished.items()}
+
+
+def best(run: Path) -> Path:
+    return run / "checkpoints" / "best.ckpt"
+
+
+def scored(checkpoint: Path, *options: str) -> None:
+    evaluate.main([str(checkpoint), *options])
+
+
+def by_name(record: Record, **protocol: Any) -> dict[str, Score]:
+    """A record's scores whose protocols have these fields."""
+    return {
+        s.name: s
+        for s in record.scores
+        if all(getattr(s.protocol, field) == value for field, value in protocol.items())
+    }
+
+
+def as_json(scores: list[Score]) -> list[tuple[str, float, float | None, str]]:
+    return sorted((s.name, s.value, s.standard_error, s.protocol.hash) for s in scores)
+
+
+def refusal(args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+    """The one line in which ``evaluate`` refuses."""
+    assert run_command(evaluate.main, args) == 2
+    error = capsys.readouterr().err
+    assert "Traceback" not in error
+    lines = [line for line in error.splitlines() if line.startswith("error: ")]
+    assert len(lines) == 1, error
+    return lines[0]
+
+
+def rewritten(checkpoint: Path, **state: torch.Tensor | float) -> None:
+    """Overwrites weights of a checkpoint, the raw ones and the average's."""
+    content = torch.load(checkpoint, weights_only=True)
+    for name, value in state.items():
+        for tensors in (content["state_dict"], content["callbacks"]["EMA"]["average"]):
+            tensors[name.replace("__", ".")][...] = value
+    torch.save(content, checkpoint)
+
+
+# ------------------------------------------------------------------ the same twice
+
+
+@FAMILIES
+def test_scores_are_fit_s_own_to_the_bit(family: str, runs: dict[str, Path]) -> None:
+    """``fit`` takes them in a fresh Trainer from the same file: training leaves nothing behind in them."""
+    before = read_record(runs[family] / "record.json")
+    assert len(before.scores) == (4 if family == "vae" else 2)
+    scored(best(runs[family]))
+    after = the_record(runs[family])
+    assert as_json(after.scores) == as_json(before.scores)
+    assert as_json(after.floors) == as_json(before.floors)
+    assert after.selection == before.selection
+    assert after.cost.images_seen == before.cost.images_seen == 1000
+    assert after.config == before.config
+
+
+@FAMILIES
+def test_average_and_raw_weights_are_scored_apart_and_named(family: str, runs: dict[str, Path]) -> None:
+    before = read_record(runs[family] / "record.json")
+    scored(best(runs[family]), "--scoring.weights=raw")
+    after = the_record(runs[family])
+    ema, raw = by_name(after, weights="ema"), by_name(after, weights="raw")
+    assert ema.keys() == raw.keys() == by_name(before).keys()
+    for name in ema:
+        assert ema[name].value != raw[name].value, name
+        assert ema[name].protocol.ema_halflife_images == 300
+        assert raw[name].protocol.ema_halflife_images is None
+    assert as_json(list(ema.values())) == as_json(before.scores)
+    scored(best(runs[family]), "--scoring.weights=ema")
+    assert as_json(the_record(runs[family]).scores) == as_json(after.scores), "'auto' is the average"
+
+
+def test_scored_weights_are_the_named_ones(runs: dict[str, Path]) -> None:
+    """With the average wiped out, its score is an indifferent model's, log2(17), and the raw weights' is not."""
+    run = runs["vae"]
+    content = torch.load(best(run), weights_only=True)
+    last = max(int(n.split(".")[1]) for n in content["state_dict"] if n.startswith("decoder"))
+    for name, tensor in content["callbacks"]["EMA"]["average"].items():
+        if name.startswith(f"decoder.{last}.") or name.startswith("encoder"):
+            tensor.zero_()
+    torch.save(content, best(run))
+    raw_before = read_record(run / "record.json")
+    scored(best(run))
+    scored(best(run), "--scoring.weights=raw")
+    ema = by_name(the_record(run), weights="ema")["bpd"].value
+    raw = by_name(the_record(run), weights="raw")["bpd"].value
+    assert ema == pytest.approx(math.log2(17), rel=1e-6)
+    assert raw < by_name(raw_before)["bpd"].value + 1.0
+    assert raw != pytest.approx(ema, rel=1e-3)
+
+
+def test_scores_do_not_depend_on_the_batch(runs: dict[str, Path]) -> None:
+    scored(best(runs["vae"]), "--data.init_args.eval_batch_size=7", "--scoring.seed=1")
+    small = by_name(the_record(runs["vae"]), seed=1)
+    shutil.rmtree(runs["vae"] / "evaluations", ignore_errors=True)
+    scored(best(runs["vae"]), "--data.init_args.eval_batch_size=447", "--scoring.seed=1")
+    large = by_name(the_record(runs["vae"]), seed=1)
+    assert small.keys() == large.keys() == {"bpd", "nll", "fd_mnist_cnn", "is_mnist_cnn"}
+    for name in small:
+        assert small[name].value == pytest.approx(large[name].value, rel=1e-6), name
+        assert small[name].protocol.hash == large[name].protocol.hash
+
+
+# ------------------------------------------------------------------ further protocols
+
+
+def test_second_protocol_is_added_and_the_first_stays(runs: dict[str, Path]) -> None:
+    run = runs["vae"]
+    before, grid = read_record(run / "record.json"), (run / "samples" / "final.png").read_bytes()
+    scored(best(run), "--scoring.num_samples=60", "--scoring.split=val")
+    after = the_record(run)
+    assert as_json(list(by_name(after, split="test").values())) == as_json(before.scores)
+    added = by_name(after, split="val")
+    assert added.keys() == by_name(before).keys()
+    assert {s.protocol.num_samples for s in added.values() if s.name.startswith("fd")} == {60}
+    assert {s.protocol.num_examples for s in added.values()} == {350}
+    hashes = [s.protocol.hash for s in after.scores]
+    assert len(set(hashes)) == len(hashes)
+    assert (run / "samples" / "final.png").read_bytes() == grid
+
+
+def test_importance_weights_tighten_the_bound(runs: dict[str, Path]) -> None:
+    """By far more than the error of the difference, which is paired over the same examples."""
+    scored(best(runs["vae"]), "--scoring.estimator=iwae", "--scoring.draws=50")
+    record = the_record(runs["vae"])
+    elbo, iwae = by_name(record, estimator="elbo"), by_name(record, estimator="iwae-50")
+    assert iwae["nll"].value < elbo["nll"].value - 0.1
+    assert (elbo["nll"].kind, iwae["nll"].kind) == ("bound", "bound")
+    assert (elbo["nll"].protocol.draws, iwae["nll"].protocol.draws) == (1, 50)
+
+
+def test_bits_are_nats_over_dimensions(runs: dict[str, Path]) -> None:
+    record = read_record(runs["vae"] / "record.json")
+    found = by_name(record)
+    assert found["bpd"].value == pytest.approx(found["nll"].value / (64 * math.log(2)), rel=1e-12)
+    floor = next(f for f in record.floors if f.name == "bpd")
+    assert (floor.value, floor.kind) == (math.log2(17), "exact")
+
+
+# ------------------------------------------------------------------ whose record it is
+
+
+def test_another_checkpoint_gets_a_record_of_its_own(runs: dict[str, Path]) -> None:
+    run = runs["vae"]
+    files = ("record.json", "samples/final.png", "training.json", "config.yaml")
+    before = {name: (run / name).read_bytes() for name in files}
+    scored(run / "checkpoints" / "last.ckpt", "--scoring.weights=raw")
+    assert {name: (run / name).read_bytes() for name in files} == before
+    other = read_record(run / "evaluations" / "last" / "record.json")
+    assert other.run_name == "run (last.ckpt)"
+    assert other.selection.rule == "last (named by the user)"
+    assert other.files == {"sample_grid": "samples/final.png"}
+    assert (run / "evaluations" / "last" / "samples" / "final.png").is_file()
+
+
+def test_unfinished_run_is_scored_and_its_later_state_is_not_mixed_in(runs: dict[str, Path]) -> None:
+    """A file of one name is written again and again while a run goes on."""
+    run = runs["vae"]
+    (run / "record.json").unlink()
+    (run / "training.json").unlink()
+    scored(best(run))
+    first = read_record(run / "record.json")
+    assert first.selection.rule == "best (named by the user)"
+    assert first.cost.images_seen == 1000
+    content = torch.load(best(run), weights_only=True)
+    content["global_step"] += 1
+    torch.save(content, best(run))
+    scored(best(run), "--scoring.seed=1")
+    assert read_record(run / "record.json") == first
+    assert {s.protocol.seed for s in read_record(run / "evaluations" / "best" / "record.json").scores} == {1}
+
+
+def test_record_written_during_a_run_gives_way_to_the_finished_one_s(runs: dict[str, Path]) -> None:
+    run = runs["vae"]
+    old = json.loads((run / "record.json").read_text())
+    old["selection"]["step"] -= 1
+    (run / "record.json").write_text(json.dumps(old))
+    scored(best(run), "--scoring.seed=1")
+    assert {s.protocol.seed for s in the_record(run).scores} == {1}
+
+
+@FAMILIES
+def test_copied_checkpoint_carries_what_its_scores_need(family: str, runs: dict[str, Path], tmp_path: Path) -> None:
+    alone = tmp_path / "elsewhere" / "mine.ckpt"
+    alone.parent.mkdir()
+    shutil.copy(best(runs[family]), alone)
+    before = read_record(runs[family] / "record.json")
+    shutil.rmtree(runs[family])
+    scored(alone)
+    after = read_record(alone.parent / "record.json")
+    assert as_json(after.scores) == as_json(before.scores)
+    assert after.files == {"checkpoint": "mine.ckpt", "sample_grid": "samples/final.png"}
+
+
+# ------------------------------------------------------------------ cost
+
+
+@FAMILIES
+def test_a_sample_costs_one_evaluation(family: str, finished: dict[str, Path]) -> None:
+    record = read_record(finished[family] / "record.json")
+    assert record.cost.function_evaluations_per_sample == 1
+    settings = by_name(record)["fd_mnist_cnn"].protocol.sampler_settings
+    assert settings is not None
+    assert dict(settings)["function_evaluations"] == 1
+    assert record.cost.seconds_per_1000_samples > 0
+    assert record.cost.train_seconds > 0
+    assert record.cost.images_per_second == pytest.approx(1000 / record.cost.train_seconds)
+
+
+@FAMILIES
+def test_parameters_are_counted(family: str, finished: dict[str, Path]) -> None:
+    state = torch.load(best(finished[family]), weights_only=True)["state_dict"]
+    state = {n: t for n, t in state.items() if isinstance(t, torch.Tensor)}
+    buffers = ("running_mean", "running_var", "num_batches_tracked")
+    counted = sum(t.numel() for name, t in state.items() if not name.endswith(buffers))
+    assert read_record(finished[family] / "record.json").cost.parameters == counted
+
+
+# ------------------------------------------------------------------ what is refused
+
+
+@pytest.mark.parametrize("what", ["missing", "empty", "text", "cut short", "foreign", "pickled code"])
+def test_what_is_no_checkpoint_is_one_line(
+    what: str, finished: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "some.ckpt"
+    ran = tmp_path / "ran"
+    if what == "empty":
+        file.touch()
+    elif what == "text":
+        file.write_text("hello, I am not a checkpoint")
+    elif what == "cut short":
+        whole = best(finished["vae"]).read_bytes()
+        file.write_bytes(whole[: len(whole) // 2])
+    elif what == "foreign":
+        torch.save({"state_dict": {"weight": torch.zeros(3)}}, file)
+    elif what == "pickled code":
+        torch.save(_Touches(ran), file)
+    line = refusal([str(file)], capsys)
+    assert str(file) in line
+    assert "checkpoint" in line
+    assert not ran.exists(), "code in a checkpoint was executed"
+    assert {p.name for p in tmp_path.iterdir()} <= {"some.ckpt"}
+
+
+class _Touches:
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return (Path.touch, (self.path,))
+
+
+def test_options_of_another_model_are_refused(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    before = (runs["vae"] / "record.json").read_bytes()
+    line = refusal([str(best(runs["vae"])), "--model.init_args.num_latents=3"], capsys)
+    assert "do not fit the model" in line
+    assert "scoring.split" in refusal([str(best(runs["vae"])), "--scoring.split=train"], capsys)
+    assert "elbo, iwae" in refusal([str(best(runs["vae"])), "--scoring.estimator=iwea"], capsys)
+    assert (runs["vae"] / "record.json").read_bytes() == before
+
+
+def test_average_of_a_run_without_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = run_fit("vae", tmp_path, "run", "--budget.max_images=100", "--ema.halflife_images=null")
+    assert {s.protocol.weights for s in the_record(tmp_path).scores} == {"raw"}
+    line = refusal([str(best(run)), "--scoring.weights=ema"], capsys)
+    assert "kept no average" in line
+
+
+@FAMILIES
+def test_weights_that_are_no_numbers_have_no_score(
+    family: str, runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A GAN's NaN would come out as black images, and get a distance."""
+    run = runs[family]
+    before = (run / "record.json").read_bytes()
+    name = "decoder.0.bias" if family == "vae" else "generator." + "".join(
+        n.removeprefix("generator.")
+        for n in list(torch.load(best(run), weights_only=True)["callbacks"]["EMA"]["average"])[:1]
+    )
+    rewritten(best(run), **{name.replace(".", "__"): math.nan})
+    line = refusal([str(best(run))], capsys)
+    assert name in line
+    assert "not finite" in line
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_likelihood_that_is_not_finite_has_no_score(
+    runs: dict[str, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Finite weights whose variance overflows: every test example is counted, and named as the reason."""
+    run = runs["vae"]
+    before = (run / "record.json").read_bytes()
+    last = max(n for n in torch.load(best(run), weights_only=True)["state_dict"] if n.startswith("encoder"))
+    assert last.endswith("weight")
+    rewritten(best(run), **{last.replace("weight", "bias").replace(".", "__"): 1e4})
+    assert "447 of 447 test examples have no finite likelihood" in refusal([str(best(run))], capsys)
+    assert (run / "record.json").read_bytes() == before
+
+
+def test_a_limit_of_the_training_does_not_limit_the_scores(runs: dict[str, Path]) -> None:
+    before = read_record(runs["vae"] / "record.json")
+    scored(best(runs["vae"]), "--trainer.limit_test_batches=1", "--trainer.fast_dev_run=true")
+    assert as_json(the_record(runs["vae"]).scores) == as_json(before.scores)
