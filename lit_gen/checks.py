@@ -46,9 +46,8 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
     """Refuses scores that the finished run could not be given.
 
     Raises:
-        UserError: The family has no such estimator or submodule, or the run will keep no average.
+        UserError: The model has no such submodule, or the run will keep no average.
     """
-    model.check_estimator(scoring.estimator)
     ema.averaged(model)
     if scoring.weights == "ema" and ema.halflife_images is None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 import os
-import sys
-import warnings
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,6 +22,7 @@ from lit_gen.callbacks import (
     Interrupt,
     KeepConfig,
     ProgressBar,
+    SameBuffers,
     SampleGrid,
     SampleQuality,
     Schedule,
@@ -181,21 +178,21 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
-        own += [Curves(), Throughput(), Interrupt(), *bar]
+        own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
         return checks.told_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:
         """Refuses what would otherwise be found out after hours of training; reads the data."""
-        checks.check_trainer_options(config, self.model)
+        self.model.check_estimator(self.config_init["scoring"].estimator)
         if self.purpose == "fit":
+            checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
             checks.check_resume(self.model, self.config["ckpt_path"])
-        else:
-            self.model.check_estimator(self.config_init["scoring"].estimator)
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
-        checks.check_shares(self.datamodule, checks.processes(config))
+        if self.purpose == "fit":
+            checks.check_shares(self.datamodule, checks.processes(config))
 
     def _allow_two_losses(self, config: Any) -> None:
         """Two losses make two backward passes, each of which leaves parameters out (Lightning issue 20866)."""
@@ -222,72 +219,3 @@ def fit_description() -> str:
         "Trains a generative model, scores it in a fresh Trainer, and writes the run's record."
         " Start from a recipe: --config configs/recipes/digits/vae.yaml; later options win."
     )
-
-
-def quicken(accelerator: str) -> None:
-    """Settings of the process that change no number and make CPU training faster and its output shorter.
-
-    Where no GPU is to be used, torch is told so before its first look: otherwise every optimizer step probes for
-    a driver (115 microseconds). And glibc is kept from handing each freed tensor back to the kernel, only to
-    fault its pages in anew (up to half of a convolutional net's step).
-    """
-    if accelerator == "cpu" or not os.path.exists("/dev/nvidiactl"):
-        os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    keep_freed_memory()
-    hush()
-
-
-class _News(logging.Filter):
-    """Lets a line pass once: a run builds several Trainers, and each would name the machine's accelerators."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._said: set[str] = set()
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is worth reading."""
-        text = record.getMessage()
-        news = text not in self._said and "litlogger" not in text
-        self._said.add(text)
-        return news
-
-
-_NEWS = _News()
-
-
-def hush() -> None:
-    """Keeps what is no news from the screen: an advertisement, what was said before, another library's internals."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NEWS)
-    warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
-    # The batches are slices of a tensor in memory: worker processes would only slow them down.
-    warnings.filterwarnings("ignore", message=".*does not have many workers")
-    # Curves are written every log_every_n_steps whatever the epoch's length.
-    warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
-
-
-def keep_freed_memory() -> None:
-    """Lets glibc keep what is freed for the next tensor; elsewhere than on glibc, does nothing."""
-    import ctypes
-
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
-    mallopt(m_top_pad, 64 * 2**20)
-
-
-def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:
-    """Runs a command as a program does: bad input is one line on stderr and exit code 2.
-
-    Returns:
-        The exit code.
-    """
-    try:
-        command(args)
-    except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return getattr(error, "exit_code", 2)
-    return 0

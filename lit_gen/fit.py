@@ -14,12 +14,13 @@ from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Th
 from lit_gen.callbacks.sample_quality import short_count
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.checks import one_line
-from lit_gen.cli import CLI, quicken, run_command
+from lit_gen.cli import CLI
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.score import Score
+from lit_gen.process import quicken, run_command
 from lit_gen.summary import print_record
 
 

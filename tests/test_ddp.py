@@ -14,6 +14,7 @@ from commands import assert_same, options, run_fit, run_module, the_record
 from conftest import REPO
 
 from lit_gen import evaluate
+from lit_gen.callbacks import EMA
 from lit_gen.leaderboard.record import Record
 
 TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
@@ -33,7 +34,8 @@ class Probe(L.Callback):
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         state = {name: t for name, t in pl_module.state_dict().items() if isinstance(t, torch.Tensor)}
-        found = {**self.first, "state": state, "find_unused": trainer.strategy._ddp_kwargs}  # type: ignore[attr-defined]
+        ema = next(c for c in trainer.callbacks if isinstance(c, EMA))  # type: ignore[attr-defined]
+        found = {**self.first, "state": state, "average": ema.average, "find_unused": trainer.strategy._ddp_kwargs}  # type: ignore[attr-defined]
         torch.save(found, Path(trainer.default_root_dir) / f"rank{trainer.global_rank}.pt")
 
 
@@ -59,7 +61,8 @@ def test_two_processes(family: str, tmp_path: Path) -> None:
 
     # Training: equal weights, different noise, disjoint shares, whole batches counted.
     one, two = (torch.load(run / f"rank{rank}.pt", weights_only=True) for rank in (0, 1))
-    assert_same(one["state"], two["state"])
+    for what in ("state", "average"):  # batch norm's statistics included: they share the last validation's samples
+        assert_same(one[what], two[what], what)
     assert not torch.equal(one["noise"], two["noise"])
     assert len(one["index"]) == len(two["index"]) == 25
     assert not set(one["index"].tolist()) & set(two["index"].tolist())

@@ -13,7 +13,7 @@ import yaml
 from commands import RECIPES, assert_same, checkpoint, options, run_fit, the_record
 
 from lit_gen import fit
-from lit_gen.cli import run_command
+from lit_gen.process import run_command
 from lit_gen.run_folder import make_run_folder
 
 FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
@@ -175,7 +175,7 @@ def test_divergence_is_one_line_and_a_failed_run(
 
 
 AFTER_THE_START = {
-    "monitor": (["--checkpoint.monitor=val/bdp"], "checkpoint.monitor: validation logs no 'val/bdp'; did you mean 'val/bpd'?"),
+    "monitor": (["--checkpoint.monitor=val/bdp"], "checkpoint.monitor: validation logs no 'val/bdp'; did you mean"),
     "learning rate": (["--model.lr=-1"], "Invalid learning rate: -1.0"),
     "interval": (["--trainer.val_check_interval=1000"], "val_check_interval"),
     "no batch": (["--trainer.limit_train_batches=0"], "nothing was trained"),

@@ -7,6 +7,7 @@ from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
 from lit_gen.callbacks.progress import ProgressBar
+from lit_gen.callbacks.same_buffers import SameBuffers
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.schedule import Schedule
@@ -21,6 +22,7 @@ __all__ = [
     "Interrupt",
     "KeepConfig",
     "ProgressBar",
+    "SameBuffers",
     "SampleGrid",
     "SampleQuality",
     "Schedule",

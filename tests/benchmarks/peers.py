@@ -7,10 +7,10 @@ import tempfile
 import time
 
 import torch
-from benchmarks.sets import random_images
 from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
+from benchmarks.sets import random_images
 from lit_gen.nets import DCGAN
 
 

@@ -15,9 +15,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from benchmarks.sets import RandomImages, random_images
 from PIL import Image
 
+from benchmarks.sets import RandomImages, random_images
 from lit_gen.likelihood import to_symmetric
 
 pytestmark = pytest.mark.benchmark

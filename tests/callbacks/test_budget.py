@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
-from callbacks.toys import Counter, Ramp, train
 
+from callbacks.toys import Counter, Ramp, train
 from lit_gen.callbacks import Budget
 from lit_gen.errors import UserError
 from lit_gen.families import GAN, VAE
@@ -41,7 +41,9 @@ class _Squares(Ramp):
         return {name: Split(torch.randint(4, (n, 1, 4, 4), dtype=torch.uint8)) for name, n in sizes.items()}
 
 
-@pytest.mark.parametrize("cadence", [{"check_val_every_n_epoch": 100}, {"check_val_every_n_epoch": None, "val_check_interval": 100}])
+@pytest.mark.parametrize(
+    "cadence", [{"check_val_every_n_epoch": 100}, {"check_val_every_n_epoch": None, "val_check_interval": 100}]
+)
 def test_last_state_is_always_validated(cadence: dict[str, int | None]) -> None:
     """The budget ends in the middle of the second epoch, and no validation was due."""
     model = Counter()

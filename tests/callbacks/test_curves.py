@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 import torch
-from callbacks.toys import Counter, train
 from lightning.pytorch.loggers.logger import DummyLogger
 from torch import Tensor
 
+from callbacks.toys import Counter, train
 from lit_gen.callbacks import Budget, Curves
 
 
@@ -68,7 +68,7 @@ class _Graph(Counter):
 
 def test_no_graph_is_kept() -> None:
     model = _Graph()
-    train(model, Curves(), log_every_n_steps=1000, limit_val_batches=0)
+    train(model, Curves(), log_every_n_steps=1000, limit_val_batches=0, max_epochs=1)
     assert model.held == 0
 
 

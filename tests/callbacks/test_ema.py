@@ -9,9 +9,9 @@ from typing import Any
 import lightning as L
 import pytest
 import torch
-from callbacks.toys import Counter, Ramp, train
 from lightning.pytorch.callbacks import ModelCheckpoint
 
+from callbacks.toys import Counter, Ramp, train
 from lit_gen.callbacks import EMA, SampleGrid, SampleQuality
 from lit_gen.errors import UserError
 from lit_gen.families import GAN
