@@ -17,6 +17,8 @@ from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
 from lit_gen.settings import Scoring
 
+# Precisions that change the type of the weights themselves.
+_WHOLLY_OTHER = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 _LINKED = ("shape", "num_levels")
 
 
@@ -38,6 +40,8 @@ def check_seed(seed: int | bool) -> None:
     Raises:
         UserError: It is outside 0..2**32-1.
     """
+    if seed is False:
+        raise UserError("seed_everything is false, and a record needs the seed; give a number, or true for a drawn one")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed_everything is {seed}; give a whole number from 0 to {2**32 - 1}")
 
@@ -71,6 +75,10 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
     """
     if config["check_val_every_n_epoch"] == 0:
         raise UserError("trainer.check_val_every_n_epoch is 0; give at least 1")
+    if str(config["precision"]) in _WHOLLY_OTHER:
+        raise UserError(
+            f"trainer.precision is {config['precision']}, and models are fed float32; use bf16-mixed or 16-mixed"
+        )
     if model.automatic_optimization:
         return
     for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):
@@ -94,11 +102,12 @@ def check_shares(data: DiscreteDataModule, processes: int) -> None:
 def processes(config: Any) -> int:
     """How many processes a Trainer with these options runs."""
     devices, nodes = config["devices"], config["num_nodes"]
-    if isinstance(devices, int | str) and str(devices).isdigit():
-        count = int(devices)
-    elif isinstance(devices, list | tuple):
-        count = len(devices)
-    else:
+    listed = str(devices).split(",") if isinstance(devices, str) and "," in devices else devices
+    if isinstance(listed, list | tuple):
+        count = len([device for device in listed if str(device).strip()])
+    elif str(listed).isdigit():
+        count = int(listed)
+    else:  # "auto", -1: all there are
         count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
     return max(1, count * nodes)
 

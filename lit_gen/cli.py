@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 
@@ -145,13 +146,17 @@ class CLI(LightningCLI):
         """
         try:
             super().instantiate_classes()
+        except MisconfigurationException as error:
+            raise UserError(checks.one_line(error)) from error
         except ValueError as error:
             inner: BaseException | None = error
             while inner is not None and not isinstance(inner, UserError):
                 inner = inner.__cause__ or inner.__context__
-            if inner is None:
+            if inner is not None:
+                raise inner from None
+            if "Given value" not in str(error):  # not the parser's words about an argument
                 raise
-            raise inner from None
+            raise UserError(explain(str(error), self.parser)) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.

@@ -171,5 +171,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         self.test_nats = RunningNats(self._sum_over_processes(self.test_nats.sums))
 
     def _sum_over_processes(self, sums: Tensor) -> Tensor:
+        if self.trainer.world_size == 1:
+            return sums  # where they are: not every device has float64
         strategy: Any = self.trainer.strategy
         return strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()

@@ -132,7 +132,7 @@ def main(args: list[str]) -> None:
         return
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
-    quicken("auto")
+    quicken(args)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(checkpoint[KEY])
         file.flush()

@@ -109,7 +109,7 @@ def _summary_name(score: Score) -> str:
 
 def main(args: list[str]) -> None:
     """The command."""
-    quicken("auto")
+    quicken(args)
     cli = CLI(args)
     if cli.config["trainer"]["fast_dev_run"]:
         cli.trainer.fit(cli.model, cli.datamodule)

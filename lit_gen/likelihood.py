@@ -1,7 +1,7 @@
 """What a held-out example costs: pure functions in nats, and the one place where nats become bits.
 
 Every ``log_prob`` sums over an example's dimensions and returns ``[B]``. Data are integers
-``{0..num_levels-1}``; where a net wants real numbers the map is one of the three below, so that the width
+``{0..num_levels-1}``; where a net wants real numbers the map is one of those below, so that the width
 of a bin, which is what makes a density comparable with a probability, is stated in one place.
 """
 
@@ -97,6 +97,11 @@ class RunningNats:
 def to_symmetric(x: Tensor, num_levels: int) -> Tensor:
     """Levels to float32 in [-1, 1]: the lowest level is -1, the highest 1, a bin is 2/(num_levels-1) wide."""
     return x.float() * (2.0 / (num_levels - 1)) - 1.0
+
+
+def to_unit(x: Tensor, num_levels: int) -> Tensor:
+    """Levels to float32 in [0, 1]: the lowest level is 0, so that an empty background feeds nothing into a net."""
+    return x.float() * (1.0 / (num_levels - 1))
 
 
 def from_symmetric(x_hat: Tensor, num_levels: int) -> Tensor:
@@ -209,8 +214,8 @@ class LogMeanExp:
         self._count = 0
 
     def update(self, log_weights: Tensor) -> None:
-        """Adds ``[K, B]`` log weights; kept in float64."""
-        chunk = torch.logsumexp(log_weights.double(), 0)
+        """Adds ``[K, B]`` log weights; kept in float64, on the CPU, for not every device has it."""
+        chunk = torch.logsumexp(log_weights.cpu().double(), 0)
         self._log_sum = chunk if self._log_sum is None else torch.logaddexp(self._log_sum, chunk)
         self._count += len(log_weights)
 

@@ -25,7 +25,7 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
     Raises:
         UserError: The name is taken, or the folder cannot be made.
     """
-    if int(os.environ.get("LOCAL_RANK") or os.environ.get("RANK") or os.environ.get("SLURM_PROCID") or 0) > 0:
+    if not _is_first():
         return Path(os.environ.get(_HANDED_ON, root))
     wanted = name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = Path(root).expanduser().absolute() / wanted
@@ -45,3 +45,11 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
         raise UserError(f"trainer.default_root_dir: cannot make {folder} ({error.strerror})") from error
     os.environ[_HANDED_ON] = str(folder)
     return folder
+
+
+def _is_first() -> bool:
+    """Whether this is the run's first process, by what launchers tell: the global rank, or the node's and the local."""
+    for name in ("RANK", "SLURM_PROCID"):
+        if os.environ.get(name):
+            return int(os.environ[name]) == 0
+    return all(int(os.environ.get(name) or 0) == 0 for name in ("NODE_RANK", "GROUP_RANK", "LOCAL_RANK"))

@@ -34,6 +34,7 @@ def test_config_builds_what_it_says_without_reading_a_file(config: Path):
     parser = ArgumentParser()
     parser.add_argument("--config", action="config")
     parser.add_subclass_arguments(DiscreteDataModule, "data")
+    parser.add_argument("--quality", type=dict)  # a data set may name the feature space that fits it
     data = parser.instantiate(parser.parse_args([f"--config={config}"])).data
     assert (data.name, data.shape, data.num_levels) == SHAPES[config.stem]
 

@@ -10,6 +10,7 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor, nn
 
 from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
 from lit_gen.likelihood import from_symmetric, to_symmetric
 from lit_gen.nets import DCGAN, AdversarialNets
 from lit_gen.nets.dcgan import gradient_norm_squared
@@ -62,6 +63,11 @@ class GAN(GenerativeModule):
     ) -> None:
         super().__init__(shape, num_levels)
         self.automatic_optimization = False
+        if num_latents < 1 or r1_every < 1 or min(lr_generator, lr_discriminator) <= 0:
+            raise UserError(
+                f"model: num_latents={num_latents} and r1_every={r1_every} must be at least 1,"
+                f" lr_generator={lr_generator} and lr_discriminator={lr_discriminator} above 0"
+            )
         nets = nets or DCGAN(channels=16)
         self.num_latents = num_latents
         self.generator = nets.generator(num_latents, self.shape)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
 from lit_gen.families.vae.observation import Bernoulli, Categorical, Observation
 from lit_gen.likelihood import (
     Likelihood,
@@ -15,7 +16,7 @@ from lit_gen.likelihood import (
     gaussian_kl,
     gaussian_log_prob,
     standard_normal_log_prob,
-    to_symmetric,
+    to_unit,
 )
 from lit_gen.nets import AutoencoderNets, MLPNets
 from lit_gen.noise import Noise
@@ -66,6 +67,8 @@ class VAE(GenerativeModule):
         warmup_images: int = 0,
     ) -> None:
         super().__init__(shape, num_levels)
+        if num_latents < 1 or lr <= 0:
+            raise UserError(f"model: num_latents={num_latents} must be at least 1 and lr={lr} above 0")
         nets = nets or MLPNets()
         self.observation = observation or (Bernoulli() if num_levels == 2 else Categorical())
         num_maps = self.observation.num_maps(num_levels)
@@ -79,7 +82,7 @@ class VAE(GenerativeModule):
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log variance of q(z | x), each ``[B, num_latents]``."""
-        mean, log_var = self.encoder(to_symmetric(x, self.num_levels)).chunk(2, dim=1)
+        mean, log_var = self.encoder(to_unit(x, self.num_levels)).chunk(2, dim=1)
         return mean, log_var
 
     def decode_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
@@ -130,7 +133,7 @@ class VAE(GenerativeModule):
         if estimator == "iwae":
             return Likelihood(-self._iwae(x, mean, log_var, noise, draws), "bound", f"iwae-{draws}")
         rate = gaussian_kl(mean, log_var)
-        log_prob = torch.zeros(len(x), dtype=torch.float64, device=x.device)
+        log_prob = torch.zeros(len(x), device=x.device)
         for _ in range(draws):
             z = mean + (0.5 * log_var).exp() * noise.normal(self.num_latents)
             log_prob += self.decode_log_prob(x, z)
