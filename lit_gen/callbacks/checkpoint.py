@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import shutil
-from datetime import timedelta
+import time
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,21 +18,25 @@ from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest
 
+_BATCHES_BETWEEN_LOOKS = 50  # at the clock, among several processes: they have to tell each other
+
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score as ``best.ckpt``, and the newest as ``last.ckpt``.
+
+    ``last.ckpt`` is what a run is resumed from: every validation writes it, whether or not it finds a new best,
+    and so does the end of training. A validation that did not take the monitored score is no candidate.
 
     Args:
         monitor: The score to choose by; if not given, ``val/bpd`` for a family that has a likelihood and the
             Frechet distance for one that has none.
         mode: Whether the smaller (``min``) or the larger (``max``) is better.
         save_top_k: How many of the best to keep; -1 for all.
-        save_last: Keep the newest too; a run is resumed from it.
-        every_n_train_steps: Also write ``last.ckpt`` every so many steps, validation or not.
-        train_time_interval_minutes: Also write it after so many minutes.
+        every_minutes: Also write ``last.ckpt`` when it has become so old, between validations; a best is never
+            chosen then.
 
     Raises:
-        UserError: Neither the best nor the last would be kept, or no validation logs what is monitored.
+        UserError: ``every_minutes`` is no positive number, or no validation logs what is monitored.
     """
 
     def __init__(
@@ -39,25 +44,23 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
-        save_last: bool = True,
-        every_n_train_steps: int | None = None,
-        train_time_interval_minutes: float | None = None,
+        every_minutes: float | None = None,
     ) -> None:
-        if not save_last and save_top_k == 0:
-            raise UserError("checkpoint: save_last is false and save_top_k is 0, so nothing would be left to score")
-        interval = timedelta(minutes=train_time_interval_minutes) if train_time_interval_minutes else None
+        if every_minutes is not None and not every_minutes > 0:
+            raise UserError(f"checkpoint.every_minutes is {every_minutes}; give a positive number, or null")
         super().__init__(
             filename="best" if save_top_k == 1 else "best-{step}",
             monitor=monitor or "val/bpd",
             mode=mode,
             save_top_k=save_top_k,
-            save_last=save_last,
+            save_last=True,
             auto_insert_metric_name=False,
             enable_version_counter=False,
             save_on_train_epoch_end=False,
-            every_n_train_steps=every_n_train_steps,
-            train_time_interval=interval,
         )
+        self.every_minutes = every_minutes
+        self._written_at = math.inf
+        self._due = False
         self._chosen_by_user = monitor is not None
         self.candidates = 0
 
@@ -70,8 +73,44 @@ class BestCheckpoint(ModelCheckpoint):
                 self.save_top_k = 0  # nothing to choose by: the last one stands
         super().setup(trainer, pl_module, stage)
 
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Starts the clock."""
+        super().on_train_start(trainer, pl_module)
+        self._written_at = time.monotonic()
+
+    def on_train_batch_end(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Writes ``last.ckpt`` if it has become old; the first process's clock decides for all."""
+        if self.every_minutes is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
+            return
+        if trainer.world_size == 1 or trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_LOOKS == 0:
+            old = time.monotonic() - self._written_at >= 60 * self.every_minutes
+            self._due = bool(trainer.strategy.broadcast(self._due or old))
+        # A checkpoint holds no gradients: one written while they accumulate would lose some.
+        if self._due and not trainer.fit_loop._should_accumulate():
+            before = self._last_global_step_saved
+            self._write_last(trainer)
+            # Lightning passes over a step that it has saved, and would pass over a validation that is yet to come.
+            self._last_global_step_saved = before
+
+    def _write_last(self, trainer: L.Trainer) -> None:
+        self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        self._written_at, self._due = time.monotonic(), False
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Counts the candidates as it chooses among them."""
+        """Counts the candidates as it chooses among them, and writes ``last.ckpt`` in any case."""
+        if not self._unscored(trainer):
+            self._choose(trainer, pl_module)
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._write_last(trainer)
+
+    def _unscored(self, trainer: L.Trainer) -> bool:
+        """Whether this validation left out what is monitored, so that Lightning still has an older value."""
+        callbacks = trainer.callbacks  # type: ignore[attr-defined]
+        return any(isinstance(c, SampleQuality) and c.left_out(self.monitor) for c in callbacks)
+
+    def _choose(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         if not trainer.sanity_checking and self.monitor is not None:
             logged = [name for name in trainer.callback_metrics if name.startswith("val/")]
             if self._chosen_by_user and self.monitor not in trainer.callback_metrics:
@@ -83,15 +122,15 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the newest state, if training went on after the last validation."""
         super().on_train_end(trainer, pl_module)
-        if self.save_last and trainer.global_step != self._last_global_step_saved:
-            self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
+        if not self._should_skip_saving_checkpoint(trainer):
+            self._write_last(trainer)
 
     def selection(self, trainer: L.Trainer, path: Path) -> dict[str, Any]:
         """How the final checkpoint was chosen, as a record's ``selection`` has it."""
         step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
         if not self.best_model_path:
             return {"rule": "last", "checkpoint": path.name, "step": step}
-        last = trainer.callback_metrics.get(self.monitor or "")
+        last = None if self._unscored(trainer) else trainer.callback_metrics.get(self.monitor or "")
         return {
             "rule": f"best {self.monitor} of {self.candidates}",
             "checkpoint": path.name,

@@ -79,8 +79,12 @@ class EMA(L.Callback):
         return {name: t for name, t in floating.items() if name.startswith(prefixes)}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts from the current weights, or goes on from the checkpoint's average."""
+        """Starts from the current weights, or goes on from the checkpoint's average; without a halflife drops it.
+
+        An average that nothing moves any more would be validated in place of the weights that are trained.
+        """
         if self.halflife_images is None:
+            self.average, self._pending = {}, 0
             return
         live = self.averaged(pl_module)
         self.average = {name: self.average.get(name, t).to(t.device).clone() for name, t in live.items()}
@@ -142,13 +146,18 @@ class EMA(L.Callback):
             live[name].copy_(average)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average and the counts, tensors and numbers only."""
+        """The average, its halflife and the counts, tensors and numbers only."""
         if self._swapped:
             raise RuntimeError("a checkpoint was written during validation, while the average is in the module")
-        return {"average": self.average, "images_seen": self.images_seen, "pending": self._pending}
+        return {
+            "average": self.average,
+            "halflife_images": self.halflife_images,
+            "images_seen": self.images_seen,
+            "pending": self._pending,
+        }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the average from a checkpoint."""
+        """Takes the average and the counts from a checkpoint; the halflife stays the one that was asked for."""
         self.average = dict(state_dict["average"])
         self.images_seen = state_dict["images_seen"]
         self._pending = state_dict["pending"]

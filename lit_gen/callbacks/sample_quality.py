@@ -28,6 +28,9 @@ class SampleQuality(L.Callback):
         num_samples: Samples a score.
         every: Validations between two scores.
         seed: Names the samples' noise.
+
+    Attributes:
+        scored: Whether the latest validation took the scores.
     """
 
     def __init__(
@@ -39,12 +42,19 @@ class SampleQuality(L.Callback):
         self.num_samples = num_samples
         self.every = every
         self.seed = seed
+        self.scored = False
         self._validations = 0
 
     @property
     def frechet_name(self) -> str:
         """The logged distance's name."""
         return self._name(self.extractor.score_name if self.extractor else "fd")
+
+    def left_out(self, metric: str | None) -> bool:
+        """Whether a metric is one of these scores, and the latest validation did not take them."""
+        if self.extractor is None or self.scored:
+            return False
+        return metric in (self.frechet_name, self._name(self.extractor.inception_score_name))
 
     def _name(self, score: str) -> str:
         return f"val/{score}_{short_count(self.num_samples)}"
@@ -54,7 +64,8 @@ class SampleQuality(L.Callback):
         if self.extractor is None or trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
         self._validations += 1
-        if (self._validations - 1) % self.every:
+        self.scored = (self._validations - 1) % self.every == 0
+        if not self.scored:
             return
         extractor = self.extractor.to(pl_module.device)
         reference = split_reference(trainer, pl_module, extractor, "val")
@@ -93,17 +104,16 @@ def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
 
 def cache_folder() -> Path:
     """Where reference statistics are kept: ``LIT_GEN_CACHE``, or ``~/.cache/lit_gen``."""
-    return Path(os.environ.get("LIT_GEN_CACHE", "~/.cache/lit_gen")).expanduser() / "reference"
+    return Path(os.environ.get("LIT_GEN_CACHE") or "~/.cache/lit_gen").expanduser() / "reference"
 
 
 def split_reference(
-    trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str, limit: int | None = None
+    trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str
 ) -> FrechetSums:
     """The sums of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    x = data.split(split).x[:limit]
     return reference_sums(
-        to_uint8(x, model.num_levels),
+        to_uint8(data.split(split).x, model.num_levels),
         extractor,
         f"{data.name} {split}",
         cache_folder(),
@@ -121,10 +131,16 @@ def model_scores(
     num_samples: int,
     seed: int,
 ) -> SampleScores:
-    """Scores of a model's first ``num_samples`` samples of the stream named by seed, shared by the processes."""
+    """Scores of a model's first ``num_samples`` samples of the stream named by seed, shared by the processes.
+
+    The samples are drawn under the Trainer's precision, as validation's steps are; Lightning calls callbacks
+    outside it.
+    """
 
     def sample(first: int, n: int) -> Tensor:
-        return to_uint8(model.sample(n, seed=seed, first=first), model.num_levels)
+        with trainer.precision_plugin.forward_context():
+            x = model.sample(n, seed=seed, first=first)
+        return to_uint8(x, model.num_levels)
 
     return score_samples(
         sample,

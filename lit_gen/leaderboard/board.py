@@ -138,4 +138,5 @@ def _tooltip(score: Score, decimals: int) -> str:
     parts = [score_figure(score, decimals), error_figure(score, decimals), score.unit]
     figure = " ".join(part for part in parts if part)
     how = answer_text(score)
-    return "; ".join(part for part in (figure, how, f"protocol {score.protocol.hash[:16]}") if part)
+    where = f"scored with {score.scored_with.accelerator}, {score.scored_with.machine}" if score.scored_with else ""
+    return "; ".join(part for part in (figure, how, f"protocol {score.protocol.hash[:16]}", where) if part)

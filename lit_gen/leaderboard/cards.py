@@ -100,6 +100,7 @@ def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:
         "last value": record.selection.last_value, "images/s trained": cost.images_per_second,
         "peak memory": memory, "machine": environment.machine, "accelerator": environment.accelerator,
         "world size": environment.world_size, "versions": environment.versions,
+        **({"notes": record.notes} if record.notes else {}),
     }
 
 

@@ -18,7 +18,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.protocol import Protocol
+from lit_gen.leaderboard.environment import Environment
+from lit_gen.leaderboard.protocol import Protocol, Scalar
 from lit_gen.leaderboard.schema import decode
 from lit_gen.leaderboard.score import Kind, Score
 from lit_gen.leaderboard.whole_file import write_whole
@@ -81,23 +82,6 @@ class Selection:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Environment:
-    """Where a run ran. Recorded beside the scores and never hashed.
-
-    Attributes:
-        versions: Version of each library that matters, `python` included.
-        machine: The machine in words.
-        accelerator: `cpu`, or the accelerator's name.
-        world_size: Processes that trained.
-    """
-
-    versions: Mapping[str, str]
-    machine: str
-    accelerator: str
-    world_size: int
-
-
-@dataclass(frozen=True, kw_only=True)
 class Record:
     """All that the leaderboard knows of a run.
 
@@ -110,14 +94,15 @@ class Record:
         cost: What they cost.
         selection: How the checkpoint was chosen.
         config: The resolved config, nested plain values.
-        environment: Where it ran.
-        created: ISO 8601 time with offset.
+        environment: Where it trained.
+        created: When training ended, as ISO 8601 time with offset.
         seed: Seed of the training.
-        git_commit: Of the code; None outside a repository.
+        git_commit: Of the code that trained; None outside a repository.
         files: What else the run left, by role (`sample_grid`, `checkpoint`, `config`), as paths relative to
             the record's directory and inside it.
         floors: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
+        notes: What else a reader must know of the numbers, such as `data_skipped`, the unreadable files left out.
         schema_version: Version of this schema.
 
     Raises:
@@ -139,6 +124,7 @@ class Record:
     git_commit: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
     floors: Sequence[Score] = ()
+    notes: Mapping[str, Scalar] = field(default_factory=dict)
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:

@@ -2,17 +2,19 @@
 
 The metrics this room can print are listed in `METRICS`. A metric that rests on a feature network other than
 Inception bears that network's name after an underscore, in its own name and in print: `fd_mnist_cnn` is shown
-as `FD-mnist_cnn`. `FID` and `IS` without a name are Inception's alone.
+as `FD-mnist_cnn`. `FID` and `IS` without a name are
+Inception's alone, with the weights that torch-fidelity publishes; with others they are `fd_inception` and `is_inception`.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from lit_gen.errors import nearest
+from lit_gen.leaderboard.environment import Environment
 from lit_gen.leaderboard.protocol import Protocol
 
 Kind = Literal["exact", "bound", "estimate"]
@@ -61,7 +63,7 @@ def metric(name: str) -> Metric:
     if found is None or (network and not found.from_features):
         raise ValueError(f"unknown metric {name!r}{nearest(name, METRICS)}")
     if (base == "fd" and not network) or (base == "fid" and network):
-        raise ValueError(f"metric {name!r}: a distance is 'fid' under Inception, else 'fd_<network>'")
+        raise ValueError(f"metric {name!r}: a distance is 'fid' under torch-fidelity's Inception, else 'fd_<network>'")
     return found._replace(label=f"{found.label}-{network}") if network else found
 
 
@@ -75,6 +77,7 @@ class Score:
         standard_error: Of the value, in the same unit; None where it was not estimated.
         kind: For a likelihood, how firmly the value is known; None for every other metric.
         protocol: What the value depends on.
+        scored_with: Where the score was taken, if elsewhere than the run trained; no part of the protocol.
 
     Raises:
         ValueError: A value that is not finite (a failed metric is left out of the record), an unknown
@@ -87,6 +90,8 @@ class Score:
     standard_error: float | None
     kind: Kind | None
     protocol: Protocol
+    # Its dict cannot be hashed, and need not be: the protocol tells scores apart.
+    scored_with: Environment | None = field(default=None, hash=False)
 
     def __post_init__(self) -> None:
         known = metric(self.name)

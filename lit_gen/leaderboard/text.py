@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import unicodedata
 from collections.abc import Sequence
@@ -12,7 +13,8 @@ from lit_gen.leaderboard.score import Score
 from lit_gen.leaderboard.table import Row, Section, answer_text
 
 LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; "
-          "* best, with all that two standard errors cannot tell from it")
+          "* best, with all that two standard errors cannot tell from it; "
+          "bounds compete only with bounds by the same estimator and draws")
 _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
 
@@ -158,7 +160,8 @@ def _json_section(section: Section) -> dict[str, Any]:
 def _json_row(row: Row, best: Sequence[frozenset[Score]]) -> dict[str, Any]:
     scores = [
         [{"value": s.value, "standard_error": s.standard_error, "kind": s.kind, "best": s in marked,
-          "answer": s.protocol.answer(), "protocol_hash": s.protocol.hash} for s in cell]
+          "answer": s.protocol.answer(), "protocol_hash": s.protocol.hash,
+          "scored_with": dataclasses.asdict(s.scored_with) if s.scored_with else None} for s in cell]
         for cell, marked in zip(row.cells, best, strict=True)
     ]
     if row.record is None:

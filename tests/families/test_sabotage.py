@@ -61,7 +61,7 @@ def source() -> KnownEntropy:
 def trained(family: type[VAE], observation: Observation, source: KnownEntropy) -> VAE:
     torch.manual_seed(0)
     model = family(SHAPE, LEVELS, num_latents=4, observation=observation, lr=3e-3)
-    laws.fit(model, source, steps=400)
+    laws.fit(model, source, steps=1_000)
     return model
 
 

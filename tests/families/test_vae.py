@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from lit_gen.data import KnownEntropy
 from lit_gen.errors import UserError
 from lit_gen.families.vae import VAE, Bernoulli, Categorical, DiscretizedLogistic, Observation
-from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob, to_symmetric
+from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob, to_unit
 from lit_gen.nets import AutoencoderNets, ConvNets, MLPNets
 from lit_gen.noise import Noise
 
@@ -276,11 +276,11 @@ def test_samples_of_a_trained_model_have_its_probabilities() -> None:
     assert chi_square < 15 + 5 * math.sqrt(30)
 
 
-def test_the_encoder_sees_the_symmetric_scale() -> None:
+def test_the_encoder_sees_the_unit_scale() -> None:
     model = VAE(SHAPE, 17, num_latents=1, nets=Linear())
     seen: list[Tensor] = []
     model.encoder.register_forward_hook(lambda module, inputs, output: seen.append(inputs[0]))
     x = torch.tensor([[[[0, 4], [8, 16]]]], dtype=torch.uint8)
     model.encode(x)
-    assert torch.equal(seen[0], to_symmetric(x, 17))
-    assert seen[0].flatten().tolist() == [-1, -0.5, 0, 1]
+    assert torch.equal(seen[0], to_unit(x, 17))
+    assert seen[0].flatten().tolist() == [0, 0.25, 0.5, 1]

@@ -63,10 +63,10 @@ class GAN(GenerativeModule):
     ) -> None:
         super().__init__(shape, num_levels)
         self.automatic_optimization = False
-        if num_latents < 1 or r1_every < 1 or min(lr_generator, lr_discriminator) <= 0:
+        if num_latents < 1 or r1_every < 1 or min(lr_generator, lr_discriminator) < 0:
             raise UserError(
                 f"model: num_latents={num_latents} and r1_every={r1_every} must be at least 1,"
-                f" lr_generator={lr_generator} and lr_discriminator={lr_discriminator} above 0"
+                f" lr_generator={lr_generator} and lr_discriminator={lr_discriminator} not negative"
             )
         nets = nets or DCGAN(channels=16)
         self.num_latents = num_latents

@@ -67,8 +67,8 @@ class VAE(GenerativeModule):
         warmup_images: int = 0,
     ) -> None:
         super().__init__(shape, num_levels)
-        if num_latents < 1 or lr <= 0:
-            raise UserError(f"model: num_latents={num_latents} must be at least 1 and lr={lr} above 0")
+        if num_latents < 1 or lr < 0:
+            raise UserError(f"model: num_latents={num_latents} must be at least 1 and lr={lr} not negative")
         nets = nets or MLPNets()
         self.observation = observation or (Bernoulli() if num_levels == 2 else Categorical())
         num_maps = self.observation.num_maps(num_levels)
@@ -102,8 +102,9 @@ class VAE(GenerativeModule):
         rate = gaussian_kl(mean, log_var).mean()
         beta = 1.0
         if self.warmup_images:
-            seen = self.trainer.global_step * len(x) * self.trainer.world_size
-            beta = min(1.0, (seen + len(x)) / self.warmup_images)
+            # Batches, not global_step: several may accumulate into one step.
+            batches = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
+            beta = min(1.0, batches * len(x) * self.trainer.world_size / self.warmup_images)
         return {"loss": distortion + beta * rate, "rate": rate, "distortion": distortion}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
