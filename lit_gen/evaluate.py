@@ -19,7 +19,7 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import Record
 from lit_gen.likelihood import to_uint8
 from lit_gen.process import quicken, run_command
-from lit_gen.recording import GRID, RECORD, home_of, make_record, save_record
+from lit_gen.recording import GRID, RECORD, home_of, make_record, record_before, save_record
 from lit_gen.scoring import Scorer
 from lit_gen.summary import print_record
 
@@ -61,7 +61,7 @@ def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str
         return "raw", None
     ema.load_state_dict(state)
     ema.copy_to(cli.model)
-    return "ema", ema.halflife_images
+    return "ema", state.get("halflife_images", ema.halflife_images)
 
 
 def check_finite(model: torch.nn.Module, path: Path) -> None:
@@ -89,20 +89,15 @@ class _OneSplit(L.LightningDataModule):
         return self.data.test_dataloader() if self.split_name == "test" else self.data.val_dataloader()
 
 
-def score(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Scorer, dict[str, Any]]:
-    """Scores a checkpoint with a fresh Trainer.
-
-    Returns:
-        The scorer, full, and the checkpoint's content.
-    """
-    checkpoint = read_checkpoint(path)
+def score(cli: CLI, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any]) -> Scorer:
+    """Scores a checkpoint with a fresh Trainer; returns the scorer, full."""
     scoring = cli.config_init["scoring"]
     weights, halflife = load_weights(cli, checkpoint, scoring.weights)
     check_finite(cli.model, path)
     scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife)
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring.split), verbose=False)
-    return scorer, checkpoint
+    return scorer
 
 
 def write_final_grid(cli: CLI, file: Path) -> None:
@@ -113,14 +108,17 @@ def write_final_grid(cli: CLI, file: Path) -> None:
 
 def evaluate(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Record, Path] | None:
     """Scores, writes the record and, with a new one, the grid; the first process's result, None on the others."""
-    scorer, checkpoint = score(cli, trainer, path)
+    checkpoint = read_checkpoint(path)
+    # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
+    home = home_of(path, checkpoint)
+    before = record_before(home, path, checkpoint)
+    scorer = score(cli, trainer, path, checkpoint)
     if not trainer.is_global_zero:
         return None
-    home = home_of(path, checkpoint)
     if not (home / RECORD).is_file():
         write_final_grid(cli, home / GRID)
-    record = make_record(cli, trainer, path, home, scorer, checkpoint)
-    return save_record(record, home, path, checkpoint), home / RECORD
+    record = make_record(cli, trainer, path, home, scorer, checkpoint, before)
+    return save_record(record, home, before), home / RECORD
 
 
 def main(args: list[str]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import sys
 from pathlib import Path
@@ -21,6 +22,7 @@ from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.score import Score
 from lit_gen.process import quicken, run_command
+from lit_gen.recording import NOTES, environment, git_commit, now
 from lit_gen.summary import print_record
 
 
@@ -57,25 +59,29 @@ def train(cli: CLI) -> Path:
 
 
 def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> None:
-    """``training.json``: the training's cost, and how the checkpoint was chosen, for any later record."""
+    """``training.json``: what training cost, where it ran, how the checkpoint was chosen; for any later record."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
         "images_seen": next(c for c in callbacks if isinstance(c, Budget)).images_seen,
         "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
         "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
-        "world_size": trainer.world_size,
+        "environment": dataclasses.asdict(environment(trainer)),
+        "git_commit": git_commit(),
+        "created": now(),
         "selection": checkpoint.selection(trainer, path),
     }
-    (Path(trainer.default_root_dir) / "training.json").write_text(json.dumps(notes, indent=1) + "\n")
+    (Path(trainer.default_root_dir) / NOTES).write_text(json.dumps(notes, indent=1) + "\n")
 
 
-def scoring_trainer(trainer: Trainer) -> Trainer:
+def scoring_trainer(cli: CLI) -> Trainer:
     """A fresh Trainer on the same devices, without loggers, checkpoints and the training's callbacks."""
+    trainer, config = cli.trainer, cli.config_init["trainer"]
     shown = trainer.progress_bar_callback is not None
     return Trainer(
-        accelerator=trainer.accelerator,
+        # In the user's own words: given an accelerator as an object, Lightning takes it for a GPU in autocast.
+        accelerator=config["accelerator"],
         strategy="auto" if trainer.world_size == 1 else "ddp",
-        devices=trainer.num_devices,
+        devices=config["devices"],  # which ones, where num_devices is how many
         num_nodes=trainer.num_nodes,
         precision=trainer.precision,
         default_root_dir=trainer.default_root_dir,
@@ -117,7 +123,7 @@ def main(args: list[str]) -> None:
     failed = True
     try:
         path = train(cli)
-        found = evaluate(cli, scoring_trainer(cli.trainer), path)
+        found = evaluate(cli, scoring_trainer(cli), path)
         if found:
             publish(cli, *found)
         failed = False

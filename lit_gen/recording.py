@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import importlib.metadata
 import json
 import platform
 import subprocess
+from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+import yaml
 
+import lit_gen
+from lit_gen.callbacks.keep_config import KEY
 from lit_gen.cli import CLI
-from lit_gen.leaderboard.record import Cost, Environment, Record, Selection, read_record, write_record
+from lit_gen.errors import UserError
+from lit_gen.leaderboard.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.scoring import Scorer
 
 RECORD = "record.json"
+NOTES = "training.json"
 GRID = "samples/final.png"
-_PACKAGES = ("lit_gen", "torch", "lightning", "torchmetrics", "torch-fidelity", "datasets", "numpy")
+_PACKAGES = ("torch", "lightning", "torchmetrics", "torch-fidelity", "datasets", "numpy")
 
 
 def make_record(
-    cli: CLI, trainer: L.Trainer, path: Path, home: Path, scorer: Scorer, checkpoint: dict[str, Any]
+    cli: CLI,
+    trainer: L.Trainer,
+    path: Path,
+    home: Path,
+    scorer: Scorer,
+    checkpoint: dict[str, Any],
+    before: Record | None,
 ) -> Record:
-    """Puts a record together out of scores, the run's own notes and the machine's facts."""
+    """Puts a record together out of scores and the run's own notes.
+
+    What it says of the training is the training's: scores may be taken later, elsewhere and by other code.
+
+    Args:
+        cli: The model and data that were scored.
+        trainer: The Trainer that scored.
+        path: The checkpoint's file.
+        home: Folder of the record.
+        scorer: Full of scores.
+        checkpoint: The file's content.
+        before: The checkpoint's record as it was.
+    """
     run = run_folder_of(path)
     notes = _training_notes(run, path, checkpoint)
+    here = environment(trainer)
+    trained, commit, created = _origin(run, before, here)
+    config = yaml.safe_load(checkpoint[KEY])
+    scored_with = None if here == trained else here
     seconds, images = notes["train_seconds"], notes["images_seen"]
     cost = Cost(
         parameters=sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
@@ -36,7 +65,8 @@ def make_record(
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
         images_per_second=images / seconds if seconds else None,
-        seconds_per_1000_samples=scorer.seconds_per_1000_samples,
+        # Of one machine, the one that the record names, and not of whichever scored last.
+        seconds_per_1000_samples=(before.cost if before else scorer).seconds_per_1000_samples,
         function_evaluations_per_sample=scorer.evaluations_per_sample,
     )
     model = type(cli.model)
@@ -46,16 +76,17 @@ def make_record(
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",
         model=model.__name__,
         data=cli.datamodule.name,
-        scores=scorer.scores,
-        floors=scorer.floors,
+        scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
+        floors=[dataclasses.replace(floor, scored_with=scored_with) for floor in scorer.floors],
         cost=cost,
         selection=Selection(**notes["selection"]),
-        config=cli.plain_config(),
-        environment=environment(trainer, notes["world_size"]),
-        created=datetime.now().astimezone().isoformat(timespec="seconds"),
-        seed=int(cli.config["seed_everything"]),
-        git_commit=git_commit(),
+        config=config,
+        environment=trained,
+        created=created,
+        seed=int(config["seed_everything"]),
+        git_commit=commit,
         files={role: str(f.relative_to(home)) for role, f in files.items() if f.is_file() and f.is_relative_to(home)},
+        notes={"data_skipped": skipped} if (skipped := getattr(cli.datamodule, "skipped", 0)) else {},
     )
 
 
@@ -88,9 +119,34 @@ def _is_of(record: Record, path: Path, checkpoint: dict[str, Any]) -> bool:
 
 
 def _notes_of(run: Path) -> dict[str, Any] | None:
-    """What the run wrote down when it ended; None where it has not."""
-    file = run / "training.json"
-    return json.loads(file.read_text()) if file.is_file() else None
+    """What the run wrote down when it ended; None where it has not.
+
+    Raises:
+        UserError: The file is damaged.
+    """
+    file = run / NOTES
+    if not file.is_file():
+        return None
+    try:
+        notes: dict[str, Any] = json.loads(file.read_text())
+    except ValueError as error:
+        raise UserError(f"{file} is damaged ({error}); score a copy of the checkpoint elsewhere") from error
+    return notes
+
+
+def _origin(run: Path, before: Record | None, here: Environment) -> tuple[Environment, str | None, str]:
+    """Where, by which code and when it was trained; where the run left no word of it, when it was first scored."""
+    notes = _notes_of(run)
+    if notes is not None:
+        return Environment(**notes["environment"]), notes["git_commit"], notes["created"]
+    if before is not None:
+        return before.environment, before.git_commit, before.created
+    return here, git_commit(), now()
+
+
+def now() -> str:
+    """The time with its offset from UTC."""
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
@@ -104,29 +160,33 @@ def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[s
         "images_seen": states["Budget"]["images_seen"],
         "train_seconds": states["Throughput"]["train_seconds"],
         "peak_memory_bytes": None,
-        "world_size": 1,
         "selection": selection,
     }
 
 
-def environment(trainer: L.Trainer, world_size: int) -> Environment:
+def environment(trainer: L.Trainer) -> Environment:
     """Versions and machine, recorded beside the scores."""
-    versions = {"python": platform.python_version()}
-    versions |= {package: importlib.metadata.version(package) for package in _PACKAGES}
+    versions = {"python": platform.python_version(), "lit_gen": lit_gen.__version__}
+    for package in _PACKAGES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # torch's may be a build without metadata
+            versions[package] = importlib.metadata.version(package)
     device = trainer.strategy.root_device
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else device.type
     return Environment(
         versions=versions,
         machine=f"{platform.system()} {platform.machine()}, {torch.get_num_threads()} threads",
         accelerator=name,
-        world_size=world_size,
+        world_size=trainer.world_size,
     )
 
 
 def git_commit() -> str | None:
-    """The commit of the code, with ``-dirty`` behind it where files differ; None outside a checkout."""
-    where = ["git", "-C", str(Path(__file__).parent)]
+    """The commit of lit_gen's code, with ``-dirty`` behind it where files differ; None outside its checkout."""
+    file = Path(__file__)
+    where = ["git", "-C", str(file.parent)]
     try:
+        # An installed copy may lie inside another repository, whose commit says nothing of it.
+        subprocess.run([*where, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
         head = subprocess.run([*where, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         changes = subprocess.run(
             [*where, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True
@@ -136,19 +196,31 @@ def git_commit() -> str | None:
     return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
-def save_record(record: Record, home: Path, path: Path, checkpoint: dict[str, Any]) -> Record:
+def record_before(home: Path, path: Path, checkpoint: dict[str, Any]) -> Record | None:
+    """The checkpoint's record as it is; None where there is none, or another checkpoint's to be replaced.
+
+    Raises:
+        UserError: There is one that cannot be read.
+    """
+    target = home / RECORD
+    if not target.is_file():
+        return None
+    record = read_record(target)
+    return record if _is_of(record, path, checkpoint) else None
+
+
+def save_record(record: Record, home: Path, before: Record | None) -> Record:
     """Writes a checkpoint's record; returns it with the scores that it had before.
 
     Scores under further protocols are added; under a protocol that is there, the new score replaces the old.
     """
-    target = home / RECORD
-    if target.is_file() and _is_of(old := read_record(target), path, checkpoint):
-        scores, floors = _merged(old.scores, record.scores), _merged(old.floors, record.floors)
+    if before is not None:
+        scores, floors = _merged(before.scores, record.scores), _merged(before.floors, record.floors)
         record = dataclasses.replace(record, scores=scores, floors=floors)
-    write_record(target, record)
+    write_record(home / RECORD, record)
     return record
 
 
-def _merged(old: Any, new: Any) -> list[Any]:
+def _merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
     fresh = {s.protocol.hash for s in new}
     return [s for s in old if s.protocol.hash not in fresh] + list(new)

@@ -7,6 +7,7 @@ import time
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from lit_gen.callbacks.sample_quality import split_reference, sum_over_processes
@@ -117,7 +118,7 @@ class Scorer(L.Callback):
     # -------------------------------------------------------------- samples
 
     def _score_samples(self, trainer: L.Trainer, model: GenerativeModule) -> None:
-        timer = _TimedSampler(model, self.scoring.seed)
+        timer = _TimedSampler(trainer, model, self.scoring.seed)
         if self.extractor is None or len(model.shape) != 3:
             timer(0, min(250, self.scoring.num_samples))
         else:
@@ -140,12 +141,18 @@ class Scorer(L.Callback):
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
-            real = to_uint8(self.data.split("train").x[: self.scoring.num_samples], model.num_levels)
-            if len(real) == self.scoring.num_samples:
+            x = self.data.split("train").x
+            if len(x) >= self.scoring.num_samples:
+                real = to_uint8(x[self._some_rows(len(x))], model.num_levels)
                 floor = score(lambda first, n: real[first : first + n], len(real))
                 self.floors += self._sample_scores(trainer, extractor, floor, "real train images", {}, "none")
         self.seconds_per_1000_samples = timer.seconds_per_1000_samples
         self.evaluations_per_sample = timer.evaluations_per_sample
+
+    def _some_rows(self, length: int) -> Tensor:
+        """As many rows as samples, drawn without repetition: the first ones may all be of one class."""
+        generator = torch.Generator().manual_seed(self.scoring.seed)
+        return torch.randperm(length, generator=generator)[: self.scoring.num_samples]
 
     def _sample_scores(
         self,
@@ -191,17 +198,21 @@ class Scorer(L.Callback):
 
 
 class _TimedSampler:
-    """Draws a model's samples as levels 0..255, measuring time and counting network calls."""
+    """Draws a model's samples as levels 0..255, measuring time and counting network calls.
 
-    def __init__(self, model: GenerativeModule, seed: int) -> None:
-        self.model, self.seed = model, seed
+    The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
+    """
+
+    def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
+        self.trainer, self.model, self.seed = trainer, model, seed
         self._seconds, self._samples, self._rows = 0.0, 0, 0
 
     def __call__(self, first: int, n: int) -> Tensor:
         handle = self.model.sampling_network.register_forward_hook(self._count)
         since = time.perf_counter()
         try:
-            x = self.model.sample(n, seed=self.seed, first=first)
+            with self.trainer.precision_plugin.forward_context():
+                x = self.model.sample(n, seed=self.seed, first=first)
         finally:
             handle.remove()
         self._seconds += time.perf_counter() - since

@@ -95,7 +95,7 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
     "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
     "grid": ("vae", "--grid.num_samples=-1", ["grid.num_samples is -1"]),
-    "nothing kept": ("vae", "--checkpoint.save_last=false --checkpoint.save_top_k=0", ["checkpoint", "save_last"]),
+    "none kept": ("vae", "--checkpoint.save_top_k=-2", ["save_top_k=-2"]),
     "mode": ("vae", "--checkpoint.mode=least", ["checkpoint.mode", "min, max"]),
     "wandb": ("vae", "--wandb.mode=ofline", ["wandb.mode", "did you mean 'offline'?"]),
     "clipping two": ("gan", "--trainer.gradient_clip_val=1", ["trainer.gradient_clip_val", "GAN"]),

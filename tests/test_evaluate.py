@@ -220,6 +220,85 @@ def test_record_written_during_a_run_gives_way_to_the_finished_one_s(runs: dict[
     assert {s.protocol.seed for s in the_record(run).scores} == {1}
 
 
+def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From here on, this is another machine with other code."""
+    monkeypatch.setattr("lit_gen.recording.git_commit", lambda: "b" * 40)
+    monkeypatch.setattr("lit_gen.recording.now", lambda: "2031-01-01T00:00:00+00:00")
+    monkeypatch.setattr("platform.machine", lambda: "abacus")
+
+
+def test_record_names_the_training_s_machine_and_code(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    before = read_record(runs["vae"] / "record.json")
+    assert all(score.scored_with is None for score in (*before.scores, *before.floors))
+    elsewhere(monkeypatch)
+    scored(best(runs["vae"]), "--scoring.seed=1", "--seed_everything=5", "--data.init_args.eval_batch_size=7")
+    after = the_record(runs["vae"])
+    for field in ("environment", "git_commit", "created", "config", "seed"):
+        assert getattr(after, field) == getattr(before, field), field
+    assert after.cost == before.cost
+    for score in (*after.scores, *after.floors):
+        assert (score.scored_with is None) == (score.protocol.seed == 0)
+        assert score.scored_with is None or "abacus" in score.scored_with.machine
+    assert {score.protocol.seed for score in after.scores} == {0, 1}
+
+
+def test_training_s_origin_is_in_its_notes(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    """So that the first score may be taken elsewhere."""
+    before = read_record(runs["vae"] / "record.json")
+    (runs["vae"] / "record.json").unlink()
+    elsewhere(monkeypatch)
+    scored(best(runs["vae"]))
+    after = the_record(runs["vae"])
+    assert (after.environment, after.git_commit, after.created) == (
+        before.environment, before.git_commit, before.created
+    )
+    assert all(score.scored_with is not None for score in after.scores)
+    assert as_json(after.scores) == as_json(before.scores)
+
+
+def test_lone_checkpoint_names_who_scored_it_first(
+    runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / "elsewhere" / "mine.ckpt"
+    alone.parent.mkdir()
+    shutil.copy(best(runs["vae"]), alone)
+    scored(alone)
+    before = read_record(alone.parent / "record.json")
+    elsewhere(monkeypatch)
+    scored(alone, "--scoring.seed=1")
+    after = read_record(alone.parent / "record.json")
+    assert (after.environment, after.git_commit, after.created) == (
+        before.environment, before.git_commit, before.created
+    )
+    assert [score.scored_with is None for score in after.scores] == [True] * 4 + [False] * 4
+
+
+@pytest.mark.parametrize("file", ["record.json", "training.json"])
+def test_damaged_files_are_told_before_the_scores_are_taken(
+    file: str, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (runs["vae"] / file).write_text("{")
+    monkeypatch.setattr(evaluate, "score", lambda *_: pytest.fail("scores were taken, and would be lost"))
+    assert str(runs["vae"] / file) in refusal([str(best(runs["vae"]))], capsys)
+
+
+def test_halflife_is_the_checkpoint_s(runs: dict[str, Path]) -> None:
+    """What is written beside a score is how the average was made, not what this command was told."""
+    content = torch.load(best(runs["vae"]), weights_only=True)
+    content["callbacks"]["EMA"]["halflife_images"] = 300.0
+    torch.save(content, best(runs["vae"]))
+    before = read_record(runs["vae"] / "record.json")
+    scored(best(runs["vae"]), "--ema.halflife_images=7")
+    assert as_json(the_record(runs["vae"]).scores) == as_json(before.scores)
+
+
+def test_files_that_could_not_be_read_are_noted(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
+    assert read_record(runs["vae"] / "record.json").notes == {}
+    monkeypatch.setattr("lit_gen.data.Digits.skipped", 3, raising=False)
+    scored(best(runs["vae"]))
+    assert the_record(runs["vae"]).notes == {"data_skipped": 3}
+
+
 @FAMILIES
 def test_copied_checkpoint_carries_what_its_scores_need(family: str, runs: dict[str, Path], tmp_path: Path) -> None:
     alone = tmp_path / "elsewhere" / "mine.ckpt"

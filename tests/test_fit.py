@@ -176,7 +176,7 @@ def test_divergence_is_one_line_and_a_failed_run(
 
 AFTER_THE_START = {
     "monitor": (["--checkpoint.monitor=val/bdp"], "checkpoint.monitor: validation logs no 'val/bdp'; did you mean"),
-    "learning rate": (["--model.lr=-1"], "Invalid learning rate: -1.0"),
+    "optimizer": (["--model.eps=-1"], "Invalid epsilon value: -1.0"),
     "interval": (["--trainer.val_check_interval=1000"], "val_check_interval"),
     "no batch": (["--trainer.limit_train_batches=0"], "nothing was trained"),
     "no epoch": (["--trainer.max_epochs=0"], "nothing was trained"),

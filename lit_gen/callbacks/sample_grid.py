@@ -36,7 +36,8 @@ class SampleGrid(L.Callback):
         wanted = self.num_samples and trainer.is_global_zero and not trainer.sanity_checking
         if not wanted or not isinstance(pl_module, GenerativeModule) or len(pl_module.shape) != 3:
             return
-        x = pl_module.sample(self.num_samples, seed=self.seed)
+        with trainer.precision_plugin.forward_context():
+            x = pl_module.sample(self.num_samples, seed=self.seed)
         path = Path(trainer.default_root_dir) / "samples" / f"{images_seen(trainer):010d}.png"
         self.latest = write_grid(to_uint8(x, pl_module.num_levels), path)
         for logger in trainer.loggers:

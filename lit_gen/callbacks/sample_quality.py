@@ -44,6 +44,7 @@ class SampleQuality(L.Callback):
         self.seed = seed
         self.scored = False
         self._validations = 0
+        self._reference: FrechetSums | None = None
 
     @property
     def frechet_name(self) -> str:
@@ -64,12 +65,13 @@ class SampleQuality(L.Callback):
         if self.extractor is None or trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
         self._validations += 1
-        self.scored = (self._validations - 1) % self.every == 0
+        # The last state is always a candidate, whatever the cadence.
+        self.scored = (self._validations - 1) % self.every == 0 or trainer.should_stop
         if not self.scored:
             return
         extractor = self.extractor.to(pl_module.device)
-        reference = split_reference(trainer, pl_module, extractor, "val")
-        scores = model_scores(trainer, pl_module, extractor, reference, self.num_samples, self.seed)
+        self._reference = self._reference or split_reference(trainer, pl_module, extractor, "val")
+        scores = model_scores(trainer, pl_module, extractor, self._reference, self.num_samples, self.seed)
         pl_module.log(self.frechet_name, scores.frechet, prog_bar=True, sync_dist=True)
         pl_module.log(self._name(extractor.inception_score_name), scores.inception_score, sync_dist=True)
 
@@ -93,6 +95,8 @@ def short_count(n: int) -> str:
 
 def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
     """A function that adds a tensor over the trainer's processes."""
+    if trainer.world_size == 1:
+        return lambda tensor: tensor  # where it is: not every device has float64
     strategy = trainer.strategy
 
     def add(tensor: Tensor) -> Tensor:

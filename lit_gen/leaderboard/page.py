@@ -23,7 +23,8 @@ from lit_gen.leaderboard.whole_file import write_whole
 _HERE = Path(__file__).parent
 _LEGEND = (
     "Bits/dim: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: the best of a column, "
-    "with all that two standard errors cannot tell from it; an estimate is never ranked above a guarantee."
+    "with all that two standard errors cannot tell from it; an estimate is never ranked above a guarantee, and "
+    "upper bounds compete only with those by the same estimator and draws."
 )
 
 

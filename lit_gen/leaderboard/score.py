@@ -2,8 +2,8 @@
 
 The metrics this room can print are listed in `METRICS`. A metric that rests on a feature network other than
 Inception bears that network's name after an underscore, in its own name and in print: `fd_mnist_cnn` is shown
-as `FD-mnist_cnn`. `FID` and `IS` without a name are
-Inception's alone, with the weights that torch-fidelity publishes; with others they are `fd_inception` and `is_inception`.
+as `FD-mnist_cnn`. `FID` and `IS` without a name are Inception's alone, with the weights that
+torch-fidelity publishes; with others they are `fd_inception` and `is_inception`.
 """
 
 from __future__ import annotations

@@ -79,12 +79,12 @@ class Extractor(nn.Module, abc.ABC):
 
     @property
     def score_name(self) -> str:
-        """The column of the Frechet distance in this feature space: "fid" for Inception alone."""
+        """The column of the Frechet distance in this feature space: "fid" for the published Inception alone."""
         return f"fd_{self.name}"
 
     @property
     def inception_score_name(self) -> str:
-        """The column of the Inception Score by this classifier: "is" for Inception alone."""
+        """The column of the Inception Score by this classifier: "is" for the published Inception alone."""
         return f"is_{self.name}"
 
     @property

@@ -36,6 +36,13 @@ def downloaded_weights() -> Path:
     return path
 
 
+def is_torch_fidelitys(sha256: str) -> bool:
+    """Whether a weight file is the one that torch-fidelity publishes, whose name holds its checksum's first digits."""
+    from torch_fidelity.feature_extractor_inceptionv3 import URL_INCEPTION_V3
+
+    return sha256.startswith(URL_INCEPTION_V3.rsplit("-", 1)[1].removesuffix(".pth"))
+
+
 def checked_weights(weights: str | None) -> Path:
     """The path of a weight file that is there and holds nothing but tensors.
 
@@ -71,7 +78,8 @@ class Inception(Extractor):
 
     Batch norms are folded and the layout is channels-last, which gives 1.45 times the images per second;
     values equal torch-fidelity's to float32 rounding. Grey images are repeated to three channels. The
-    distance in this space, with torch-fidelity's own weights, is what the field calls FID.
+    distance in this space, with torch-fidelity's own weights, is what the field calls FID; with any others it is
+    named fd_inception, and the score is_inception.
 
     Args:
         weights: path of a weight file in torch-fidelity's format; None downloads it once into torch's hub
@@ -112,13 +120,13 @@ class Inception(Extractor):
 
     @property
     def score_name(self) -> str:
-        """The Frechet distance in this space may be called FID."""
-        return "fid"
+        """The Frechet distance in this space may be called FID, with the weights that define it."""
+        return "fid" if is_torch_fidelitys(self.sha256) else super().score_name
 
     @property
     def inception_score_name(self) -> str:
-        """The score by this classifier is the Inception Score."""
-        return "is"
+        """The score by this classifier is the Inception Score, with the weights that define it."""
+        return "is" if is_torch_fidelitys(self.sha256) else super().inception_score_name
 
     def extract(self, x: Tensor) -> Features:
         """Features of uint8 [25, C, H, W]."""

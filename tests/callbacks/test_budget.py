@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import lightning as L
 import pytest
 import torch
 
@@ -71,6 +74,30 @@ def test_resumed_run_with_nothing_left_takes_no_step() -> None:
     train(model, counted, max_epochs=-1, limit_val_batches=0)
     assert counted.images_seen <= 12
     assert model.weight <= 1.0
+
+
+@pytest.mark.parametrize(("accumulate", "processes"), [(1, 1), (3, 1), (1, 2)])
+def test_a_vaes_warm_up_is_over_after_its_images(
+    accumulate: int, processes: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Four images a batch, whatever number of batches makes a step and of processes shares a batch."""
+    torch.manual_seed(0)
+    model, betas = VAE((1, 4, 4), 4, warmup_images=16), _Betas()
+    if processes > 1:
+        monkeypatch.setattr(L.Trainer, "world_size", property(lambda trainer: processes))
+    train(model, betas, data=_Squares(), accumulate_grad_batches=accumulate, limit_val_batches=0)
+    assert betas.seen == pytest.approx([0.25, 0.5, 0.75, 1, 1, 1], rel=1e-3)
+
+
+class _Betas(L.Callback):
+    """The weight of the rate in each batch's loss."""
+
+    def __init__(self) -> None:
+        self.seen: list[float] = []
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *args: Any) -> None:
+        loss = float(outputs["loss"].detach()) * trainer.accumulate_grad_batches  # Lightning has divided it
+        self.seen.append((loss - float(outputs["distortion"].detach())) / float(outputs["rate"].detach()))
 
 
 def test_nothing_to_do_is_refused() -> None:

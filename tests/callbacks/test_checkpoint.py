@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import lightning as L
 import pytest
 import torch
 from torch import Tensor
 
 from callbacks.toys import Counter, train
-from lit_gen.callbacks import BestCheckpoint, KeepConfig
+from lit_gen.callbacks import BestCheckpoint, KeepConfig, SampleQuality
+from lit_gen.callbacks import checkpoint as checkpoints
 from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood
+from lit_gen.metrics import MnistCNN
 from lit_gen.noise import Noise
 
 COSTS = [5.0, 2.0, 3.0, 4.0]  # nats at the four validations
@@ -94,3 +97,101 @@ def test_a_checkpoint_of_another_model_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UserError, match=r"do not fit the model .*net") as error:
         load_state(model, content)
     assert "\n" not in str(error.value)
+
+
+class _Reader(L.Callback):
+    """What ``last.ckpt`` holds when the next epoch, or the batch after it, begins."""
+
+    def __init__(self, root: Path, hook: str) -> None:
+        self.file = root / "checkpoints" / "last.ckpt"
+        self.steps: list[int | None] = []
+        setattr(self, hook, self._read)
+
+    def _read(self, *args: Any) -> None:
+        self.steps.append(int(read_checkpoint(self.file)["global_step"]) if self.file.exists() else None)
+
+
+@pytest.mark.parametrize("family", [_Scripted, _NoLikelihood])
+def test_every_validation_writes_the_last(family: type[Counter], tmp_path: Path) -> None:
+    """Of the four, the second alone is a new best; without anything to choose by none is."""
+    reader = _Reader(tmp_path, "on_train_epoch_start")
+    keep = BestCheckpoint()
+    train(
+        family(), keep, KeepConfig("{}"), reader, max_epochs=4, enable_checkpointing=True, default_root_dir=tmp_path
+    )
+    assert reader.steps == [None, 3, 6, 9]
+    assert read_checkpoint(reader.file)["global_step"] == 12
+
+
+class _Clock:
+    """Stands for the module ``time``: a minute passes between two looks."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def monotonic(self) -> float:
+        self.now += 60.0
+        return self.now
+
+
+def test_writes_the_last_when_it_is_old_and_chooses_no_best_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The third step of an epoch writes too, and the validation after it is a candidate all the same."""
+    monkeypatch.setattr(checkpoints, "time", _Clock())
+    keep, reader = BestCheckpoint(every_minutes=1.0), _Reader(tmp_path, "on_train_batch_start")
+    trainer = train(
+        _Scripted(), keep, KeepConfig("{}"), reader, max_epochs=4, enable_checkpointing=True, default_root_dir=tmp_path
+    )
+    assert reader.steps == [None, *range(1, 12)]
+    found = keep.selection(trainer, Path(keep.best_model_path))
+    assert (found["rule"], found["step"]) == ("best val/bpd of 4", 6)
+
+
+def test_never_writes_in_the_middle_of_an_accumulation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of three batches the first two make one step, the third, the epoch's last, another."""
+    monkeypatch.setattr(checkpoints, "time", _Clock())
+    keep, reader = BestCheckpoint(every_minutes=1.0), _Reader(tmp_path, "on_train_batch_start")
+    options: dict[str, Any] = {"accumulate_grad_batches": 2, "max_epochs": 1, "limit_val_batches": 0}
+    train(
+        Counter(), keep, KeepConfig("{}"), reader, enable_checkpointing=True, default_root_dir=tmp_path, **options
+    )
+    assert reader.steps == [None, None, 1]
+
+
+@pytest.mark.parametrize("minutes", [0.0, -1.0, float("nan")])
+def test_no_age_is_refused(minutes: float) -> None:
+    with pytest.raises(UserError, match=r"checkpoint.every_minutes is .*positive"):
+        BestCheckpoint(every_minutes=minutes)
+
+
+@pytest.mark.parametrize("chosen", [None, "val/fd_mnist_cnn_20"])
+def test_a_validation_without_the_score_is_no_candidate(chosen: str | None, tmp_path: Path) -> None:
+    """Four validations, two of them scored: nothing is kept under the score of another step."""
+    keep = BestCheckpoint(monitor=chosen, save_top_k=-1)
+    quality = SampleQuality(MnistCNN(), num_samples=20, every=2)
+    trainer = train(
+        _NoLikelihood(),
+        quality,
+        keep,
+        KeepConfig("{}"),
+        max_epochs=4,
+        enable_checkpointing=True,
+        default_root_dir=tmp_path,
+    )
+    assert sorted(Path(name).name for name in keep.best_k_models) == ["best-3.ckpt", "best-9.ckpt"]
+    found = keep.selection(trainer, Path(keep.best_model_path))
+    assert found["rule"] == "best val/fd_mnist_cnn_20 of 2"
+    assert found["last_value"] is None, "the last validation took no score"
+    assert read_checkpoint(Path(keep.last_model_path))["global_step"] == 12
+
+
+def test_a_run_may_begin_with_a_validation_without_the_score(tmp_path: Path) -> None:
+    """As a resumed one does whose next validation is not due for a score: Lightning would know no value at all."""
+    quality, keep = SampleQuality(MnistCNN(), num_samples=20, every=2), BestCheckpoint()
+    quality.load_state_dict({"validations": 1})
+    train(
+        _NoLikelihood(), quality, keep, KeepConfig("{}"), enable_checkpointing=True, default_root_dir=tmp_path
+    )
+    assert keep.candidates == 1
+    assert weight(Path(keep.best_model_path)) == 6.0

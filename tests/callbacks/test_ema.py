@@ -186,3 +186,22 @@ def test_updates_do_not_depend_on_where_epochs_end() -> None:
     assert float(one.average[NET]) == float(two.average[NET]) == pytest.approx(
         closed_form([1, 2, 3, 4, 5, 6], 7.0, 4, 4, 0.05), rel=1e-6
     )
+
+
+def test_resumed_without_a_halflife_everything_is_raw() -> None:
+    """The checkpoint's average would never move again, and would be validated in the weights' place."""
+    before, after, model = EMA(halflife_images=7.0, every=1), EMA(), Counter()
+    train(Counter(), before, max_epochs=1)
+    after.load_state_dict(before.state_dict())
+    train(model, after)
+    assert after.average == {}
+    assert model.seen["epoch end"] == [3.0, 6.0]
+
+
+def test_state_tells_the_halflife_that_made_it_and_keeps_the_one_asked_for() -> None:
+    made, asked = EMA(halflife_images=7.0), EMA(halflife_images=100.0)
+    state = made.state_dict()
+    assert state["halflife_images"] == 7.0
+    del state["halflife_images"]
+    asked.load_state_dict(state)
+    assert asked.halflife_images == 100.0

@@ -15,7 +15,9 @@ from PIL import Image
 from callbacks.toys import SHAPE, Counter, Ramp, train
 from lit_gen.callbacks import SampleGrid, SampleQuality
 from lit_gen.callbacks.sample_grid import image_grid, write_grid
+from lit_gen.callbacks.sample_quality import cache_folder
 from lit_gen.data import Split
+from lit_gen.data.cache import cache_root
 from lit_gen.errors import UserError
 from lit_gen.metrics import MnistCNN
 
@@ -116,6 +118,35 @@ def test_no_global_generator_is_moved(family: str, tmp_path: Path) -> None:
 def test_too_few_samples_or_no_cadence_is_refused(count: int, every: int) -> None:
     with pytest.raises(UserError, match="at least"):
         SampleQuality(None, num_samples=count, every=every)
+
+
+class _Autocast(Counter):
+    """Notes under which type its samples are drawn."""
+
+    drawn: torch.dtype | None = None
+
+    def generate(self, noise: Any) -> torch.Tensor:
+        self.drawn = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
+        return super().generate(noise)
+
+
+@pytest.mark.parametrize(("precision", "drawn"), [("32-true", torch.float32), ("bf16-mixed", torch.bfloat16)])
+def test_samples_are_drawn_under_the_trainers_precision(precision: str, drawn: torch.dtype, tmp_path: Path) -> None:
+    model = _Autocast()
+    quality = SampleQuality(MnistCNN(), num_samples=20)
+    train(model, quality, max_epochs=1, precision=precision, default_root_dir=tmp_path)
+    assert model.drawn == drawn
+    assert not torch.is_autocast_enabled("cpu")
+
+
+@pytest.mark.parametrize("value", [None, "", "somewhere"])
+def test_reference_statistics_lie_in_the_datas_cache(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The two rooms may not import each other, and must agree on the folder."""
+    monkeypatch.delenv("LIT_GEN_CACHE")
+    if value is not None:
+        monkeypatch.setenv("LIT_GEN_CACHE", value)
+    assert cache_folder() == cache_root() / "reference"
+    assert cache_folder().is_absolute() is (value != "somewhere")
 
 
 # ------------------------------------------------------------------ the grid

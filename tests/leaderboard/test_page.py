@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import re
 from collections.abc import Callable
 from html.parser import HTMLParser
@@ -12,7 +13,7 @@ import pytest
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Score
+from lit_gen.leaderboard.record import Environment, Score
 
 from .conftest import make_bpd, make_fd, make_png, make_record
 
@@ -94,6 +95,17 @@ def test_a_grid_that_cannot_be_shown_is_named(case: str, runs: Write, tmp_path: 
     assert complaints[0].startswith(f"{path}: ")
     assert len(page.all("img")) == 1  # the empty one of the dialog
     assert any(text.startswith("sample grid: ") for text in page.texts)
+
+
+def test_notes_and_foreign_scorers_are_shown(runs: Write) -> None:
+    where = Environment(versions={}, machine="a laptop", accelerator="cpu", world_size=1)
+    moved = dataclasses.replace(make_bpd(), scored_with=where)
+    page, _ = page_of(runs(make_record(moved, notes={"data_skipped": 3})))
+    assert any("notes:\n  data_skipped: 3" in text for text in page.texts)
+    titles = [attributes.get("title") or "" for attributes in page.all("span")]
+    assert sum("scored with cpu, a laptop" in title for title in titles) == 1
+    plain, _ = page_of(runs(make_record(make_bpd())))
+    assert not any("notes:" in text for text in plain.texts)
 
 
 EVIL = "</script></style><script>alert(1)</script>\"' onload=alert(1) x=\"<b>&amp;"

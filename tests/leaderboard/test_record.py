@@ -46,6 +46,26 @@ def test_the_environment_is_not_hashed() -> None:
     assert here.scores[0].protocol.hash == there.scores[0].protocol.hash
 
 
+ELSEWHERE = Environment(versions={"torch": "9"}, machine="another", accelerator="H200", world_size=8)
+
+
+def test_where_a_score_was_taken_goes_with_it_and_is_not_hashed(tmp_path: Path) -> None:
+    moved = dataclasses.replace(make_bpd(), scored_with=ELSEWHERE)
+    write_record(tmp_path / "record.json", make_record(moved, make_fd()))
+    scores = read_record(tmp_path / "record.json").scores
+    assert [score.scored_with for score in scores] == [ELSEWHERE, None]
+    assert moved.protocol.hash == make_bpd().protocol.hash
+    assert hash(moved) == hash(make_bpd())
+
+
+def test_notes_are_plain_scalars(tmp_path: Path) -> None:
+    path = tmp_path / "record.json"
+    write_record(path, make_record(make_bpd(), notes={"data_skipped": 3}))
+    assert read_record(path).notes == {"data_skipped": 3}
+    with pytest.raises(ValueError, match=r"notes\.data_skipped"):
+        write_record(path, make_record(notes={"data_skipped": [3]}))
+
+
 def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, make_record(make_bpd()))
@@ -164,6 +184,9 @@ def test_fid_is_inceptions_alone() -> None:
     with pytest.raises(ValueError, match="claims features of 'mnist_cnn'"):
         make_fd(extractor="inception")
     assert make_fd(metric="fid", extractor="inception").metric.label == "FID"
+    foreign = make_fd(metric="fd_inception", extractor="inception")  # Inception with other weights
+    assert foreign.metric.label == "FD-inception"
+    assert make_fd(metric="is_inception", extractor="inception", is_splits=10).metric.label == "IS-inception"
     assert make_fd().metric.label == "FD-mnist_cnn"
 
 

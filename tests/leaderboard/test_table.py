@@ -127,6 +127,33 @@ def test_the_best_is_the_lowest_guarantee() -> None:
     assert marked(estimate, make_bpd(2.7, 0.001, "estimate")) == {2.5}  # among its like it may win
 
 
+def iwae(value: float, draws: int = 5000) -> Score:
+    return make_bpd(value, 0.001, estimator="iwae", draws=draws)
+
+
+def test_bounds_compete_only_with_those_as_tight() -> None:
+    elbos = [make_bpd(2.2, 0.001), make_bpd(2.3, 0.001)]
+    assert marked(*elbos, iwae(2.1)) == {2.2}  # the tighter bound may be all that 2.1 has before 2.2
+    assert marked(*elbos, iwae(2.1), iwae(2.15)) == {2.2, 2.1}
+    assert marked(make_bpd(2.2, 0.001), iwae(2.1)) == set()
+    assert marked(iwae(2.1), iwae(2.2, draws=50)) == set()
+
+
+def test_exact_values_compete_with_every_bound() -> None:
+    exact = make_bpd(2.15, 0.001, "exact")
+    assert marked(exact, make_bpd(2.2, 0.001), iwae(2.1)) == {2.1}
+    assert marked(exact, make_bpd(2.2, 0.001), iwae(2.3)) == {2.15}
+    assert marked(exact, make_bpd(2.1, 0.001), iwae(2.05)) == {2.1, 2.05}
+
+
+def test_a_run_competes_with_its_looser_bound_too() -> None:
+    """Who adds a tight bound is still to be held against those who have only the loose one."""
+    section, = sections_of(one(make_bpd(2.2, 0.001), iwae(2.1), name="a"), one(make_bpd(2.15, 0.001), name="b"))
+    assert {score.value for score in section.best[0]} == {2.15}
+    section, = sections_of(one(make_bpd(2.2, 0.001), iwae(2.1), name="a"), one(make_bpd(2.25, 0.001), name="b"))
+    assert {score.value for score in section.best[0]} == {2.2}
+
+
 def test_the_best_is_not_told_from_what_two_standard_errors_hide() -> None:
     assert marked(make_fd(8.0, 0.2), make_fd(8.5, 0.2), make_fd(8.6, 0.2)) == {8.0, 8.5}
     assert marked(make_fd(8.0, None), make_fd(8.01, None)) == {8.0}

@@ -88,8 +88,13 @@ def test_folding_the_norms_changes_rounding_only(
     assert torch.equal(inception(grey).features, inception(grey.repeat(1, 3, 1, 1)).features)
 
 
-def test_its_names_and_sizes(inception: Inception) -> None:
+def test_its_names_and_sizes(inception: Inception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """FID and IS are defined by one file of weights; with any other, such as these, they bear the net's name."""
+    assert (inception.score_name, inception.inception_score_name) == ("fd_inception", "is_inception")
+    monkeypatch.setattr(inception, "sha256", "6726825d" + "0" * 56)
     assert (inception.score_name, inception.inception_score_name) == ("fid", "is")
+    monkeypatch.setattr(inception, "sha256", "0" * 56 + "6726825d")
+    assert (inception.score_name, inception.inception_score_name) == ("fd_inception", "is_inception")
     assert (inception.num_features, inception.num_classes) == (2048, 1008)
 
 
