@@ -87,6 +87,8 @@ def test_recipe_stands_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_family_runs_on_digits(file: Path, tmp_path: Path) -> None:
     files = [f"--config={part}" for part in (BASE, DIGITS, file)]
     fit.main([*files, f"--trainer.default_root_dir={tmp_path}", *SMALL])
+    (ran,) = tmp_path.rglob("config.yaml")
+    contains(yaml.safe_load(ran.read_text()), yaml.safe_load(file.read_text()))
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,7 @@ BIN = Path(sys.executable).parent
 )
 def test_gate(command: list[str]) -> None:
     program = BIN / command[0]
-    if not program.exists():
+    if not program.exists() and not os.environ.get("CI"):
         pytest.skip(f"{command[0]} is not installed; pip install -e '.[test]'")
     found = subprocess.run([str(program), *command[1:]], cwd=REPO, capture_output=True, text=True)
     assert found.returncode == 0, found.stdout + found.stderr
@@ -27,4 +28,5 @@ def test_gate(command: list[str]) -> None:
 
 def test_importing_the_package_is_free() -> None:
     code = "import sys, lit_gen; heavy = {'torch', 'lightning', 'numpy'} & set(sys.modules); assert not heavy, heavy"
-    subprocess.run([sys.executable, "-c", code], check=True)
+    found = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
