@@ -43,6 +43,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         num_levels: Data are integers ``{0..num_levels-1}``.
 
     Attributes:
+        num_classes: Labels ``{0..num_classes-1}`` that samples can be asked for; 0 where there are none.
         estimators: Names of the family's likelihood estimators, cheapest first; empty where it has none.
         val_estimation: What validation uses.
         test_estimation: What ``evaluate`` uses; it sets this before it tests.
@@ -50,6 +51,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     """
 
     estimators: ClassVar[tuple[str, ...]] = ()
+    num_classes: int = 0
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
         super().__init__()
@@ -63,11 +65,12 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     # -------------------------------------------------------------- samples
 
     @abc.abstractmethod
-    def generate(self, noise: Noise) -> Tensor:
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """One sample for each row of noise: uint8 ``[len(noise), *shape]``, levels ``{0..num_levels-1}``.
 
         All randomness comes from ``noise``, so sample i is the same in any batch and on any number of
-        processes. Runs without gradients, in eval mode.
+        processes. Runs without gradients, in eval mode. A model with ``num_classes`` draws the classes itself
+        where no label, int64 ``[len(noise)]``, says which.
         """
 
     @property
@@ -79,23 +82,35 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """What describes the sampler, for the record: ``name`` and whatever else changes its samples."""
         return {"name": "ancestral"}
 
-    def sample(self, n: int, *, seed: int = 0, first: int = 0, block: int = 250) -> Tensor:
-        """Samples number ``first .. first+n-1`` of the stream named by seed: uint8 ``[n, *shape]``, on the CPU."""
-        return torch.cat(list(self.sample_blocks(n, seed=seed, first=first, block=block)))
+    def sample(
+        self, n: int, *, seed: int = 0, first: int = 0, block: int = 250, label: int | None = None
+    ) -> Tensor:
+        """Samples number ``first .. first+n-1`` of the stream named by seed: uint8 ``[n, *shape]``, on the CPU.
+
+        Raises:
+            UserError: A label that the model does not know.
+        """
+        return torch.cat(list(self.sample_blocks(n, seed=seed, first=first, block=block, label=label)))
 
     @torch.no_grad()
-    def sample_blocks(self, n: int, *, seed: int = 0, first: int = 0, block: int = 250) -> Iterator[Tensor]:
+    def sample_blocks(
+        self, n: int, *, seed: int = 0, first: int = 0, block: int = 250, label: int | None = None
+    ) -> Iterator[Tensor]:
         """As :meth:`sample`, a block at a time, for more samples than memory holds.
 
         Blocks start at multiples of ``block``: whatever ``first`` is, a sample stands in the same batch, so that
         not even the last bit of a float sum, which depends on the batch, differs between calls.
         """
+        if label is not None and not 0 <= label < self.num_classes:
+            known = f"it has labels 0..{self.num_classes - 1}" if self.num_classes else "it was trained without labels"
+            raise UserError(f"{type(self).__name__} cannot be asked for label {label}: {known}")
         training = self.training
         self.eval()
         try:
             for start in range(first - first % block, first + n, block):
                 rows = range(max(start, first), min(start + block, first + n))
-                yield self.generate(Noise(seed, rows, self.device)).cpu()
+                labels = None if label is None else torch.full((len(rows),), label, device=self.device)
+                yield self.generate(Noise(seed, rows, self.device), labels).cpu()
         finally:
             self.train(training)
 

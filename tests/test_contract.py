@@ -30,7 +30,7 @@ class Table(GenerativeModule):
         self.blocks: list[int] = []
         self.seen: list[tuple[bool, bool]] = []
 
-    def generate(self, noise: Noise) -> Tensor:
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         self.blocks.append(len(noise))
         self.seen.append((torch.is_grad_enabled(), self.training))
         cdf = self.logits.softmax(0).cumsum(0)[:-1]
@@ -140,7 +140,7 @@ def test_the_mode_is_put_back_when_sampling_stops_early() -> None:
     blocks.close()
     assert model.training
 
-    def fails(noise: Noise) -> Tensor:
+    def fails(noise: Noise, label: Tensor | None = None) -> Tensor:
         raise RuntimeError("no samples today")
 
     model.generate = fails  # type: ignore[method-assign]

@@ -50,7 +50,7 @@ def test_samples_are_drawn_in_the_protocol_s_precision(
     """Lightning leaves autocast before it calls a hook, and the samples are drawn in one."""
     seen: set[torch.dtype] = set()
 
-    def generate(self: VAE, noise: Noise) -> Tensor:
+    def generate(self: VAE, noise: Noise, label: Tensor | None = None) -> Tensor:
         handle = self.decoder.register_forward_hook(lambda module, args, output: seen.add(output.dtype))
         try:
             return generate_as_it_is(self, noise)

@@ -78,10 +78,11 @@ class EMA(L.Callback):
         prefixes = tuple(f"{module}." for module in self.modules)
         return {name: t for name, t in floating.items() if name.startswith(prefixes)}
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts from the current weights, or goes on from the checkpoint's average; without a halflife drops it.
 
-        An average that nothing moves any more would be validated in place of the weights that are trained.
+        Not at the fit's start, where weights may be about to be initialized by data. An average that nothing moves
+        any more would be validated in place of the weights that are trained.
         """
         if self.halflife_images is None:
             self.average, self._pending = {}, 0

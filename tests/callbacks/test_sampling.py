@@ -62,7 +62,7 @@ class _NoTest(Ramp):
 class _Copies(Counter):
     """Samples number i is validation image i mod 5: the perfect copier of the validation split."""
 
-    def generate(self, noise: Any) -> torch.Tensor:
+    def generate(self, noise: Any, label: Any = None) -> torch.Tensor:
         images = Ramp().read()["val"].x
         return images[torch.arange(self.first, self.first + len(noise)) % 5]
 
@@ -125,7 +125,7 @@ class _Autocast(Counter):
 
     drawn: torch.dtype | None = None
 
-    def generate(self, noise: Any) -> torch.Tensor:
+    def generate(self, noise: Any, label: Any = None) -> torch.Tensor:
         self.drawn = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else torch.float32
         return super().generate(noise)
 

@@ -63,7 +63,7 @@ class Counter(GenerativeModule):
         super().on_validation_epoch_end()
         self.seen["epoch end"].append(self.weight)
 
-    def generate(self, noise: Noise) -> Tensor:
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         self.seen["sampled"].append(self.weight)
         return torch.full((len(noise), *SHAPE), round(self.weight) % LEVELS, dtype=torch.uint8)
 

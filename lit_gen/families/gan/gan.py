@@ -145,6 +145,6 @@ class GAN(GenerativeModule):
         """The generator."""
         return self.generator
 
-    def generate(self, noise: Noise) -> Tensor:
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """G(z), to the nearest level."""
         return from_symmetric(self.generator(noise.normal(self.num_latents)), self.num_levels)
