@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import sys
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 
-from lit_gen.callbacks import EMA
-from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
-from lit_gen.callbacks.keep_config import KEY
+from lit_gen.callbacks.checkpoint import read_checkpoint
 from lit_gen.callbacks.sample_grid import write_grid
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
@@ -22,6 +18,7 @@ from lit_gen.process import quicken, run_command
 from lit_gen.recording import GRID, RECORD, home_of, make_record, record_before, save_record
 from lit_gen.scoring import Scorer
 from lit_gen.summary import print_record
+from lit_gen.weights import build, check_finite, load_weights
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
 
@@ -41,38 +38,6 @@ options of the protocol:
   --quality.extractor=CLASS       the feature space
 
 All options: python -m lit_gen.fit --help"""
-
-
-def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str, float | None]:
-    """Puts a checkpoint's weights into the model: the average if it has one, unless raw ones are wanted.
-
-    Returns:
-        ``ema`` or ``raw``, and the average's halflife in images.
-
-    Raises:
-        UserError: The average is wanted and there is none, or the weights are not this model's.
-    """
-    load_state(cli.model, checkpoint)
-    ema: EMA = cli.config_init["ema"]
-    state = next((s for name, s in checkpoint["callbacks"].items() if name.startswith("EMA")), None)
-    if wanted == "raw" or not state or not state["average"]:
-        if wanted == "ema":
-            raise UserError("scoring.weights=ema, but the run kept no average (ema.halflife_images); use raw")
-        return "raw", None
-    ema.load_state_dict(state)
-    ema.copy_to(cli.model)
-    return "ema", state.get("halflife_images", ema.halflife_images)
-
-
-def check_finite(model: torch.nn.Module, path: Path) -> None:
-    """Refuses weights that are no numbers: samples of theirs would still be images, and have scores.
-
-    Raises:
-        UserError: Naming a tensor.
-    """
-    for name, tensor in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
-        if not tensor.isfinite().all():
-            raise UserError(f"{path}: {name} holds values that are not finite, so there is no score")
 
 
 class _OneSplit(L.LightningDataModule):
@@ -131,10 +96,7 @@ def main(args: list[str]) -> None:
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
     quicken(args)
-    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(checkpoint[KEY])
-        file.flush()
-        cli = CLI(["--config", file.name, *args[1:]], purpose="evaluate")
+    cli = build(checkpoint, args[1:])
     found = evaluate(cli, cli.trainer, path)
     if found:
         print_record(*found)

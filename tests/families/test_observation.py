@@ -85,6 +85,40 @@ def test_a_sure_level_is_always_drawn() -> None:
         assert (Bernoulli().sample(torch.full((500, 1, 3), logit), Noise(0, range(500)), 2) == level).all()
 
 
+@pytest.mark.parametrize(("observation", "num_levels", "scale"), CASES)
+def test_no_level_is_more_probable_than_the_mode(observation: Observation, num_levels: int, scale: float) -> None:
+    n = 2_000
+    maps = scale * torch.randn(n, observation.num_maps(num_levels), 1, generator=torch.Generator().manual_seed(1))
+    if isinstance(observation, DiscretizedLogistic):
+        maps[:, 1] = maps[:, 1] * 4 - 1  # from needles to scales at which an end bin, with its tail, holds the most
+    mode = observation.mode(maps, num_levels)
+    assert (mode.dtype, mode.shape) == (torch.uint8, (n, 1))
+    each = torch.stack(
+        [observation.log_prob(maps, torch.full((n, 1), level), num_levels) for level in range(num_levels)]
+    )
+    best = each.max(0).values
+    assert len(mode.unique()) >= min(num_levels, 10)
+    # A mean halfway between two levels makes them equal, up to rounding.
+    torch.testing.assert_close(observation.log_prob(maps, mode, num_levels), best, rtol=1e-5, atol=1e-6)
+
+
+def test_an_end_level_is_the_mode_where_its_tail_outweighs_the_mean_s_bin() -> None:
+    scales = torch.tensor([-3.0, 1.0])
+    maps = torch.stack([torch.full((2,), 0.2), scales], 1)[..., None]
+    assert DiscretizedLogistic().mode(maps, 5).tolist() == [[2], [4]]
+    assert DiscretizedLogistic().mode(-maps * torch.tensor([1.0, -1.0])[:, None], 5).tolist() == [[2], [0]]
+
+
+def test_modes_keep_the_place_of_each_dimension() -> None:
+    x = torch.randint(5, (7, 1, 3, 4), generator=torch.Generator().manual_seed(0))
+    one_hot = torch.nn.functional.one_hot(x, 5).movedim(-1, 1).float()
+    assert torch.equal(Categorical().mode(one_hot, 5), x.to(torch.uint8))
+    needles = torch.stack([x / 2 - 1, torch.full(x.shape, -5.0)], 1)
+    assert torch.equal(DiscretizedLogistic().mode(needles, 5), x.to(torch.uint8))
+    binary = x % 2
+    assert torch.equal(Bernoulli().mode((binary * 2.0 - 1)[:, None], 2), binary.to(torch.uint8))
+
+
 def test_the_floor_of_the_log_scale_holds_for_scores_and_samples() -> None:
     floored, plain = DiscretizedLogistic(min_log_scale=-1.0), DiscretizedLogistic()
     n = 50

@@ -32,6 +32,10 @@ class Observation(abc.ABC):
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
         """Levels drawn from the distribution, uint8 ``[B, *shape]``."""
 
+    @abc.abstractmethod
+    def mode(self, maps: Tensor, num_levels: int) -> Tensor:
+        """Each dimension's most probable level, uint8 ``[B, *shape]``."""
+
 
 class Bernoulli(Observation):
     """For binary data: one logit a dimension."""
@@ -58,6 +62,10 @@ class Bernoulli(Observation):
         logits = maps[:, 0]
         return (noise.uniform(*logits.shape[1:]) < logits.sigmoid()).to(torch.uint8)
 
+    def mode(self, maps: Tensor, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        return (maps[:, 0] > 0).to(torch.uint8)
+
 
 class Categorical(Observation):
     """For any levels: a free probability for each, which knows nothing of their order."""
@@ -75,6 +83,10 @@ class Categorical(Observation):
         cdf = maps.float().softmax(1).cumsum(1)[:, :-1]
         u = noise.uniform(*maps.shape[2:]).unsqueeze(1)
         return (u >= cdf).sum(1).to(torch.uint8)
+
+    def mode(self, maps: Tensor, num_levels: int) -> Tensor:
+        """See :class:`Observation`."""
+        return maps.argmax(1).to(torch.uint8)
 
 
 class DiscretizedLogistic(Observation):
@@ -109,3 +121,15 @@ class DiscretizedLogistic(Observation):
         mean, log_scale = self._parameters(maps)
         u = noise.uniform(*mean.shape[1:]).clamp(1e-6, 1 - 1e-6)
         return from_symmetric(mean + log_scale.exp() * torch.logit(u), num_levels)
+
+    def mode(self, maps: Tensor, num_levels: int) -> Tensor:
+        """The level nearest to the mean, or an end level: those bins hold a whole tail each, which may be more."""
+        mean, log_scale = (p.reshape(-1, 1) for p in self._parameters(maps))
+        best = from_symmetric(mean, num_levels)
+        for end in (0, num_levels - 1):
+            level = torch.full_like(best, end)
+            gain = discretized_logistic_log_prob(mean, log_scale, level, num_levels) - (
+                discretized_logistic_log_prob(mean, log_scale, best, num_levels)
+            )
+            best = torch.where(gain[:, None] > 0, level, best)
+        return best.view_as(maps[:, 0])

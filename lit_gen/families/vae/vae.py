@@ -118,10 +118,18 @@ class VAE(GenerativeModule):
         """The decoder."""
         return self.decoder
 
-    def generate(self, noise: Noise) -> Tensor:
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Z from the prior, x from p(x | z)."""
         maps = self.decoder(noise.normal(self.num_latents))
         return self.observation.sample(maps, noise, self.num_levels)
+
+    def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
+        """The mean of q(z | x), ``[B, num_latents]``: nothing is drawn."""
+        return self.encode(x)[0]
+
+    def from_latent(self, z: Tensor) -> Tensor:
+        """The most probable level of each dimension under p(x | z), uint8 ``[B, *shape]``: nothing is drawn."""
+        return self.observation.mode(self.decoder(z), self.num_levels)
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
         """A bound: ``elbo`` averages over draws, ``iwae`` takes them into the logarithm.

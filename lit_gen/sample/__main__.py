@@ -1,0 +1,60 @@
+"""``python -m lit_gen.sample CHECKPOINT``: pictures of what a trained model makes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+from lit_gen.errors import UserError
+from lit_gen.process import run_command
+from lit_gen.sample.options import parse
+
+USAGE = """usage: python -m lit_gen.sample CHECKPOINT [--OPTION VALUE ...] [--SECTION.OPTION=VALUE ...]
+
+Draws a picture of a trained model, with its averaged weights where it has some, and prints where it is. The
+configuration is the one the checkpoint carries; any option of lit_gen.fit overrides it, as in
+
+  python -m lit_gen.sample runs/glow-digits-.../checkpoints/best.ckpt --temperature 0.7
+  python -m lit_gen.sample CHECKPOINT --scoring.weights=raw --trainer.accelerator=cpu
+  python -m lit_gen.sample CHECKPOINT --interpolate 3 14 --interpolate 15 92
+  python -m lit_gen.sample CHECKPOINT --nearest --n 100
+
+a grid of samples, unless another picture is asked for:
+  --n N            how many (64)
+  --label K        of class K, for a model trained with labels
+  --temperature T  for a model that has one
+
+--interpolate I J  the way from image I to image J through the latents, for a model that has an encoder; may be
+                   given several times, a row each. Framed: the real images; beside them their reconstructions
+  --steps K        images on the way, the reconstructions included (10)
+  --linear         along straight lines, not along great circles
+
+--nearest          each sample (framed) beside the training images nearest to it, the least new sample first, and
+                   how near that is for a held-out image: a sample much nearer than that is a copy
+  --k K            neighbours of each (5)
+
+of every picture:
+  --split test|val where the images I and J, or the held-out ones, are taken from (test)
+  --seed SEED      names the noise (0): the same seed, the same picture
+  --out FILE.png   where to write it; beside the run's own samples if not given
+
+All further options: python -m lit_gen.fit --help"""
+
+
+def main(args: list[str]) -> None:
+    """The command."""
+    if not args or not {"-h", "--help"}.isdisjoint(args):
+        print(USAGE)
+        if args:
+            return
+    if not args or args[0].startswith("-"):
+        raise UserError("which checkpoint? give its path first")
+    options, rest = parse(args[1:])
+    # torch and Lightning are not waited for by those who ask for help, or misspell an option.
+    from lit_gen.sample.draw import draw
+
+    draw(Path(args[0]), options, rest)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

@@ -1,0 +1,151 @@
+"""What the user asks of a picture; told apart from the options of ``lit_gen.fit``, which are handed on."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+from lit_gen.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's own options; the defaults are those of its usage.
+
+    Attributes:
+        n: Samples.
+        seed: Names all noise.
+        label: Class of the samples; None for any.
+        temperature: Of the samples; None for the model's own.
+        out: The file; None for one beside the run's samples.
+        interpolate: Pairs of rows of the split.
+        steps: Images on the way between two.
+        linear: Whether the way is straight.
+        split: ``test`` or ``val``.
+        nearest: Whether samples are shown beside their neighbours.
+        k: How many neighbours.
+    """
+
+    n: int = 64
+    seed: int = 0
+    label: int | None = None
+    temperature: float | None = None
+    out: Path | None = None
+    interpolate: tuple[tuple[int, int], ...] = ()
+    steps: int = 10
+    linear: bool = False
+    split: str = "test"
+    nearest: bool = False
+    k: int = 5
+
+    @property
+    def picture(self) -> str:
+        """Which picture is asked for."""
+        return "interpolation" if self.interpolate else "nearest" if self.nearest else "samples"
+
+    @property
+    def name(self) -> str:
+        """A name for the picture's file that tells what was asked, so that another one does not replace it."""
+        said = [self.picture]
+        said += [f"label{self.label}"] if self.label is not None else []
+        said += [f"temperature{self.temperature:g}"] if self.temperature is not None else []
+        said += ["linear"] if self.linear else []
+        said += [f"seed{self.seed}"] if self.seed else []
+        return "-".join(said)
+
+
+# What an option is for, where it is not for every picture: elsewhere it would do nothing, in silence.
+_MEANT_FOR = {
+    "n": ("samples", "nearest"),
+    "label": ("samples", "nearest"),
+    "temperature": ("samples", "nearest"),
+    "split": ("interpolation", "nearest"),
+    "steps": ("interpolation",),
+    "linear": ("interpolation",),
+    "k": ("nearest",),
+}
+_ASKED_BY = {"samples": "a grid of samples", "interpolation": "--interpolate", "nearest": "--nearest"}
+_LEAST = {"n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises instead of printing a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(message.removeprefix("argument "))
+
+
+def parse(args: list[str]) -> tuple[Options, list[str]]:
+    """The command's own options, and the others in their order.
+
+    Raises:
+        UserError: An option's value cannot be, or it does nothing for the picture that is asked for.
+    """
+    parser = _parser()
+    found, rest = parser.parse_known_args(args)
+    given = vars(found)
+    if "interpolate" in given:
+        given["interpolate"] = tuple(map(tuple, given["interpolate"]))
+    _check_misspelt(rest, [action.dest for action in parser._actions])
+    options = Options(**given)
+    _check(options, given)
+    return options, rest
+
+
+def _parser() -> _Parser:
+    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+    for name in ("n", "seed", "label", "steps", "k"):
+        parser.add_argument(f"--{name}", type=_whole)
+    parser.add_argument("--temperature", type=_number)
+    parser.add_argument("--interpolate", type=_whole, nargs=2, action="append", metavar=("I", "J"))
+    parser.add_argument("--linear", action="store_true")
+    parser.add_argument("--nearest", action="store_true")
+    parser.add_argument("--split", choices=("test", "val"))
+    parser.add_argument("--out", type=Path)
+    return parser
+
+
+def _whole(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
+
+
+def _check_misspelt(rest: list[str], names: list[str]) -> None:
+    """Names the command's own option that was meant: the parser of ``lit_gen.fit`` knows only its own."""
+    for option in rest:
+        name = option.removeprefix("--").split("=")[0]
+        # Most of the others' names have a dot, and those without resemble none of these.
+        if option.startswith("--") and "." not in name and (hint := nearest(name, names)):
+            raise UserError(f"unknown option --{name}{hint}")
+
+
+def _check(options: Options, given: dict[str, object]) -> None:
+    if options.interpolate and options.nearest:
+        raise UserError("--interpolate and --nearest are two pictures; ask for one at a time")
+    for name in given:
+        if (meant_for := _MEANT_FOR.get(name)) and options.picture not in meant_for:
+            wanted = " or ".join(_ASKED_BY[picture] for picture in meant_for)
+            raise UserError(f"--{name} is for {wanted}, and does nothing here; leave it out")
+    for name, least in _LEAST.items():
+        value = getattr(options, name)
+        if value is not None and not least <= value < math.inf:
+            raise UserError(f"--{name} is {value}; give at least {least}")
+    if options.out is not None and options.out.suffix.lower() != ".png":
+        raise UserError(f"--out: {options.out} does not end in .png, which is what is written")
