@@ -109,9 +109,10 @@ def test_recipe_runs(file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_misspelt_config_would_be_found(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Guards the tests above."""
+    recipe = CONFIGS / "recipes" / "digits" / "vae.yaml"
     wrong = tmp_path / "wrong.yaml"
-    wrong.write_text(RECIPES[0].read_text().replace("num_latents", "num_latent"))
+    wrong.write_text(recipe.read_text().replace("num_latents", "num_latent"))
     with pytest.raises(UserError, match="num_latent"):
         CLI([f"--config={wrong}", "--print_config"])
     with pytest.raises(AssertionError):
-        contains(parsed([RECIPES[0]], capsys), {"budget": {"max_images": -7}})
+        contains(parsed([recipe], capsys), {"budget": {"max_images": -7}})

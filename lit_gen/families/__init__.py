@@ -1,6 +1,7 @@
 """The families: one folder each, one file for each paper's model."""
 
+from lit_gen.families.flow import MAF, Glow, MLPRealNVP, MLPSplineFlow, RealNVP, SplineFlow
 from lit_gen.families.gan import GAN
 from lit_gen.families.vae import VAE
 
-__all__ = ["GAN", "VAE"]
+__all__ = ["GAN", "MAF", "VAE", "Glow", "MLPRealNVP", "MLPSplineFlow", "RealNVP", "SplineFlow"]

@@ -1,6 +1,33 @@
 """Networks without probability: tensors in, tensors out."""
 
+from lit_gen.nets.actnorm import ActNorm
 from lit_gen.nets.autoencoder import AutoencoderNets, ConvNets, MLPNets
+from lit_gen.nets.coupling import (
+    CouplingNets,
+    GatedCouplings,
+    GlowCouplings,
+    ImageCouplingNets,
+    MLPCouplings,
+    ResidualCouplings,
+    ScaledConv2d,
+)
 from lit_gen.nets.dcgan import DCGAN, AdversarialNets, MLPPlayers
+from lit_gen.nets.made import MADE
 
-__all__ = ["DCGAN", "AdversarialNets", "AutoencoderNets", "ConvNets", "MLPNets", "MLPPlayers"]
+__all__ = [
+    "DCGAN",
+    "MADE",
+    "ActNorm",
+    "AdversarialNets",
+    "AutoencoderNets",
+    "ConvNets",
+    "CouplingNets",
+    "GatedCouplings",
+    "GlowCouplings",
+    "ImageCouplingNets",
+    "MLPCouplings",
+    "MLPNets",
+    "MLPPlayers",
+    "ResidualCouplings",
+    "ScaledConv2d",
+]

@@ -25,7 +25,7 @@ from lit_gen.noise import Noise
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
 # Small enough to enumerate, in the order in which they are tried: nets that halve an image refuse the first.
-SPACES = (((1, 2, 2), 3), ((1, 4, 4), 2), ((1, 4), 3), ((4,), 3))
+SPACES = (((1, 2, 2), 3), ((1, 2, 4), 2), ((1, 4, 4), 2), ((1, 4), 3), ((4,), 3))
 
 
 # ------------------------------------------------------------------ enrolment

@@ -1,0 +1,36 @@
+"""Invertible maps and their volumes: what normalizing flows are made of."""
+
+from lit_gen.bijections.actnorm import Normalize
+from lit_gen.bijections.autoregressive import MaskedAffine
+from lit_gen.bijections.bijection import Bijection, Chain, sum_dims
+from lit_gen.bijections.conv1x1 import InvertibleConv1x1
+from lit_gen.bijections.coupling import CheckerboardCoupling, Coupling, halves, size_of
+from lit_gen.bijections.elementwise import Centre, Logit, Sigmoid
+from lit_gen.bijections.factor import Factor
+from lit_gen.bijections.reshape import Flatten, Reverse, Squeeze
+from lit_gen.bijections.spline import RationalQuadraticSpline
+from lit_gen.bijections.transform import Affine, SigmoidAffine, Transform
+
+__all__ = [
+    "Affine",
+    "Bijection",
+    "Centre",
+    "Chain",
+    "CheckerboardCoupling",
+    "Coupling",
+    "Factor",
+    "Flatten",
+    "InvertibleConv1x1",
+    "Logit",
+    "MaskedAffine",
+    "Normalize",
+    "RationalQuadraticSpline",
+    "Reverse",
+    "Sigmoid",
+    "SigmoidAffine",
+    "Squeeze",
+    "Transform",
+    "halves",
+    "size_of",
+    "sum_dims",
+]

@@ -1,0 +1,52 @@
+"""What every bijection owes the house: there, back, and the volume on the way."""
+
+from __future__ import annotations
+
+import abc
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+
+class Bijection(nn.Module, abc.ABC):
+    """An invertible map of float tensors, from data towards noise.
+
+    ``context`` is a second input that the map may depend on and does not change; it is what makes a flow
+    conditional. A bijection that has no use for it lets it pass.
+    """
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Maps x to z; the second result is ``log |det dz/dx|`` in nats, ``[B]``."""
+
+    @abc.abstractmethod
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """Maps z back to x."""
+
+
+class Chain(Bijection):
+    """Bijections one after another; volumes multiply."""
+
+    def __init__(self, bijections: Iterable[Bijection]) -> None:
+        super().__init__()
+        self.steps = nn.ModuleList(bijections)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :class:`Bijection`."""
+        total = torch.zeros(len(x), device=x.device)
+        for step in self.steps:
+            x, log_abs_det_jacobian = step(x, context)
+            total = total + log_abs_det_jacobian
+        return x, total
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """See :class:`Bijection`."""
+        for step in reversed(self.steps):
+            z = step.inverse(z, context)  # type: ignore[operator]
+        return z
+
+
+def sum_dims(values: Tensor) -> Tensor:
+    """Sums over all but the first dimension: ``[B]``, in float32 whatever the autocast."""
+    return values.float().flatten(1).sum(1)

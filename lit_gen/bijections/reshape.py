@@ -1,0 +1,79 @@
+"""Maps that move numbers about and change no volume."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_gen.bijections.bijection import Bijection
+from lit_gen.errors import UserError
+
+
+def _none(x: Tensor) -> Tensor:
+    return torch.zeros(len(x), device=x.device)
+
+
+class Flatten(Bijection):
+    """``[B, *shape]`` to ``[B, D]``."""
+
+    def __init__(self, shape: Sequence[int]) -> None:
+        super().__init__()
+        self.shape = tuple(shape)
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :class:`Bijection`."""
+        return x.flatten(1), _none(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """See :class:`Bijection`."""
+        return z.reshape(len(z), *self.shape)
+
+
+class Squeeze(Bijection):
+    """``[B, C, H, W]`` to ``[B, 4C, H/2, W/2]``: each 2x2 square becomes four channels.
+
+    References:
+        Dinh et al. 2017, arXiv:1605.08803, section 3.6.
+    """
+
+    @staticmethod
+    def output_shape(shape: Sequence[int]) -> tuple[int, int, int]:
+        """The shape of one squeezed example.
+
+        Raises:
+            UserError: Height or width is odd.
+        """
+        channels, height, width = shape
+        if height % 2 or width % 2:
+            raise UserError(
+                f"a multi-scale flow halves height and width, and {height}x{width} cannot be halved;"
+                " lower num_scales, or resize the images"
+            )
+        return 4 * channels, height // 2, width // 2
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :class:`Bijection`."""
+        return F.pixel_unshuffle(x, 2), _none(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """See :class:`Bijection`."""
+        return F.pixel_shuffle(z, 2)
+
+
+class Reverse(Bijection):
+    """The last dimension in reverse order.
+
+    References:
+        Papamakarios et al. 2017, arXiv:1705.07057, section 4 (each layer of MAF reverses the order of the last).
+    """
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :class:`Bijection`."""
+        return x.flip(-1), _none(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """See :class:`Bijection`."""
+        return z.flip(-1)

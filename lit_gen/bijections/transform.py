@@ -1,0 +1,79 @@
+"""Monotone maps of single numbers, whose parameters a network gives."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+class Transform(nn.Module, abc.ABC):
+    """A monotone map of each number by itself, with ``num_parameters`` numbers to say which.
+
+    Parameters come as ``[B, num_parameters, *shape]`` for x of ``[B, *shape]``; where all of them are zero the
+    map is the identity, or nearly: a network whose last layer starts at zero starts a flow as one.
+    """
+
+    num_parameters: int
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """Z and ``log dz/dx``, both of x's shape."""
+
+    @abc.abstractmethod
+    def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
+        """Back to x."""
+
+
+class Affine(Transform):
+    """``z = x exp(s) + t`` with ``s = a tanh(s_raw / a)``, bounded by a learned a for each channel.
+
+    Args:
+        num_channels: Size of x's dimension 1.
+
+    References:
+        Dinh et al. 2017, arXiv:1605.08803, equation 7 and section 4.1 (tanh with a learned scale).
+    """
+
+    num_parameters = 2
+
+    def __init__(self, num_channels: int) -> None:
+        super().__init__()
+        self.log_bound = nn.Parameter(torch.zeros(num_channels))
+
+    def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        raw, shift = parameters.float().unbind(1)
+        bound = self.log_bound.exp().view(1, -1, *[1] * (raw.dim() - 2))
+        return torch.tanh(raw / bound) * bound, shift
+
+    def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`Transform`."""
+        log_scale, shift = self._scale_and_shift(parameters)
+        return torch.addcmul(shift, x, log_scale.exp()), log_scale
+
+    def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
+        """See :class:`Transform`."""
+        log_scale, shift = self._scale_and_shift(parameters)
+        return (z - shift) * (-log_scale).exp()
+
+
+class SigmoidAffine(Transform):
+    """``z = (x + t) sigmoid(s + 2)``: Glow's, whose scale cannot exceed one.
+
+    References:
+        Kingma, Dhariwal 2018, arXiv:1807.03039; the sigmoid and its shift of 2 are in the authors' code.
+    """
+
+    num_parameters = 2
+
+    def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
+        """See :class:`Transform`."""
+        raw, shift = parameters.float().unbind(1)
+        return (x + shift) * torch.sigmoid(raw + 2), F.logsigmoid(raw + 2)
+
+    def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
+        """See :class:`Transform`."""
+        raw, shift = parameters.float().unbind(1)
+        return z / torch.sigmoid(raw + 2) - shift

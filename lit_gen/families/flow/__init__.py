@@ -1,0 +1,22 @@
+"""Normalizing flows: a bijection to simple latents, fitted by the likelihood of dequantized data."""
+
+from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization, VariationalDequantization
+from lit_gen.families.flow.flow import Flow
+from lit_gen.families.flow.glow import Glow
+from lit_gen.families.flow.maf import MAF
+from lit_gen.families.flow.mlp_couplings import MLPRealNVP, MLPSplineFlow
+from lit_gen.families.flow.realnvp import RealNVP
+from lit_gen.families.flow.spline import SplineFlow
+
+__all__ = [
+    "MAF",
+    "Dequantization",
+    "Flow",
+    "Glow",
+    "MLPRealNVP",
+    "MLPSplineFlow",
+    "RealNVP",
+    "SplineFlow",
+    "UniformDequantization",
+    "VariationalDequantization",
+]

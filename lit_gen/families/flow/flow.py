@@ -1,0 +1,194 @@
+"""What all normalizing flows share: dequantize, map to latents, count the volume."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.bijections import Bijection
+from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
+from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization
+from lit_gen.families.flow.prior import ClassConditional, Prior, StandardNormal
+from lit_gen.likelihood import Likelihood, LogMeanExp, dequantize
+from lit_gen.nets import ActNorm
+from lit_gen.noise import Noise
+
+
+class Flow(GenerativeModule, abc.ABC):
+    """A bijection f from dequantized data ``y = (x + u) / num_levels`` to latents z with a simple density.
+
+    ``log p(y) = log p_z(f(y)) + log |det df/dy|`` is exact for y; for the integers x it is a bound, which is
+    what is reported, with the dequantization named: ``dequantized`` averages over draws of u, ``importance``
+    takes k of them into one logarithm, which is tighter.
+
+    A subclass gives :meth:`build_bijection`, and may give :meth:`build_prior`.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        dequantization: Of the noise u; uniform if not given.
+        num_classes: Of the labels, for a prior of its own for each class; 0 for one prior and no labels. The
+            likelihood is then still that of x alone, averaged over the classes.
+        temperature: Of samples: the prior's standard deviations are multiplied by it. Scores of samples name it.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Papamakarios et al.: Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.02762,
+        equations 1 and 2.
+    """
+
+    estimators = ("dequantized", "importance")
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        dequantization: Dequantization | None,
+        num_classes: int,
+        temperature: float,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(shape, num_levels)
+        if lr < 0 or temperature < 0 or num_classes < 0:
+            raise UserError(
+                f"model: lr={lr}, temperature={temperature} and num_classes={num_classes} must not be negative"
+            )
+        self.num_dims = math.prod(self.shape)
+        self.num_classes, self.temperature = num_classes, temperature
+        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.dequantizer = (dequantization or UniformDequantization()).build(self.shape, num_levels)
+        self.bijection = self.build_bijection()
+        self.prior = self.build_prior()
+        self.decode = _Decode(self)
+
+    @abc.abstractmethod
+    def build_bijection(self) -> Bijection:
+        """From y ``[B, *shape]`` in [0, 1) to latents ``[B, D]``."""
+
+    def build_prior(self) -> Prior:
+        """The density of the latents."""
+        return ClassConditional(self.num_dims, self.num_classes) if self.num_classes else StandardNormal(self.num_dims)
+
+    # -------------------------------------------------------------- density
+
+    def log_density(self, y: Tensor, label: Tensor | None = None) -> Tensor:
+        """Log p(y), or log p(y | label), of real y ``[B, *shape]`` in [0, 1): nats, ``[B]``."""
+        z, log_abs_det_jacobian = self.bijection(y)
+        return self.prior.log_prob(z, label) + log_abs_det_jacobian
+
+    def log_weight(self, x: Tensor, eps: Tensor, label: Tensor | None = None) -> Tensor:
+        """``log p(x + u) - log q(u | x)`` for the noise u that eps makes: nats, ``[B]``.
+
+        Its mean over eps is a lower bound on log P(x), and so is the logarithm of the mean of its exponential.
+        """
+        u, log_q = self.dequantizer(x, eps)
+        y = dequantize(x, u, self.num_levels)
+        return self.log_density(y, label) - self.num_dims * math.log(self.num_levels) - log_q
+
+    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
+        """A bound: ``dequantized`` averages over draws of u, ``importance`` takes them into the logarithm.
+
+        Raises:
+            UserError: Any other estimator.
+        """
+        self.check_estimator(estimator)
+        name = self.dequantizer.name
+        weights = (self.log_weight(x, self.dequantizer.noise_for(x, noise)) for _ in range(draws))
+        if estimator == "importance":
+            total = LogMeanExp()
+            for weight in weights:
+                total.update(weight[None])
+            return Likelihood(-total.value, "bound", f"importance-{draws}-{name}")
+        mean = sum(weights, torch.zeros(len(x), device=x.device)) / draws
+        return Likelihood(-mean, "bound", f"dequantized-{name}")
+
+    # -------------------------------------------------------------- training
+
+    def on_fit_start(self) -> None:
+        """Initializes what is initialized by data, on training data, once: all processes see one batch together.
+
+        Raises:
+            UserError: The labels that the prior needs are not there, or there is no data module to ask.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if data is None:
+            raise UserError("a flow is initialized by training data: give Trainer.fit a data module, not loaders")
+        batch = next(iter(data.train_dataloader()))
+        self._labels(batch[1])
+        layers = [m for m in self.modules() if isinstance(m, ActNorm) and not m.initialized]
+        if not layers:
+            return
+        for layer in layers:
+            layer.pending = True
+        x = batch[0].to(self.device)
+        with torch.no_grad():
+            self.log_weight(x, self.dequantizer.noise_for(x, Noise(0, batch[2], self.device)))
+
+    def _labels(self, label: Tensor | None) -> Tensor | None:
+        if not self.num_classes:
+            return None
+        if label is None:
+            raise UserError(f"model.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
+        if int(label.max()) >= self.num_classes:
+            raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {int(label.max())}")
+        return label
+
+    def training_step(
+        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+    ) -> Tensor:
+        """The bound's negative in nats an example, with one draw of the noise."""
+        x, label, _ = batch
+        eps = self.dequantizer.noise_like(x)
+        return -self.log_weight(x, eps, label if self.num_classes else None).mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, which is Adam where the weight decay is 0."""
+        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+
+    # -------------------------------------------------------------- samples and latents
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The inverse of the bijection."""
+        return self.decode
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """The temperature."""
+        return {"name": "inverse", "temperature": self.temperature}
+
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """Latents from the prior, back through the bijection, and down to the level they lie in."""
+        return self.decode(self.prior.sample(noise, label, self.temperature))
+
+    def from_latent(self, z: Tensor) -> Tensor:
+        """Levels uint8 ``[B, *shape]`` that latents ``[B, D]`` stand for."""
+        return self.decode(z)
+
+    def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
+        """Latents ``[B, D]`` of levels x, dequantized with the examples' own noise."""
+        u, _ = self.dequantizer(x, self.dequantizer.noise_for(x, noise))
+        return self.bijection(dequantize(x, u, self.num_levels))[0]
+
+
+class _Decode(nn.Module):
+    """From latents to levels: a module of its own, so that its calls can be counted."""
+
+    def __init__(self, flow: Flow) -> None:
+        super().__init__()
+        self._flow = [flow]  # in a list, that the flow is not its own child
+
+    def forward(self, z: Tensor) -> Tensor:
+        """Levels uint8 ``[B, *shape]`` of latents ``[B, D]``."""
+        (flow,) = self._flow
+        y = flow.bijection.inverse(z)
+        return (y.float() * flow.num_levels).floor().clamp(0, flow.num_levels - 1).to(torch.uint8)

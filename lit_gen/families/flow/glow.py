@@ -1,0 +1,60 @@
+"""Glow: invertible 1x1 convolutions between affine couplings."""
+
+from __future__ import annotations
+
+from lit_gen.bijections import Bijection, Centre, Chain, Coupling, SigmoidAffine
+from lit_gen.families.flow.dequantization import Dequantization
+from lit_gen.families.flow.flow import Flow
+from lit_gen.families.flow.levels import levels
+from lit_gen.nets import GlowCouplings, ImageCouplingNets
+
+
+class Glow(Flow):
+    """Levels of steps of activation norm, an invertible 1x1 convolution and an affine coupling, for images.
+
+    Args:
+        shape: Of one image ``(C, H, W)``; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_scales: The paper's L.
+        num_steps: The paper's K.
+        nets: Of the couplings; Glow's own if not given.
+        dequantization: See :class:`Flow`.
+        num_classes: See :class:`Flow`.
+        temperature: See :class:`Flow`; the paper shows samples at 0.7.
+        lr: See :class:`Flow`.
+        beta1: See :class:`Flow`.
+        beta2: See :class:`Flow`.
+        weight_decay: See :class:`Flow`.
+
+    References:
+        Kingma, Dhariwal: Glow: Generative Flow with Invertible 1x1 Convolutions, 2018, arXiv:1807.03039.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_scales: int = 1,
+        num_steps: int = 2,
+        nets: ImageCouplingNets | None = None,
+        dequantization: Dequantization | None = None,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.num_scales, self.num_steps = num_scales, num_steps
+        self.nets = nets or GlowCouplings()
+        super().__init__(
+            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+        )
+
+    def build_bijection(self) -> Bijection:
+        """See :class:`Flow`."""
+        return Chain([Centre(), levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
+
+    def _coupling(self, channels: int, moves: slice, stays: slice) -> Coupling:
+        n, m = moves.stop - moves.start, stays.stop - stays.start
+        return Coupling(self.nets.net(m, 2 * n), SigmoidAffine(), moves, stays)

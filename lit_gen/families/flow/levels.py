@@ -1,0 +1,59 @@
+"""Glow's skeleton of levels and steps, which other papers fill with couplings of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from lit_gen.bijections import (
+    Bijection,
+    Chain,
+    Coupling,
+    Factor,
+    Flatten,
+    InvertibleConv1x1,
+    Normalize,
+    Squeeze,
+    halves,
+)
+from lit_gen.errors import UserError
+from lit_gen.nets import ScaledConv2d
+
+Shape = tuple[int, int, int]
+
+
+def levels(
+    shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int, slice, slice], Coupling]
+) -> Bijection:
+    """L levels of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), and half of the channels leaves.
+
+    Nothing leaves at the last level; its latents are normalized once more, which is a Gaussian of learned mean and
+    scale for each channel.
+
+    Args:
+        shape: ``(C, H, W)``.
+        num_levels: L.
+        num_steps: K.
+        coupling: Builds one, from its number of channels, and which of them move and stay.
+
+    Raises:
+        UserError: Not an image, or one that cannot be halved so often.
+
+    References:
+        Kingma, Dhariwal 2018, arXiv:1807.03039, figure 2.
+    """
+    if len(shape) != 3:
+        raise UserError(f"this flow needs images [C, H, W], the data have shape {tuple(shape)}; use an MLP flow")
+    if num_levels < 1 or num_steps < 1:
+        raise UserError(f"model: num_scales={num_levels} and num_steps={num_steps} must be at least 1")
+    squeezed = Squeeze.output_shape(shape)
+    channels = squeezed[0]
+    steps: list[Bijection] = [Squeeze()]
+    for _ in range(num_steps):
+        moves, stays = halves(channels, moves_upper=True)
+        steps += [Normalize(channels), InvertibleConv1x1(channels), coupling(channels, moves, stays)]
+    if num_levels == 1:
+        return Chain([*steps, Normalize(channels), Flatten(squeezed)])
+    stay = (channels + 1) // 2
+    deeper = levels((stay, *squeezed[1:]), num_levels - 1, num_steps, coupling)
+    expectation = ScaledConv2d(stay, 2 * (channels - stay), 3, padding=1)
+    return Chain([*steps, Factor(deeper, squeezed, expectation)])

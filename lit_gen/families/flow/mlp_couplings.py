@@ -1,0 +1,163 @@
+"""Coupling flows of vectors: the fully connected RealNVP and spline flow that the literature compares with MAF."""
+
+from __future__ import annotations
+
+import abc
+
+from lit_gen.bijections import (
+    Affine,
+    Bijection,
+    Chain,
+    Coupling,
+    Flatten,
+    Logit,
+    Normalize,
+    RationalQuadraticSpline,
+    Transform,
+    size_of,
+)
+from lit_gen.errors import UserError
+from lit_gen.families.flow.dequantization import Dequantization
+from lit_gen.families.flow.flow import Flow
+from lit_gen.nets import MLPCouplings
+
+
+class _MLPFlow(Flow, abc.ABC):
+    """A logit, activation norm, then couplings of the even and the odd dimensions in turn.
+
+    The papers have batch norm between couplings; without it an example's density does not depend on its batch.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_couplings: int,
+        nets: MLPCouplings | None,
+        alpha: float,
+        dequantization: Dequantization | None,
+        num_classes: int,
+        temperature: float,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+    ) -> None:
+        if num_couplings < 1:
+            raise UserError(f"model.num_couplings is {num_couplings}; it must be at least 1")
+        self.num_couplings, self.nets, self.alpha = num_couplings, nets or MLPCouplings(), alpha
+        super().__init__(
+            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+        )
+
+    @abc.abstractmethod
+    def build_transform(self, num_dims: int) -> Transform:
+        """What a coupling does with so many dimensions."""
+
+    def build_bijection(self) -> Bijection:
+        """See :class:`Flow`."""
+        steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), Normalize(self.num_dims)]
+        for i in range(self.num_couplings):
+            moves, stays = slice(i % 2, None, 2), slice(1 - i % 2, None, 2)
+            n = size_of(moves, self.num_dims)
+            transform = self.build_transform(n)
+            net = self.nets.net(size_of(stays, self.num_dims), transform.num_parameters * n)
+            steps.append(Coupling(net, transform, moves, stays))
+        return Chain(steps)
+
+
+class MLPRealNVP(_MLPFlow):
+    """RealNVP of vectors, its couplings fully connected: the RealNVP of the tables of Papamakarios et al.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_couplings: Even and odd dimensions move in turn.
+        nets: Of the couplings.
+        alpha: Of the logit that opens the flow; 1e-6 in the paper for MNIST.
+        dequantization: See :class:`Flow`.
+        num_classes: See :class:`Flow`.
+        temperature: See :class:`Flow`.
+        lr: See :class:`Flow`.
+        beta1: See :class:`Flow`.
+        beta2: See :class:`Flow`.
+        weight_decay: See :class:`Flow`.
+
+    References:
+        Papamakarios, Pavlakou, Murray 2017, arXiv:1705.07057, section 4 and appendix D.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_couplings: int = 4,
+        nets: MLPCouplings | None = None,
+        alpha: float = 1.0e-6,
+        dequantization: Dequantization | None = None,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            shape, num_levels, num_couplings, nets, alpha, dequantization, num_classes, temperature,
+            lr, beta1, beta2, weight_decay,
+        )  # fmt: skip
+
+    def build_transform(self, num_dims: int) -> Transform:
+        """An affine map."""
+        return Affine(num_dims)
+
+
+class MLPSplineFlow(_MLPFlow):
+    """RQ-NSF (C) for vectors, its couplings fully connected.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_couplings: Even and odd dimensions move in turn.
+        num_bins: Of each spline.
+        bound: Splines act on [-bound, bound].
+        nets: Of the couplings.
+        alpha: Of the logit that opens the flow.
+        dequantization: See :class:`Flow`.
+        num_classes: See :class:`Flow`.
+        temperature: See :class:`Flow`.
+        lr: See :class:`Flow`.
+        beta1: See :class:`Flow`.
+        beta2: See :class:`Flow`.
+        weight_decay: See :class:`Flow`.
+
+    References:
+        Durkan, Bekasov, Murray, Papamakarios 2019, arXiv:1906.04032, section 5.1.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_couplings: int = 4,
+        num_bins: int = 8,
+        bound: float = 3.0,
+        nets: MLPCouplings | None = None,
+        alpha: float = 1.0e-6,
+        dequantization: Dequantization | None = None,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        self.num_bins, self.bound = num_bins, bound
+        super().__init__(
+            shape, num_levels, num_couplings, nets, alpha, dequantization, num_classes, temperature,
+            lr, beta1, beta2, weight_decay,
+        )  # fmt: skip
+
+    def build_transform(self, num_dims: int) -> Transform:
+        """A spline."""
+        return RationalQuadraticSpline(self.num_bins, self.bound)

@@ -1,0 +1,122 @@
+"""RealNVP: affine couplings on checkerboards and channels, at several scales."""
+
+from __future__ import annotations
+
+from lit_gen.bijections import (
+    Affine,
+    Bijection,
+    Chain,
+    CheckerboardCoupling,
+    Coupling,
+    Factor,
+    Flatten,
+    Logit,
+    Normalize,
+    Squeeze,
+    halves,
+)
+from lit_gen.errors import UserError
+from lit_gen.families.flow.dequantization import Dequantization
+from lit_gen.families.flow.flow import Flow
+from lit_gen.nets import ImageCouplingNets, ResidualCouplings
+
+Shape = tuple[int, int, int]
+
+
+class RealNVP(Flow):
+    """Real-valued non-volume-preserving transformations, for images.
+
+    At each scale but the last: checkerboard couplings, a squeeze, channel couplings, and half of the channels
+    leaves. The last scale has one checkerboard coupling more, and nothing leaves. Where the paper has batch norm
+    between couplings, activation normalization stands here: the density of an image does not depend on its
+    batch, neither in training nor in scoring.
+
+    Args:
+        shape: Of one image ``(C, H, W)``; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_scales: How often the image is looked at: it is halved one time fewer.
+        num_couplings: At each scale, on checkerboards and as many on channels; 3 in the paper.
+        nets: Of the couplings; residual if not given.
+        alpha: Of the logit that opens the flow; 0.05 in the paper.
+        dequantization: See :class:`Flow`.
+        num_classes: See :class:`Flow`.
+        temperature: See :class:`Flow`.
+        lr: See :class:`Flow`.
+        beta1: See :class:`Flow`.
+        beta2: See :class:`Flow`.
+        weight_decay: See :class:`Flow`.
+
+    References:
+        Dinh, Sohl-Dickstein, Bengio: Density estimation using Real NVP, 2017, arXiv:1605.08803.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_scales: int = 2,
+        num_couplings: int = 2,
+        nets: ImageCouplingNets | None = None,
+        alpha: float = 0.05,
+        dequantization: Dequantization | None = None,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if len(shape) != 3:
+            raise UserError(f"RealNVP needs images [C, H, W], the data have shape {tuple(shape)}; use MLPRealNVP")
+        if num_scales < 1 or num_couplings < 1:
+            raise UserError(
+                f"model: num_scales={num_scales} and num_couplings={num_couplings} must be at least 1"
+            )
+        self.num_scales, self.num_couplings = num_scales, num_couplings
+        self.nets, self.alpha = nets or ResidualCouplings(), alpha
+        super().__init__(
+            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+        )
+
+    def build_bijection(self) -> Bijection:
+        """See :class:`Flow`."""
+        channels, height, width = self.shape
+        return Chain([Logit(self.alpha), self._scale((channels, height, width), self.num_scales)])
+
+    def _scale(self, shape: Shape, scales_left: int) -> Bijection:
+        if shape[1] * shape[2] < 2:
+            raise UserError(
+                f"model.num_scales={self.num_scales} leaves {shape[1]}x{shape[2]} pixels of {self.shape[1]}x"
+                f"{self.shape[2]} at the last scale, on which there is no checkerboard; lower it"
+            )
+        if scales_left == 1:
+            return Chain([*self._on_checkerboards(shape, self.num_couplings + 1), Flatten(shape)])
+        squeezed = Squeeze.output_shape(shape)
+        stays = ((squeezed[0] + 1) // 2, squeezed[1], squeezed[2])
+        deeper = self._scale(stays, scales_left - 1)
+        return Chain(
+            [
+                *self._on_checkerboards(shape, self.num_couplings),
+                Squeeze(),
+                *self._on_channels(squeezed),
+                Factor(deeper, squeezed),
+            ]
+        )
+
+    def _on_checkerboards(self, shape: Shape, count: int) -> list[Bijection]:
+        channels = shape[0]
+        steps: list[Bijection] = []
+        for i in range(count):
+            steps.append(CheckerboardCoupling(self.nets.net(channels, 2 * channels), Affine(channels), i % 2))
+            steps.append(Normalize(channels))
+        return steps
+
+    def _on_channels(self, shape: Shape) -> list[Bijection]:
+        channels = shape[0]
+        steps: list[Bijection] = []
+        for i in range(self.num_couplings):
+            moves, stays = halves(channels, moves_upper=i % 2 == 0)
+            n, m = moves.stop - moves.start, stays.stop - stays.start
+            steps.append(Coupling(self.nets.net(m, 2 * n), Affine(n), moves, stays))
+            steps.append(Normalize(channels))
+        return steps

@@ -1,0 +1,1 @@
+"""What flows are made of, against autograd and against formulas of their own."""
