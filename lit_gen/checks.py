@@ -79,6 +79,11 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
         raise UserError(
             f"trainer.precision is {config['precision']}, and models are fed float32; use bf16-mixed or 16-mixed"
         )
+    if config["gradient_clip_val"] and str(config["precision"]) in ("16", "16-mixed"):
+        raise UserError(
+            "trainer.gradient_clip_val: gradients scaled for float16 are not clipped right by fused optimizers;"
+            " use trainer.precision=bf16-mixed, or leave clipping out"
+        )
     if model.automatic_optimization:
         return
     for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):

@@ -62,6 +62,26 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         self.test_nats = RunningNats()
         self._val_nats: dict[str, RunningNats] = {}
 
+    # -------------------------------------------------------------- training
+
+    def configure_gradient_clipping(
+        self,
+        optimizer: torch.optim.Optimizer,
+        gradient_clip_val: int | float | None = None,
+        gradient_clip_algorithm: str | None = None,
+    ) -> None:
+        """Clips as the Trainer would, and where it would not: a fused optimizer under bf16, which scales no gradients.
+
+        Lightning refuses every fused optimizer under mixed precision, for the sake of float16's scaler.
+        """
+        if gradient_clip_val and getattr(self.trainer.precision_plugin, "scaler", None) is None:
+            parameters = [p for group in optimizer.param_groups for p in group["params"]]
+            by_value = str(gradient_clip_algorithm).rsplit(".", 1)[-1].lower() == "value"
+            clip = nn.utils.clip_grad_value_ if by_value else nn.utils.clip_grad_norm_
+            clip(parameters, gradient_clip_val)
+        else:
+            self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
+
     # -------------------------------------------------------------- samples
 
     @abc.abstractmethod

@@ -99,6 +99,11 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "mode": ("vae", "--checkpoint.mode=least", ["checkpoint.mode", "min, max"]),
     "wandb": ("vae", "--wandb.mode=ofline", ["wandb.mode", "did you mean 'offline'?"]),
     "clipping two": ("gan", "--trainer.gradient_clip_val=1", ["trainer.gradient_clip_val", "GAN"]),
+    "clipping scaled": (
+        "vae",
+        "--trainer.gradient_clip_val=1 --trainer.precision=16-mixed",
+        ["trainer.gradient_clip_val", "bf16-mixed"],
+    ),
     "accumulating two": ("gan", "--trainer.accumulate_grad_batches=2", ["trainer.accumulate_grad_batches", "GAN"]),
     "accelerator": ("vae", "--trainer.accelerator=abacus", ["trainer", "abacus", "cpu"]),
     "strategy": ("vae", "--trainer.strategy=dpp", ["trainer", "dpp", "ddp"]),

