@@ -30,8 +30,13 @@ class MaskedAffine(Bijection):
         return self.bound * torch.tanh(raw / self.bound)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`lit_gen.bijections.Bijection`."""
-        mean, raw = self.net(x).float().unbind(1)
+        """See :class:`lit_gen.bijections.Bijection`.
+
+        A training step may run the net in bfloat16; what is scored is float32, the very map that is inverted below.
+        """
+        device = x.device.type
+        with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
+            mean, raw = self.net(x).float().unbind(1)
         log_scale = self._log_scale(raw)
         return (x - mean) * (-log_scale).exp(), -sum_dims(log_scale)
 

@@ -90,11 +90,16 @@ class MaskedLinear(nn.Module):
         return _Staircase.apply(x, weight, bias, mask, self.steps)
 
 
+def _spread(size: int, last: int) -> Tensor:
+    """So many sorted degrees from 0 to last, both included; a single one is 0."""
+    return torch.linspace(0, last, size).round().long()
+
+
 class MADE(nn.Module):
     """From x ``[B, D]`` to ``num_parameters`` numbers for each dimension, those of i from ``x[:i]`` alone.
 
-    The order is the natural one. Hidden degrees are spread evenly over 0..D-2: every dimension has units that see
-    all before it, whatever the width.
+    The order is the natural one. Hidden degrees are spread evenly over 0..D-2, both ends included: in a layer of
+    D - 1 units or more every dimension has some that see all before it; in a narrower one, some see less.
 
     Args:
         num_dims: D.
@@ -114,7 +119,7 @@ class MADE(nn.Module):
             raise UserError(f"MADE needs at least 2 dimensions and one hidden layer, not {num_dims}, {hidden_sizes}")
         self.num_dims, self.num_parameters = num_dims, num_parameters
         degrees = [torch.arange(num_dims)]
-        degrees += [torch.arange(size) * (num_dims - 1) // size for size in hidden_sizes]
+        degrees += [_spread(size, num_dims - 2) for size in hidden_sizes]
         layers = [MaskedLinear(a, b, strict=False) for a, b in pairwise(degrees)]
         layers.append(MaskedLinear(degrees[-1], torch.arange(num_dims).repeat_interleave(num_parameters), strict=True))
         self.layers = nn.ModuleList(layers)

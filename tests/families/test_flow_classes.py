@@ -91,6 +91,10 @@ def test_labels_that_are_missing_or_unknown_are_refused() -> None:
     model = flows.OF_VECTORS["MAF"]((2,), 16, num_classes=3)
     with pytest.raises(UserError, match="num_classes is 3, but the data have label 3"):
         laws.fit(model, flows.Classes(), 1)
+    odd = flows.Classes()
+    odd.split("train").label[7] = -1
+    with pytest.raises(UserError, match="num_classes is 4, but the data have label -1"):
+        laws.fit(flows.OF_VECTORS["MAF"]((2,), 16, num_classes=4), odd, 1)
     with pytest.raises(UserError, match=r"cannot be asked for label 3: it has labels 0..2"):
         model.sample(3, label=3)
     with pytest.raises(UserError, match="cannot be asked for label 0: it was trained without labels"):

@@ -33,7 +33,8 @@ class Flow(GenerativeModule, abc.ABC):
         dequantization: Of the noise u; uniform if not given.
         num_classes: Of the labels, for a prior of its own for each class; 0 for one prior and no labels. The
             likelihood is then still that of x alone, averaged over the classes.
-        temperature: Of samples: the prior's standard deviations are multiplied by it. Scores of samples name it.
+        temperature: Of samples: the standard deviations of the prior's Gaussians are multiplied by it; which class or
+            component is drawn stays as it is. Scores of samples name it.
         lr: Adam's learning rate.
         beta1: Adam's first decay.
         beta2: Adam's second decay.
@@ -123,10 +124,11 @@ class Flow(GenerativeModule, abc.ABC):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None:
             raise UserError("a flow is initialized by training data: give Trainer.fit a data module, not loaders")
-        batch = next(iter(data.train_dataloader()))
-        self._labels(batch[1])
+        if self.num_classes:
+            self._check_labels(data.split("train").label)
         layers = [m for m in self.modules() if isinstance(m, ActNorm) and not m.initialized]
-        if not layers:
+        batch = next(iter(data.train_dataloader()), None)
+        if not layers or batch is None:
             return
         for layer in layers:
             layer.pending = True
@@ -134,18 +136,14 @@ class Flow(GenerativeModule, abc.ABC):
         with torch.no_grad():
             self.log_weight(x, self.dequantizer.noise_for(x, Noise(0, batch[2], self.device)))
 
-    def _labels(self, label: Tensor | None) -> Tensor | None:
-        if not self.num_classes:
-            return None
+    def _check_labels(self, label: Tensor | None) -> None:
         if label is None:
             raise UserError(f"model.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
-        if int(label.max()) >= self.num_classes:
-            raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {int(label.max())}")
-        return label
+        for extreme in (int(label.min()), int(label.max())):
+            if not 0 <= extreme < self.num_classes:
+                raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {extreme}")
 
-    def training_step(
-        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
-    ) -> Tensor:
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
         """The bound's negative in nats an example, with one draw of the noise."""
         x, label, _ = batch
         eps = self.dequantizer.noise_like(x)

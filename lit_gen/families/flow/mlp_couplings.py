@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 
 from lit_gen.bijections import (
     Affine,
@@ -43,8 +44,11 @@ class _MLPFlow(Flow, abc.ABC):
         beta2: float,
         weight_decay: float,
     ) -> None:
-        if num_couplings < 1:
-            raise UserError(f"model.num_couplings is {num_couplings}; it must be at least 1")
+        if num_couplings < 1 or math.prod(shape) < 2:
+            raise UserError(
+                f"model.num_couplings={num_couplings} must be at least 1, and the data's shape {tuple(shape)} have at"
+                " least 2 dimensions, one to move the other"
+            )
         self.num_couplings, self.nets, self.alpha = num_couplings, nets or MLPCouplings(), alpha
         super().__init__(
             shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
