@@ -22,6 +22,7 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import read_record
 
 SWEEPS = sorted((REPO / "sweeps").glob("*.yaml"))
+VAE = REPO / "sweeps" / "vae.yaml"
 CHECK_AGENT = REPO.parent / "shared" / "tools" / "wandb_loopback" / "check_agent.py"
 KINDS = ({"value"}, {"values"}, {"distribution", "min", "max"})
 
@@ -116,7 +117,7 @@ def test_its_names_are_options_of_fit(path: Path, tmp_path: Path, capsys: pytest
 
 
 def test_a_wrong_name_is_refused(tmp_path: Path) -> None:
-    sweep = read(SWEEPS[0])
+    sweep = read(VAE)
     (tmp_path / "arguments.json").write_text(json.dumps({"model.init_args.num_latent": 4}))
     with pytest.raises(UserError, match="num_latents"):
         CLI([*command(sweep, tmp_path / "arguments.json")[4:], "--print_config"])

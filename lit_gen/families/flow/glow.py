@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lit_gen.bijections import Bijection, Centre, Chain, Coupling, SigmoidAffine
+from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.levels import levels
@@ -18,6 +18,8 @@ class Glow(Flow):
         num_scales: The paper's L.
         num_steps: The paper's K.
         nets: Of the couplings; Glow's own if not given.
+        alpha: Of a logit that opens the flow, such as 1e-5, where most levels lie at an end, as a background does;
+            null for none, as in the paper: 1/2 is subtracted.
         dequantization: See :class:`Flow`.
         num_classes: See :class:`Flow`.
         temperature: See :class:`Flow`; the paper shows samples at 0.7.
@@ -37,6 +39,7 @@ class Glow(Flow):
         num_scales: int = 1,
         num_steps: int = 2,
         nets: ImageCouplingNets | None = None,
+        alpha: float | None = None,
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
@@ -45,7 +48,7 @@ class Glow(Flow):
         beta2: float = 0.999,
         weight_decay: float = 0.0,
     ) -> None:
-        self.num_scales, self.num_steps = num_scales, num_steps
+        self.num_scales, self.num_steps, self.alpha = num_scales, num_steps, alpha
         self.nets = nets or GlowCouplings()
         super().__init__(
             shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
@@ -53,7 +56,8 @@ class Glow(Flow):
 
     def build_bijection(self) -> Bijection:
         """See :class:`Flow`."""
-        return Chain([Centre(), levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
+        opening = Centre() if self.alpha is None else Logit(self.alpha)
+        return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
 
     def _coupling(self, channels: int, moves: slice, stays: slice) -> Coupling:
         n, m = moves.stop - moves.start, stays.stop - stays.start

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lit_gen.bijections import Bijection, Centre, Chain, Coupling, RationalQuadraticSpline
+from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, RationalQuadraticSpline
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.levels import levels
@@ -20,6 +20,8 @@ class SplineFlow(Flow):
         num_bins: Of each spline.
         bound: Splines act on [-bound, bound].
         nets: Of the couplings; residual if not given.
+        alpha: Of a logit that opens the flow, such as 1e-5, where most levels lie at an end, as a background does;
+            null for none, as in the paper: 1/2 is subtracted.
         dequantization: See :class:`Flow`.
         num_classes: See :class:`Flow`.
         temperature: See :class:`Flow`.
@@ -42,6 +44,7 @@ class SplineFlow(Flow):
         num_bins: int = 8,
         bound: float = 3.0,
         nets: ImageCouplingNets | None = None,
+        alpha: float | None = None,
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
@@ -50,7 +53,7 @@ class SplineFlow(Flow):
         beta2: float = 0.999,
         weight_decay: float = 0.0,
     ) -> None:
-        self.num_scales, self.num_steps = num_scales, num_steps
+        self.num_scales, self.num_steps, self.alpha = num_scales, num_steps, alpha
         self.num_bins, self.bound = num_bins, bound
         self.nets = nets or ResidualCouplings()
         super().__init__(
@@ -59,7 +62,8 @@ class SplineFlow(Flow):
 
     def build_bijection(self) -> Bijection:
         """See :class:`Flow`."""
-        return Chain([Centre(), levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
+        opening = Centre() if self.alpha is None else Logit(self.alpha)
+        return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
 
     def _coupling(self, channels: int, moves: slice, stays: slice) -> Coupling:
         spline = RationalQuadraticSpline(self.num_bins, self.bound)
