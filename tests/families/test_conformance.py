@@ -46,7 +46,7 @@ def stirred(request: pytest.FixtureRequest) -> Case:
 def trained(request: pytest.FixtureRequest) -> Case:
     """A family with a likelihood, a little trained on a source of known entropy; not to be changed."""
     model, source = laws.tiny_source(request.param)
-    laws.fit(model, source, steps=600)
+    laws.fit(model, source, steps=400)
     return Case(request.param, model, source)
 
 
@@ -155,7 +155,7 @@ def test_uniform_noise_costs_at_least_log2_levels(trained: Case) -> None:
 def test_a_trained_model_scores_just_above_the_entropy(trained: Case) -> None:
     for estimator in trained.family.estimators:
         excess = laws.bits_above_entropy(trained.model, trained.source, estimator, draws=5)
-        assert excess < 0.3, f"{estimator} is {excess:.3f} bits/dim above the entropy after 600 steps"
+        assert excess < 0.3, f"{estimator} is {excess:.3f} bits/dim above the entropy after 400 steps"
 
 
 # ------------------------------------------------------------------ training
