@@ -82,6 +82,22 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
+    def check_labels(self) -> None:
+        """Looks at the training data's labels, for a model with ``num_classes``; called before the first step.
+
+        Raises:
+            UserError: They are missing, or lie outside ``{0..num_classes-1}``.
+        """
+        data = self.trainer.datamodule  # type: ignore[attr-defined]
+        if not self.num_classes or data is None:
+            return
+        label = data.split("train").label
+        if label is None:
+            raise UserError(f"model.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
+        for extreme in (int(label.min()), int(label.max())):
+            if not 0 <= extreme < self.num_classes:
+                raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {extreme}")
+
     # -------------------------------------------------------------- samples
 
     @abc.abstractmethod

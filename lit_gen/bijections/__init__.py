@@ -4,10 +4,10 @@ from lit_gen.bijections.actnorm import Normalize
 from lit_gen.bijections.autoregressive import MaskedAffine
 from lit_gen.bijections.bijection import Bijection, Chain, sum_dims
 from lit_gen.bijections.conv1x1 import InvertibleConv1x1
-from lit_gen.bijections.coupling import CheckerboardCoupling, Coupling, halves, size_of
+from lit_gen.bijections.coupling import CheckerboardCoupling, Coupling, halves
 from lit_gen.bijections.elementwise import Centre, Logit, Sigmoid
 from lit_gen.bijections.factor import Factor
-from lit_gen.bijections.reshape import Flatten, Reverse, Squeeze
+from lit_gen.bijections.reshape import EvenOdd, Flatten, Reverse, Squeeze
 from lit_gen.bijections.spline import RationalQuadraticSpline
 from lit_gen.bijections.transform import Affine, SigmoidAffine, Transform
 
@@ -18,6 +18,7 @@ __all__ = [
     "Chain",
     "CheckerboardCoupling",
     "Coupling",
+    "EvenOdd",
     "Factor",
     "Flatten",
     "InvertibleConv1x1",
@@ -31,6 +32,5 @@ __all__ = [
     "Squeeze",
     "Transform",
     "halves",
-    "size_of",
     "sum_dims",
 ]

@@ -14,62 +14,54 @@ def _beside(x: Tensor, context: Tensor | None) -> Tensor:
 
 
 class Coupling(Bijection):
-    """A part of dimension 1 moves, told by the rest.
+    """One half of dimension 1 moves, told by the other, which stays.
+
+    The halves lie beside each other, so that both are views, and the lower one is rounded up.
 
     Args:
-        net: From the part that stays (and the context) to ``num_parameters`` numbers for each that moves.
+        net: From the half that stays (and the context) to ``num_parameters`` numbers for each that moves;
+            :func:`halves` has their sizes.
         transform: What is done with them.
-        moves: Which indices of dimension 1 move: ``slice(0, None, 2)`` for the even ones of a vector,
-            ``slice(C // 2, None)`` for an image's upper half of the channels.
-        stays: The others.
+        moves_upper: Which half moves.
 
     References:
         Dinh et al. 2017, arXiv:1605.08803, section 3.2 to 3.4.
     """
 
-    def __init__(self, net: nn.Module, transform: Transform, moves: slice, stays: slice) -> None:
+    def __init__(self, net: nn.Module, transform: Transform, moves_upper: bool) -> None:
         super().__init__()
-        self.net, self.transform = net, transform
-        self.moves, self.stays = moves, stays
+        self.net, self.transform, self.moves_upper = net, transform, moves_upper
+
+    def _split(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        lower, upper = x.tensor_split([(x.shape[1] + 1) // 2], 1)
+        return (upper, lower) if self.moves_upper else (lower, upper)
+
+    def _join(self, moved: Tensor, stays: Tensor) -> Tensor:
+        return torch.cat([stays, moved] if self.moves_upper else [moved, stays], 1)
 
     def _ask(self, stays: Tensor, context: Tensor | None) -> Tensor:
         return self.net(_beside(stays, context)).unflatten(1, (self.transform.num_parameters, -1))
 
-    def _whole(self, x: Tensor, moved: Tensor) -> Tensor:
-        if self.moves.step in (None, 1):  # halves lie beside each other
-            parts = [moved, x[:, self.stays]] if self.moves.start in (None, 0) else [x[:, self.stays], moved]
-            return torch.cat(parts, 1)
-        if x.shape[1] % 2 == 0:  # every second one: both parts are interleaved in one pass
-            parts = [moved, x[:, self.stays]] if self.moves.start == 0 else [x[:, self.stays], moved]
-            return torch.stack(parts, 2).flatten(1, 2)
-        out = x.clone()
-        out[:, self.moves] = moved
-        return out
-
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See :class:`Bijection`."""
-        moved, log_derivative = self.transform(x[:, self.moves], self._ask(x[:, self.stays], context))
-        return self._whole(x, moved), sum_dims(log_derivative)
+        moves, stays = self._split(x)
+        moved, log_derivative = self.transform(moves, self._ask(stays, context))
+        return self._join(moved, stays), sum_dims(log_derivative)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """See :class:`Bijection`."""
-        return self._whole(z, self.transform.inverse(z[:, self.moves], self._ask(z[:, self.stays], context)))
+        moved, stays = self._split(z)
+        return self._join(self.transform.inverse(moved, self._ask(stays, context)), stays)
 
 
-def halves(num_channels: int, moves_upper: bool) -> tuple[slice, slice]:
-    """Which channels move and which stay: two contiguous halves, the lower one rounded up."""
-    middle = (num_channels + 1) // 2
-    lower, upper = slice(0, middle), slice(middle, num_channels)
-    return (upper, lower) if moves_upper else (lower, upper)
+def halves(num_channels: int, moves_upper: bool) -> tuple[int, int]:
+    """How many channels stay and how many move.
 
-
-def size_of(part: slice, num_channels: int) -> int:
-    """How many of the channels a slice takes.
-
-    >>> size_of(slice(1, None, 2), 5)
-    2
+    >>> halves(5, moves_upper=True)
+    (3, 2)
     """
-    return len(range(*part.indices(num_channels)))
+    lower, upper = (num_channels + 1) // 2, num_channels // 2
+    return (lower, upper) if moves_upper else (upper, lower)
 
 
 class CheckerboardCoupling(Bijection):

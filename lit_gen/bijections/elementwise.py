@@ -31,9 +31,10 @@ class Logit(Bijection):
         self.alpha = alpha
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``d logit(y)/dy = 1 / (y (1 - y))``, written with softplus, which does not overflow."""
-        z = torch.logit(self.alpha + (1 - 2 * self.alpha) * x)
-        return z, sum_dims(F.softplus(z) + F.softplus(-z) + math.log(1 - 2 * self.alpha))
+        """``d logit(y)/dy = 1 / (y (1 - y))``; 1 - y is made from 1 - x, which near 1 keeps more digits."""
+        log_y = (self.alpha + (1 - 2 * self.alpha) * x).log()
+        log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
+        return log_y - log_rest, sum_dims(math.log(1 - 2 * self.alpha) - (log_y + log_rest))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """See :class:`Bijection`."""

@@ -77,3 +77,17 @@ class Reverse(Bijection):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """See :class:`Bijection`."""
         return z.flip(-1)
+
+
+class EvenOdd(Bijection):
+    """The even dimensions of a vector, then the odd ones: what couplings of contiguous halves then take in turn."""
+
+    def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """See :class:`Bijection`."""
+        return torch.cat([x[:, 0::2], x[:, 1::2]], 1), _none(x)
+
+    def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
+        """See :class:`Bijection`."""
+        out = torch.empty_like(z)
+        out[:, 0::2], out[:, 1::2] = z.tensor_split([(z.shape[1] + 1) // 2], 1)
+        return out

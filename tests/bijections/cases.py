@@ -16,6 +16,7 @@ from lit_gen.bijections import (
     Chain,
     CheckerboardCoupling,
     Coupling,
+    EvenOdd,
     Factor,
     Flatten,
     InvertibleConv1x1,
@@ -29,12 +30,10 @@ from lit_gen.bijections import (
     Squeeze,
     Transform,
     halves,
-    size_of,
 )
 from lit_gen.nets import MADE, GatedCouplings, GlowCouplings, MLPCouplings, ResidualCouplings, ScaledConv2d
 
 Shape = tuple[int, ...]
-EVEN, ODD = slice(0, None, 2), slice(1, None, 2)
 SPLINE = RationalQuadraticSpline(num_bins=4, bound=2.0)
 
 
@@ -45,17 +44,18 @@ class Case(NamedTuple):
     on_unit: bool = False  # takes [0, 1]
 
 
-def vector(transform: Callable[[int], Transform], D: int, moves: slice, stays: slice, context: int = 0) -> Bijection:
-    n, made = size_of(moves, D), transform(size_of(moves, D))
-    net = MLPCouplings((8,), activation="tanh").net(size_of(stays, D) + context, made.num_parameters * n)
-    return Coupling(net, made, moves, stays)
+def vector(transform: Callable[[int], Transform], D: int, moves_upper: bool, context: int = 0) -> Bijection:
+    stays, moves = halves(D, moves_upper)
+    made = transform(moves)
+    net = MLPCouplings((8,), activation="tanh").net(stays + context, made.num_parameters * moves)
+    return Coupling(net, made, moves_upper)
 
 
 def image(transform: Callable[[int], Transform], C: int, moves_upper: bool, context: int = 0) -> Bijection:
-    moves, stays = halves(C, moves_upper)
-    n, made = size_of(moves, C), transform(size_of(moves, C))
+    stays, moves = halves(C, moves_upper)
+    made = transform(moves)
     nets = ResidualCouplings(5, 1) if isinstance(made, RationalQuadraticSpline) else GlowCouplings(5)
-    return Coupling(nets.net(size_of(stays, C) + context, made.num_parameters * n), made, moves, stays)
+    return Coupling(nets.net(stays + context, made.num_parameters * moves), made, moves_upper)
 
 
 def board(transform: Callable[[int], Transform], C: int, parity: int, context: int = 0) -> Bijection:
@@ -79,20 +79,21 @@ CASES = {
     "centre": Case(lambda: Centre(), (1, 2, 2), on_unit=True),
     "flatten": Case(lambda: Flatten((2, 1, 3)), (2, 1, 3)),
     "squeeze": Case(lambda: Squeeze(), (2, 4, 2)),
+    "even, odd": Case(lambda: EvenOdd(), (5,)),
     "reverse": Case(lambda: Reverse(), (5,)),
     "normalize a vector": Case(lambda: Normalize(3), (3,)),
     "normalize an image": Case(lambda: Normalize(3), (3, 2, 3)),
     "rotate a vector": Case(lambda: InvertibleConv1x1(4), (4,)),
     "rotate an image": Case(lambda: InvertibleConv1x1(4), (4, 2, 3)),
-    "affine, even": Case(lambda: vector(Affine, 5, EVEN, ODD), (5,)),
-    "affine, odd, context": Case(lambda: vector(Affine, 5, ODD, EVEN, 2), (5,), (2,)),
-    "sigmoid affine, vector": Case(lambda: vector(glow, 3, ODD, EVEN), (3,)),
-    "spline, even": Case(lambda: vector(spline, 5, EVEN, ODD), (5,)),
-    "spline, odd, context": Case(lambda: vector(spline, 4, ODD, EVEN, 3), (4,), (3,)),
-    "affine, upper": Case(lambda: image(Affine, 3, True), (3, 2, 2)),
-    "affine, lower, context": Case(lambda: image(Affine, 3, False, 1), (3, 2, 2), (1, 2, 2)),
+    "affine, lower": Case(lambda: vector(Affine, 5, False), (5,)),
+    "affine, upper, context": Case(lambda: vector(Affine, 5, True, 2), (5,), (2,)),
+    "sigmoid affine, vector": Case(lambda: vector(glow, 3, True), (3,)),
+    "spline, lower": Case(lambda: vector(spline, 5, False), (5,)),
+    "spline, upper, context": Case(lambda: vector(spline, 4, True, 3), (4,), (3,)),
+    "affine, upper channels": Case(lambda: image(Affine, 3, True), (3, 2, 2)),
+    "affine, lower channels, context": Case(lambda: image(Affine, 3, False, 1), (3, 2, 2), (1, 2, 2)),
     "sigmoid affine, upper": Case(lambda: image(glow, 4, True), (4, 2, 2)),
-    "spline, lower": Case(lambda: image(spline, 4, False), (4, 2, 2)),
+    "spline, lower channels": Case(lambda: image(spline, 4, False), (4, 2, 2)),
     "board, affine, 0": Case(lambda: board(Affine, 2, 0), (2, 3, 3)),
     "board, affine, 1, context": Case(lambda: board(Affine, 1, 1, 2), (1, 3, 4), (2, 3, 4)),
     "board, sigmoid affine": Case(lambda: board(glow, 1, 1), (1, 2, 4)),
@@ -109,7 +110,7 @@ CASES = {
         on_unit=True,
     ),
     "chain, context": Case(
-        lambda: Chain([vector(Affine, 4, EVEN, ODD, 2), Reverse(), vector(spline, 4, ODD, EVEN, 2)]), (4,), (2,)
+        lambda: Chain([vector(Affine, 4, False, 2), Reverse(), vector(spline, 4, True, 2)]), (4,), (2,)
     ),
 }  # fmt: skip
 

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from lit_gen.bijections import Affine, Bijection, Chain, CheckerboardCoupling, Coupling, Sigmoid, size_of
+from lit_gen.bijections import Affine, Bijection, Chain, CheckerboardCoupling, Coupling, EvenOdd, Sigmoid, halves
 from lit_gen.likelihood import standard_normal_log_prob, to_symmetric
 from lit_gen.nets import CouplingNets, GatedCouplings, ImageCouplingNets, MLPCouplings
 from lit_gen.noise import Noise
@@ -136,27 +136,28 @@ class VariationalDequantization(Dequantization):
             ]
             return Variational(Chain(steps), nn.Identity(), num_levels)
         num_dims = math.prod(shape)
-        steps = [_vector_coupling(nets, num_dims, i % 2) for i in range(self.num_couplings)]
+        steps = [_vector_coupling(nets, num_dims, i % 2 == 1) for i in range(self.num_couplings)]
         return Variational(_Flattened(Chain(steps), shape), nn.Flatten(), num_levels)
 
 
-def _vector_coupling(nets: CouplingNets, num_dims: int, parity: int) -> Coupling:
-    moves, stays = slice(parity, None, 2), slice(1 - parity, None, 2)
-    n = size_of(moves, num_dims)
-    net = nets.net(size_of(stays, num_dims) + num_dims, 2 * n)
-    return Coupling(net, Affine(n), moves, stays)
+def _vector_coupling(nets: CouplingNets, num_dims: int, moves_odd: bool) -> Coupling:
+    stays, moves = halves(num_dims, moves_odd)
+    return Coupling(nets.net(stays + num_dims, 2 * moves), Affine(moves), moves_odd)
 
 
 class _Flattened(Bijection):
-    """A bijection of vectors on data of any shape, which come out as they went in."""
+    """A bijection of a vector's even and odd dimensions in turn, on data of any shape, which come out as they went in.
+
+    The noise it starts from is alike in all dimensions: only what comes out needs its order.
+    """
 
     def __init__(self, bijection: Bijection, shape: Sequence[int]) -> None:
         super().__init__()
-        self.bijection, self.shape = bijection, tuple(shape)
+        self.bijection, self.order, self.shape = bijection, EvenOdd(), tuple(shape)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         z, volume = self.bijection(x.flatten(1), context)
-        return z.unflatten(1, self.shape), volume
+        return self.order.inverse(z).unflatten(1, self.shape), volume
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        return self.bijection.inverse(z.flatten(1), context).unflatten(1, self.shape)
+        return self.bijection.inverse(self.order(z.flatten(1))[0], context).unflatten(1, self.shape)

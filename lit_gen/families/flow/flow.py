@@ -124,8 +124,7 @@ class Flow(GenerativeModule, abc.ABC):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None:
             raise UserError("a flow is initialized by training data: give Trainer.fit a data module, not loaders")
-        if self.num_classes:
-            self._check_labels(data.split("train").label)
+        self.check_labels()
         layers = [m for m in self.modules() if isinstance(m, ActNorm) and not m.initialized]
         batch = next(iter(data.train_dataloader()), None)
         if not layers or batch is None:
@@ -135,13 +134,6 @@ class Flow(GenerativeModule, abc.ABC):
         x = batch[0].to(self.device)
         with torch.no_grad():
             self.log_weight(x, self.dequantizer.noise_for(x, Noise(0, batch[2], self.device)))
-
-    def _check_labels(self, label: Tensor | None) -> None:
-        if label is None:
-            raise UserError(f"model.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
-        for extreme in (int(label.min()), int(label.max())):
-            if not 0 <= extreme < self.num_classes:
-                raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {extreme}")
 
     def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
         """The bound's negative in nats an example, with one draw of the noise."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine
+from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.levels import levels
@@ -59,6 +59,6 @@ class Glow(Flow):
         opening = Centre() if self.alpha is None else Logit(self.alpha)
         return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
 
-    def _coupling(self, channels: int, moves: slice, stays: slice) -> Coupling:
-        n, m = moves.stop - moves.start, stays.stop - stays.start
-        return Coupling(self.nets.net(m, 2 * n), SigmoidAffine(), moves, stays)
+    def _coupling(self, channels: int) -> Coupling:
+        stays, moves = halves(channels, moves_upper=True)
+        return Coupling(self.nets.net(stays, 2 * moves), SigmoidAffine(), moves_upper=True)

@@ -13,7 +13,6 @@ from lit_gen.bijections import (
     InvertibleConv1x1,
     Normalize,
     Squeeze,
-    halves,
 )
 from lit_gen.errors import UserError
 from lit_gen.nets import ScaledConv2d
@@ -22,7 +21,7 @@ Shape = tuple[int, int, int]
 
 
 def levels(
-    shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int, slice, slice], Coupling]
+    shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int], Coupling]
 ) -> Bijection:
     """L levels of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), and half of the channels leaves.
 
@@ -33,7 +32,7 @@ def levels(
         shape: ``(C, H, W)``.
         num_levels: L.
         num_steps: K.
-        coupling: Builds one, from its number of channels, and which of them move and stay.
+        coupling: Builds one, from its number of channels.
 
     Raises:
         UserError: Not an image, or one that cannot be halved so often.
@@ -49,8 +48,7 @@ def levels(
     channels = squeezed[0]
     steps: list[Bijection] = [Squeeze()]
     for _ in range(num_steps):
-        moves, stays = halves(channels, moves_upper=True)
-        steps += [Normalize(channels), InvertibleConv1x1(channels), coupling(channels, moves, stays)]
+        steps += [Normalize(channels), InvertibleConv1x1(channels), coupling(channels)]
     if num_levels == 1:
         return Chain([*steps, Normalize(channels), Flatten(squeezed)])
     stay = (channels + 1) // 2

@@ -10,12 +10,13 @@ from lit_gen.bijections import (
     Bijection,
     Chain,
     Coupling,
+    EvenOdd,
     Flatten,
     Logit,
     Normalize,
     RationalQuadraticSpline,
     Transform,
-    size_of,
+    halves,
 )
 from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization
@@ -60,13 +61,13 @@ class _MLPFlow(Flow, abc.ABC):
 
     def build_bijection(self) -> Bijection:
         """See :class:`Flow`."""
-        steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), Normalize(self.num_dims)]
+        steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), EvenOdd(), Normalize(self.num_dims)]
         for i in range(self.num_couplings):
-            moves, stays = slice(i % 2, None, 2), slice(1 - i % 2, None, 2)
-            n = size_of(moves, self.num_dims)
-            transform = self.build_transform(n)
-            net = self.nets.net(size_of(stays, self.num_dims), transform.num_parameters * n)
-            steps.append(Coupling(net, transform, moves, stays))
+            moves_upper = i % 2 == 1  # the odd ones
+            stays, moves = halves(self.num_dims, moves_upper)
+            transform = self.build_transform(moves)
+            net = self.nets.net(stays, transform.num_parameters * moves)
+            steps.append(Coupling(net, transform, moves_upper))
         return Chain(steps)
 
 

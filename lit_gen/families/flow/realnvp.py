@@ -115,8 +115,8 @@ class RealNVP(Flow):
         channels = shape[0]
         steps: list[Bijection] = []
         for i in range(self.num_couplings):
-            moves, stays = halves(channels, moves_upper=i % 2 == 0)
-            n, m = moves.stop - moves.start, stays.stop - stays.start
-            steps.append(Coupling(self.nets.net(m, 2 * n), Affine(n), moves, stays))
+            moves_upper = i % 2 == 0
+            stays, moves = halves(channels, moves_upper)
+            steps.append(Coupling(self.nets.net(stays, 2 * moves), Affine(moves), moves_upper))
             steps.append(Normalize(channels))
         return steps

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, RationalQuadraticSpline
+from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, RationalQuadraticSpline, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.levels import levels
@@ -65,7 +65,7 @@ class SplineFlow(Flow):
         opening = Centre() if self.alpha is None else Logit(self.alpha)
         return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
 
-    def _coupling(self, channels: int, moves: slice, stays: slice) -> Coupling:
+    def _coupling(self, channels: int) -> Coupling:
         spline = RationalQuadraticSpline(self.num_bins, self.bound)
-        n, m = moves.stop - moves.start, stays.stop - stays.start
-        return Coupling(self.nets.net(m, spline.num_parameters * n), spline, moves, stays)
+        stays, moves = halves(channels, moves_upper=True)
+        return Coupling(self.nets.net(stays, spline.num_parameters * moves), spline, moves_upper=True)
