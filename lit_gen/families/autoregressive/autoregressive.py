@@ -1,0 +1,162 @@
+"""What all autoregressive models share: an exact likelihood, factor by factor, and samples drawn the same way."""
+
+from __future__ import annotations
+
+import abc
+import math
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
+from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, Next, draw
+from lit_gen.likelihood import Likelihood, categorical_log_prob
+from lit_gen.noise import Noise
+
+
+class Autoregressive(GenerativeModule, abc.ABC):
+    """``P(x) = prod_i P(x_i | x_<i)`` over integers: the chain rule, so that the likelihood is exact.
+
+    A subclass gives :meth:`logits`, all conditionals at once from a whole x, and :meth:`conditionals` where it can
+    find them one by one at a lower cost. The order is that of reading: rows of an image from the top, the channels
+    of a pixel together; time in audio and text.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_classes: Of the labels, for a model of x given its class; 0 for none. The likelihood is that of x alone,
+            all classes being equally likely, at the cost of one pass a class.
+        temperature: Divides the logits of every conditional when sampling. Scores of samples name it.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+    """
+
+    estimators: ClassVar[tuple[str, ...]] = ("chain-rule",)
+
+    order: Tensor
+    """Positions in the flattened example, int64 ``[D]``, first to last."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_classes: int,
+        temperature: float,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(shape, num_levels)
+        if lr < 0 or temperature < 0 or num_classes < 0:
+            raise UserError(
+                f"model: lr={lr}, temperature={temperature} and num_classes={num_classes} must not be negative"
+            )
+        self.num_dims = math.prod(self.shape)
+        self.num_classes, self.temperature = num_classes, temperature
+        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.register_buffer("order", reading_order(self.shape), persistent=False)
+        self.next = Next()
+
+    @abc.abstractmethod
+    def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Of all conditionals: ``[B, num_levels, *shape]`` for levels x ``[B, *shape]``.
+
+        Those of a dimension depend on the dimensions before it in the order, and on the label, int64 ``[B]``.
+        """
+
+    def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
+        """The same, one after the other, for samples: a full pass for each where a subclass knows no better."""
+        return self.naive_conditionals(batch_size, label)
+
+    def naive_conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
+        """By a full pass for each dimension."""
+        return Naive(
+            lambda x: self.logits(x.unflatten(1, self.shape), label).flatten(2), self.order, batch_size
+        )
+
+    # -------------------------------------------------------------- likelihood
+
+    def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Log P(x), or log P(x | label): nats, ``[B]``."""
+        return categorical_log_prob(self.logits(x, label).float(), x)
+
+    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
+        """Exact, by the chain rule; nothing is drawn.
+
+        Raises:
+            UserError: Any other estimator.
+        """
+        self.check_estimator(estimator)
+        if not self.num_classes:
+            return Likelihood(-self.log_prob(x), "exact", self.estimators[0])
+        labels = [torch.full((len(x),), c, device=x.device) for c in range(self.num_classes)]
+        each = torch.stack([self.log_prob(x, label) for label in labels])
+        return Likelihood(math.log(self.num_classes) - each.logsumexp(0), "exact", self.estimators[0])
+
+    # -------------------------------------------------------------- training
+
+    def on_fit_start(self) -> None:
+        """Looks at the labels."""
+        self.check_labels()
+
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+        """Nats an example."""
+        x, label, _ = batch
+        return -self.log_prob(x, label if self.num_classes else None).mean()
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, which is Adam where the weight decay is 0."""
+        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+
+    # -------------------------------------------------------------- samples
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """Asked once for each dimension."""
+        return self.next
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """The temperature."""
+        return {"name": "ancestral", "temperature": self.temperature}
+
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """Dimension by dimension, each from the conditional given those drawn."""
+        nothing = torch.zeros(len(noise), *self.shape, dtype=torch.uint8, device=self.device)
+        return self.complete(nothing, 0, noise, label)
+
+    @torch.no_grad()
+    def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """Keeps the first dimensions of x in the order, and draws the rest: uint8 ``[B, *shape]``.
+
+        Args:
+            x: Levels ``[B, *shape]``.
+            num_given: How many are kept.
+            noise: B rows.
+            label: int64 ``[B]``; drawn where a class-conditional model is given none.
+        """
+        if self.num_classes:
+            drawn = (noise.uniform() * self.num_classes).long()
+            label = drawn if label is None else label
+        u = noise.uniform(self.num_dims)
+        out, value = x.flatten(1).clone(), None
+        conditionals = self.conditionals(len(x), label)
+        for i, position in enumerate(self.order.tolist()):
+            logits = self.next(conditionals, value)
+            value = out[:, position].long() if i < num_given else draw(logits, u[:, i], self.temperature)
+            out[:, position] = value.to(torch.uint8)
+        return out.unflatten(1, self.shape)
+
+
+def reading_order(shape: tuple[int, ...]) -> Tensor:
+    """Where the dimensions of ``[C, H, W]`` lie flattened, pixel by pixel; any other shape as it lies.
+
+    >>> reading_order((2, 1, 3)).tolist()
+    [0, 3, 1, 4, 2, 5]
+    """
+    positions = torch.arange(math.prod(shape))
+    return positions.view(shape).permute(1, 2, 0).flatten() if len(shape) == 3 else positions
