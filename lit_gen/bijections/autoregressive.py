@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
-from lit_gen.nets.made import MADE
+from lit_gen.nets.made import MaskedAutoencoder
 
 
 class MaskedAffine(Bijection):
@@ -22,7 +22,7 @@ class MaskedAffine(Bijection):
         Papamakarios, Pavlakou, Murray: Masked Autoregressive Flow, 2017, arXiv:1705.07057, equations 3 to 5.
     """
 
-    def __init__(self, net: MADE, bound: float = 5.0) -> None:
+    def __init__(self, net: MaskedAutoencoder, bound: float = 5.0) -> None:
         super().__init__()
         self.net, self.bound = net, bound
 
@@ -41,7 +41,7 @@ class MaskedAffine(Bijection):
         return (x - mean) * (-log_scale).exp(), -sum_dims(log_scale)
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Dimension by dimension, at the cost of about one pass: see :meth:`lit_gen.nets.MADE.in_order`."""
+        """Dimension by dimension, at the cost of about one pass."""
         columns = z.T.contiguous()
 
         def value(i: int, parameters: Tensor) -> Tensor:

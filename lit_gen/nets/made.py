@@ -73,20 +73,25 @@ class MaskedLinear(nn.Module):
         seen = torch.searchsorted(degrees_in, degrees_out, right=not strict)
         mask = torch.arange(len(degrees_in)) < seen[:, None]
         self.register_buffer("mask", mask.float(), persistent=False)
-        self.weight = nn.Parameter(plain.weight.detach() * mask)
-        self.bias = plain.bias
+        self.weight, self.bias = plain.weight, plain.bias
         rows = [len(degrees_out) * i // _ROW_BLOCKS for i in range(_ROW_BLOCKS + 1)]
         self.steps = [(a, b, int(seen[a]), int(seen[b - 1])) for a, b in pairwise(rows) if b > a]
 
-    def masked_weight(self) -> Tensor:
-        """The weights, zero where an output must not see."""
-        return self.weight * self.mask
+    def arranged(self, inputs: Tensor | None = None, outputs: Tensor | None = None) -> tuple[Tensor, Tensor]:
+        """Weights and biases, inputs and outputs taken in another order than their own, which the mask follows."""
+        weight: Tensor = self.weight
+        bias: Tensor = self.bias
+        if inputs is not None:
+            weight = weight.index_select(1, inputs)
+        if outputs is not None:
+            weight, bias = weight.index_select(0, outputs), bias.index_select(0, outputs)
+        return weight, bias
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, inputs]`` to ``[B, outputs]``."""
+    def forward(self, x: Tensor, inputs: Tensor | None = None, outputs: Tensor | None = None) -> Tensor:
+        """``[B, inputs]`` to ``[B, outputs]``, both in the order that :meth:`arranged` is asked for."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
-        x, weight, bias, mask = (t.to(dtype) for t in (x, self.weight, self.bias, self.mask))
+        x, weight, bias, mask = (t.to(dtype) for t in (x, *self.arranged(inputs, outputs), self.mask))
         return _Staircase.apply(x, weight, bias, mask, self.steps)
 
 
@@ -95,28 +100,32 @@ def _spread(size: int, last: int) -> Tensor:
     return torch.linspace(0, last, size).round().long()
 
 
-class MADE(nn.Module):
-    """From x ``[B, D]`` to ``num_parameters`` numbers for each dimension, those of i from ``x[:i]`` alone.
+class MaskedAutoencoder(nn.Module):
+    """From x ``[B, D]`` to ``num_parameters`` numbers for each dimension, those of i from what stands before i alone.
 
-    The order is the natural one. Hidden degrees are spread evenly over 0..D-2, both ends included: in a layer of
-    D - 1 units or more every dimension has some that see all before it; in a narrower one, some see less.
+    The order is the natural one unless another is asked for. Hidden degrees are spread evenly over 0..D-2, both ends
+    included: in a layer of D - 1 units or more every dimension has some that see all before it; in a narrower one,
+    some see less.
 
     Args:
         num_dims: D.
         num_parameters: Outputs a dimension.
-        hidden_sizes: Widths of the hidden layers.
+        hidden_sizes: Widths of the hidden layers; none for a linear net.
         activation: Between the layers.
 
     References:
-        Germain, Gregor, Murray, Larochelle: MADE, 2015, arXiv:1502.03509, equations 8 to 14.
+        Germain, Gregor, Murray, Larochelle: MADE, 2015, arXiv:1502.03509, equations 8 to 14; section 4.2 for orders.
     """
 
     def __init__(
         self, num_dims: int, num_parameters: int, hidden_sizes: Sequence[int], activation: Activation = "relu"
     ) -> None:
         super().__init__()
-        if num_dims < 2 or min(hidden_sizes, default=0) < 1:
-            raise UserError(f"MADE needs at least 2 dimensions and one hidden layer, not {num_dims}, {hidden_sizes}")
+        if num_dims < 2 or min(hidden_sizes, default=1) < 1:
+            raise UserError(
+                f"MADE needs at least 2 dimensions and hidden layers of 1 or more, not {num_dims} and"
+                f" {list(hidden_sizes)}"
+            )
         self.num_dims, self.num_parameters = num_dims, num_parameters
         degrees = [torch.arange(num_dims)]
         degrees += [_spread(size, num_dims - 2) for size in hidden_sizes]
@@ -124,23 +133,37 @@ class MADE(nn.Module):
         layers.append(MaskedLinear(degrees[-1], torch.arange(num_dims).repeat_interleave(num_parameters), strict=True))
         self.layers = nn.ModuleList(layers)
         self.activation = activation_module(activation)
-        # How many units of each hidden layer have a degree of at most i: what may be known after x[i].
-        self._known = [torch.searchsorted(d, torch.arange(num_dims), right=True).tolist() for d in degrees[1:]]
+        # How many units of each layer have a degree of at most i: what may be known after x[i].
+        self.known = [torch.searchsorted(d, torch.arange(num_dims), right=True).tolist() for d in degrees]
         nn.init.zeros_(layers[-1].weight)
         nn.init.zeros_(layers[-1].bias)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``[B, D]`` to ``[B, num_parameters, D]``."""
-        for layer in self.layers[:-1]:
-            x = self.activation(layer(x))
-        return self.layers[-1](x).unflatten(1, (self.num_dims, self.num_parameters)).transpose(1, 2)
+    def arrangement(self, order: Tensor | None) -> list[tuple[Tensor | None, Tensor | None]]:
+        """For each layer, its inputs and its outputs in the given order of the dimensions ``[D]``."""
+        where: list[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(self.layers)
+        if order is not None:
+            rows = order[:, None] * self.num_parameters + torch.arange(self.num_parameters, device=order.device)
+            where[-1] = (None, rows.flatten())
+            where[0] = (order, where[0][1])
+        return where
+
+    def forward(self, x: Tensor, order: Tensor | None = None) -> Tensor:
+        """``[B, D]`` to ``[B, num_parameters, D]``.
+
+        Args:
+            x: The dimensions, as they lie.
+            order: Which of them comes first, second ...: int64 ``[D]``; None for the natural order.
+        """
+        h = x if order is None else x.index_select(1, order)
+        where = self.arrangement(order)
+        for layer, (inputs, outputs) in zip(self.layers[:-1], where[:-1], strict=True):
+            h = self.activation(layer(h, inputs, outputs))
+        out = self.layers[-1](h, *where[-1]).unflatten(1, (self.num_dims, self.num_parameters)).transpose(1, 2)
+        return out if order is None else out.index_select(2, order.argsort())
 
     @torch.no_grad()
     def in_order(self, batch_size: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Fills x one dimension after the other, each hidden unit being computed once, when it can be.
-
-        The whole costs as many products as one forward pass, where calling that for each dimension costs D times
-        as many.
+        """Fills x one dimension after the other in the natural order, as :class:`OneByOne` does.
 
         Args:
             batch_size: B.
@@ -149,20 +172,49 @@ class MADE(nn.Module):
         Returns:
             ``[B, D]``.
         """
-        weights = [layer.masked_weight() for layer in self.layers]  # type: ignore[operator]
-        biases = [layer.bias[:, None] for layer in self.layers]  # type: ignore[index]
-        x = weights[0].new_zeros(self.num_dims, batch_size)  # units first, so that what is known is contiguous
-        hidden = [weight.new_zeros(len(weight), batch_size) for weight in weights[:-1]]
-        k = self.num_parameters
+        one_by_one = OneByOne(self, batch_size)
         for i in range(self.num_dims):
-            seen = 0 if i == 0 else self._known[-1][i - 1]
-            rows = slice(i * k, (i + 1) * k)
-            x[i] = value(i, torch.addmm(biases[-1][rows], weights[-1][rows, :seen], hidden[-1][:seen]))
-            below, num_below = x, i + 1
-            for weight, bias, units, known in zip(weights, biases, hidden, self._known, strict=False):
-                new = slice(known[i - 1] if i else 0, known[i])
-                if new.stop > new.start:
-                    h = torch.addmm(bias[new], weight[new, :num_below], below[:num_below])
-                    units[new] = self.activation(h)
-                below, num_below = units, known[i]
-        return x.T.contiguous()
+            one_by_one.put(value(i, one_by_one.parameters()))
+        return one_by_one.units[0].T.contiguous()
+
+
+class OneByOne:
+    """The outputs of a masked autoencoder for one dimension after the other, each hidden unit computed once.
+
+    The whole costs as many products as one forward pass, where calling that for each dimension costs D times as many.
+
+    Args:
+        net: The masked autoencoder.
+        batch_size: B.
+        order: See :meth:`MaskedAutoencoder.forward`.
+    """
+
+    def __init__(self, net: MaskedAutoencoder, batch_size: int, order: Tensor | None = None) -> None:
+        self.net, self.filled = net, 0
+        arranged = [
+            (layer.arranged(*where), layer.mask)  # type: ignore[operator]
+            for layer, where in zip(net.layers, net.arrangement(order), strict=True)
+        ]
+        self.weights = [(weight * mask).detach() for (weight, _), mask in arranged]
+        self.biases = [bias.detach()[:, None] for (_, bias), _ in arranged]
+        # Units first, so that what is known is contiguous.
+        self.units = [weight.new_zeros(weight.shape[1], batch_size) for weight in self.weights]
+
+    def parameters(self) -> Tensor:
+        """Of the next dimension, ``[num_parameters, B]``."""
+        i, k = self.filled, self.net.num_parameters
+        seen = self.net.known[-1][i - 1] if i else 0
+        rows = slice(i * k, (i + 1) * k)
+        return torch.addmm(self.biases[-1][rows], self.weights[-1][rows, :seen], self.units[-1][:seen])
+
+    def put(self, value: Tensor) -> None:
+        """Fills the next dimension ``[B]``, and computes the units that now see all they may."""
+        i, known = self.filled, self.net.known
+        self.units[0][i] = value
+        for n, (weight, bias) in enumerate(zip(self.weights[:-1], self.biases[:-1], strict=True)):
+            new = slice(known[n + 1][i - 1] if i else 0, known[n + 1][i])
+            if new.stop > new.start:
+                seen = known[n][i]
+                h = torch.addmm(bias[new], weight[new, :seen], self.units[n][:seen])
+                self.units[n + 1][new] = self.net.activation(h)
+        self.filled += 1

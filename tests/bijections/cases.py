@@ -31,7 +31,7 @@ from lit_gen.bijections import (
     Transform,
     halves,
 )
-from lit_gen.nets import MADE, GatedCouplings, GlowCouplings, MLPCouplings, ResidualCouplings, ScaledConv2d
+from lit_gen.nets import GatedCouplings, GlowCouplings, MaskedAutoencoder, MLPCouplings, ResidualCouplings, ScaledConv2d
 
 Shape = tuple[int, ...]
 SPLINE = RationalQuadraticSpline(num_bins=4, bound=2.0)
@@ -103,7 +103,7 @@ CASES = {
     "factor, context": Case(
         lambda: Factor(Chain([image(Affine, 2, True, 1), Flatten((2, 2, 2))]), (4, 2, 2)), (4, 2, 2), (1, 2, 2)
     ),
-    "autoregressive": Case(lambda: MaskedAffine(MADE(5, 2, (12, 9), "tanh")), (5,)),
+    "autoregressive": Case(lambda: MaskedAffine(MaskedAutoencoder(5, 2, (12, 9), "tanh")), (5,)),
     "chain": Case(
         lambda: Chain([Logit(), Squeeze(), Normalize(4), InvertibleConv1x1(4), image(spline, 4, True)]),
         (1, 4, 2),

@@ -8,7 +8,7 @@ from families import conformance as laws
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.nets import MADE
+from lit_gen.nets import MaskedAutoencoder, OneByOne
 
 # Dimensions, numbers for each, hidden widths: also far fewer than dimensions, and not to be divided by anything.
 SIZES = [
@@ -19,17 +19,18 @@ SIZES = [
     (9, 1, (1, 1)),
     (5, 3, (8, 13, 6)),
     (17, 2, (3,)),
+    (5, 2, ()),
 ]
 
 
-def built(D: int, num_parameters: int, hidden: tuple[int, ...]) -> MADE:
+def built(D: int, num_parameters: int, hidden: tuple[int, ...]) -> MaskedAutoencoder:
     torch.manual_seed(0)
-    made = MADE(D, num_parameters, hidden, activation="tanh")
+    made = MaskedAutoencoder(D, num_parameters, hidden, activation="tanh")
     laws.stir(made, scale=0.5)  # type: ignore[arg-type]
     return made
 
 
-def sees(made: MADE) -> Tensor:
+def sees(made: MaskedAutoencoder) -> Tensor:
     """``[num_parameters, D, D]``: whether output (k, i) depends on input j."""
     x = torch.randn(20, made.num_dims, generator=torch.Generator().manual_seed(1))
     rows = torch.autograd.functional.jacobian(lambda x: made(x).sum(0), x)
@@ -41,7 +42,7 @@ def test_outputs_see_what_stands_before_them(D: int, num_parameters: int, hidden
     seen = sees(built(D, num_parameters, hidden))
     allowed = torch.ones(D, D).tril(-1).bool()
     assert not (seen & ~allowed).any()
-    if min(hidden) >= D - 1:
+    if min(hidden, default=D) >= D - 1:
         assert torch.equal(seen, allowed.expand_as(seen)), "all of it"
     else:
         assert seen[:, 1:].any(2).all(), "some of it"
@@ -106,20 +107,47 @@ def test_in_order_is_one_pass_for_each_dimension(D: int, num_parameters: int, hi
 
 
 def test_it_starts_at_zero_and_learns_from_there() -> None:
-    made = MADE(4, 2, (6,))
+    made = MaskedAutoencoder(4, 2, (6,))
     x = torch.randn(5, 4)
     assert torch.equal(made(x), torch.zeros(5, 2, 4))
     made(x).sum().backward()
     assert made.layers[-1].weight.grad.abs().sum() > 0
 
 
-def test_all_parameters_are_alike_in_size_at_the_start_but_for_the_mask() -> None:
-    made = MADE(6, 1, (8, 8))
-    for layer in made.layers[:-1]:
-        assert torch.equal(layer.weight == 0, layer.mask == 0), "a weight is zero where it is masked, and only there"
+def test_weights_behind_the_mask_do_nothing() -> None:
+    made = built(6, 2, (8, 8))
+    x = torch.randn(5, 6)
+    before = made(x)
+    for layer in made.layers:
+        layer.weight.data += 9.0 * (1 - layer.mask)
+    assert torch.equal(made(x), before)
 
 
-@pytest.mark.parametrize(("D", "hidden"), [(1, (4,)), (3, ()), (3, (0,))])
+@pytest.mark.parametrize(("D", "num_parameters", "hidden"), SIZES)
+def test_in_another_order_outputs_see_what_stands_before_them_there(
+    D: int, num_parameters: int, hidden: tuple[int, ...]
+) -> None:
+    made, order = built(D, num_parameters, hidden), torch.randperm(D, generator=torch.Generator().manual_seed(3))
+    rows = torch.autograd.functional.jacobian(lambda x: made(x, order).sum(0), torch.randn(20, D))
+    seen = (rows.abs().amax(2) > 0)[:, order][:, :, order]
+    allowed = torch.ones(D, D).tril(-1).bool()
+    assert not (seen & ~allowed).any()
+    assert seen[:, -1].any(), "the last sees something"
+    if min(hidden, default=D) >= D - 1:
+        assert torch.equal(seen, allowed.expand_as(seen)), "all of it"
+
+
+@pytest.mark.parametrize(("D", "num_parameters", "hidden"), SIZES)
+def test_one_by_one_in_another_order_is_the_whole_pass(D: int, num_parameters: int, hidden: tuple[int, ...]) -> None:
+    made, order = built(D, num_parameters, hidden), torch.randperm(D, generator=torch.Generator().manual_seed(3))
+    x = torch.randn(7, D)
+    whole, one_by_one = made(x, order), OneByOne(made, 7, order)
+    for i in order.tolist():
+        assert torch.allclose(one_by_one.parameters(), whole[:, :, i].T, atol=1e-5)
+        one_by_one.put(x[:, i])
+
+
+@pytest.mark.parametrize(("D", "hidden"), [(1, (4,)), (3, (0,))])
 def test_sizes_that_cannot_be_are_refused(D: int, hidden: tuple[int, ...]) -> None:
-    with pytest.raises(UserError, match="at least 2 dimensions and one hidden layer"):
-        MADE(D, 1, hidden)
+    with pytest.raises(UserError, match="at least 2 dimensions and hidden layers of 1 or more"):
+        MaskedAutoencoder(D, 1, hidden)

@@ -2,5 +2,6 @@
 
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, draw
+from lit_gen.families.autoregressive.made import MADE
 
-__all__ = ["Autoregressive", "Conditionals", "Naive", "draw"]
+__all__ = ["MADE", "Autoregressive", "Conditionals", "Naive", "draw"]

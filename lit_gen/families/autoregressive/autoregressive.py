@@ -143,13 +143,26 @@ class Autoregressive(GenerativeModule, abc.ABC):
             drawn = (noise.uniform() * self.num_classes).long()
             label = drawn if label is None else label
         u = noise.uniform(self.num_dims)
-        out, value = x.flatten(1).clone(), None
         conditionals = self.conditionals(len(x), label)
-        for i, position in enumerate(self.order.tolist()):
+        return self.fill(conditionals, self.order, u, x.flatten(1), num_given).unflatten(1, self.shape)
+
+    @torch.no_grad()
+    def fill(self, conditionals: Conditionals, order: Tensor, u: Tensor, x: Tensor, num_given: int) -> Tensor:
+        """Draws the dimensions of x ``[B, D]`` after the first ``num_given`` of the order: uint8 ``[B, D]``.
+
+        Args:
+            conditionals: In that order.
+            order: ``[D]``.
+            u: Uniform on [0, 1), ``[B, D]``: column i is for the i-th of the order.
+            x: Levels.
+            num_given: How many are kept.
+        """
+        out, value = x.clone(), None
+        for i, position in enumerate(order.tolist()):
             logits = self.next(conditionals, value)
             value = out[:, position].long() if i < num_given else draw(logits, u[:, i], self.temperature)
             out[:, position] = value.to(torch.uint8)
-        return out.unflatten(1, self.shape)
+        return out
 
 
 def reading_order(shape: tuple[int, ...]) -> Tensor:

@@ -13,7 +13,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.prior import Prior
-from lit_gen.nets import MADE
+from lit_gen.nets import MaskedAutoencoder
 from lit_gen.noise import Noise
 
 
@@ -75,7 +75,7 @@ class MAF(Flow):
         steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), Normalize(self.num_dims)]
         for i in range(self.num_layers):
             steps += [Reverse()] if i else []
-            steps += [MaskedAffine(MADE(self.num_dims, 2, self.hidden_sizes)), Normalize(self.num_dims)]
+            steps += [MaskedAffine(MaskedAutoencoder(self.num_dims, 2, self.hidden_sizes)), Normalize(self.num_dims)]
         return Chain(steps)
 
     def build_prior(self) -> Prior:
@@ -100,7 +100,7 @@ class MixtureMADE(Prior):
     def __init__(self, num_dims: int, num_components: int, hidden_sizes: Sequence[int]) -> None:
         super().__init__()
         self.num_dims, self.num_components = num_dims, num_components
-        self.net = MADE(num_dims, 3 * num_components, hidden_sizes)
+        self.net = MaskedAutoencoder(num_dims, 3 * num_components, hidden_sizes)
         # Components start apart: alike they would get alike gradients for ever.
         start = torch.zeros(num_dims, 3, num_components)
         start[:, 1] = torch.linspace(-2, 2, num_components) if num_components > 1 else 0.0

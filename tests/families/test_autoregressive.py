@@ -1,0 +1,185 @@
+"""The laws of the chain rule, for every autoregressive model."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_gen.data import KnownEntropy
+from lit_gen.errors import UserError
+from lit_gen.families.autoregressive import MADE, Autoregressive, draw
+from lit_gen.noise import Noise
+
+from . import autoregressives
+from . import conformance as laws
+
+SHAPE, LEVELS = (1, 3, 5), 3
+
+
+def stirred(name: str, shape: tuple[int, ...] = SHAPE, **options: int) -> Autoregressive:
+    builds = autoregressives.WITH_CLASSES if options else autoregressives.ALL
+    torch.manual_seed(0)
+    model = builds[name](shape, LEVELS, **options)
+    laws.stir(model)
+    return model.eval()
+
+
+def levels(shape: tuple[int, ...] = SHAPE, n: int = 6) -> Tensor:
+    generator = torch.Generator().manual_seed(1)
+    return torch.randint(0, LEVELS, (n, *shape), generator=generator, dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_conditionals_see_what_stands_before_them_and_nothing_else(name: str) -> None:
+    model = stirred(name)
+    x, order = levels(n=40), model.order.tolist()
+    with torch.no_grad():
+        before = model.logits(x).flatten(2)[:, :, order]
+        for i, position in enumerate(order):
+            other = x.flatten(1).clone()
+            other[:, position] = (other[:, position] + 1) % LEVELS
+            after = model.logits(other.unflatten(1, SHAPE)).flatten(2)[:, :, order]
+            changed = (after - before).abs().amax((0, 1)) > 1e-6
+            assert not changed[: i + 1].any(), f"dimension {i} is seen by itself or before it"
+            assert i + 1 == len(order) or changed[i + 1], f"dimension {i} is not seen by the next"
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_one_by_one_is_the_whole_pass(name: str) -> None:
+    model = stirred(name)
+    x = levels()
+    with torch.no_grad():
+        whole = model.logits(x).flatten(2).log_softmax(1)
+        cached, naive = model.conditionals(len(x)), model.naive_conditionals(len(x))
+        value = None
+        for position in model.order.tolist():
+            one, full = (asked.next(value).log_softmax(1) for asked in (cached, naive))
+            assert torch.allclose(one, whole[:, :, position], atol=1e-5)
+            assert torch.allclose(full, whole[:, :, position], atol=1e-5)
+            value = x.flatten(1)[:, position].long()
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_samples_are_the_naive_ones_draw_for_draw(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = stirred(name)
+    cached = model.sample(50, seed=3)
+    monkeypatch.setattr(type(model), "conditionals", type(model).naive_conditionals)
+    assert torch.equal(model.sample(50, seed=3), cached)
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_samples_occur_as_often_as_they_are_likely(name: str) -> None:
+    model = stirred(name, (1, 2, 2))
+    states = KnownEntropy((1, 2, 2), LEVELS).enumerate()
+    p = (-laws.nll(model, states).nats.double()).exp()
+    n = 20_000
+    keys = model.sample(n, block=n).flatten(1).long() @ (LEVELS ** torch.arange(4))
+    own = states.flatten(1).long() @ (LEVELS ** torch.arange(4))
+    seen = torch.bincount(keys, minlength=LEVELS**4)[own].double()
+    assert float(p.sum()) == pytest.approx(1, abs=1e-5)
+    chi_square = float(((seen - n * p).square() / (n * p)).sum())
+    degrees = len(p) - 1
+    assert abs(chi_square - degrees) < 5 * math.sqrt(2 * degrees), f"chi-square {chi_square:.0f} of {degrees}"
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_the_known_entropy_is_reached(name: str) -> None:
+    if name == "FVSBN":
+        pytest.skip("a linear net cannot learn what the source does")
+    torch.manual_seed(0)
+    source = KnownEntropy((1, 2, 2), LEVELS, num_train=20_000, num_test=20_000, batch_size=200)
+    model = autoregressives.ALL[name]((1, 2, 2), LEVELS, lr=5e-3)
+    laws.fit(model, source, 600)
+    excess = laws.bits_above_entropy(model, source, "chain-rule", draws=1)
+    assert -0.01 < excess < 0.02, f"{excess:.4f} bits/dim above the entropy"
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
+def test_what_is_given_is_kept_and_the_rest_is_drawn_from_it(name: str) -> None:
+    model = stirred(name)
+    x, given = levels(n=300), 7
+    order = model.order
+    done = model.complete(x, given, Noise(0, range(300)))
+    kept = x.flatten(1)[:, order[:given]]
+    assert torch.equal(done.flatten(1)[:, order[:given]], kept)
+    assert not torch.equal(done.flatten(1)[:, order[given:]], x.flatten(1)[:, order[given:]])
+    # With the same noise, all that was drawn by the model itself is drawn again after its own beginning.
+    own = model.generate(Noise(0, range(300)))
+    assert torch.equal(model.complete(own, given, Noise(0, range(300))), own)
+
+
+@pytest.mark.parametrize("name", autoregressives.WITH_CLASSES)
+def test_given_a_class_probabilities_sum_to_one_and_the_whole_is_their_mean(name: str) -> None:
+    model = stirred(name, (1, 2, 2), num_classes=3)
+    states = KnownEntropy((1, 2, 2), LEVELS).enumerate()
+    with torch.no_grad():
+        each = torch.stack([model.log_prob(states, torch.full((len(states),), c)).double().exp() for c in range(3)])
+    assert torch.allclose(each.sum(1), torch.ones(3, dtype=torch.float64), atol=1e-5)
+    assert (each[0] - each[1]).abs().max() > 1e-4, "the class changes nothing"
+    whole = (-laws.nll(model, states).nats.double()).exp()
+    assert torch.allclose(whole, each.mean(0), rtol=1e-4)
+
+
+@pytest.mark.parametrize("name", autoregressives.WITH_CLASSES)
+def test_samples_of_a_class_are_of_that_class(name: str) -> None:
+    model = stirred(name, (1, 2, 2), num_classes=3)
+    x = levels((1, 2, 2), 40)
+    with torch.no_grad():
+        for c in range(3):
+            label = torch.full((40,), c)
+            whole = model.logits(x, label).flatten(2).log_softmax(1)
+            cached, value = model.conditionals(40, label), None
+            for position in model.order.tolist():
+                assert torch.allclose(cached.next(value).log_softmax(1), whole[:, :, position], atol=1e-5)
+                value = x.flatten(1)[:, position].long()
+    assert not torch.equal(model.sample(40, label=0), model.sample(40, label=1))
+
+
+def test_a_draw_follows_the_logits_and_the_temperature() -> None:
+    p = torch.tensor([0.5, 0.2, 0.3])
+    u = (torch.arange(1000) + 0.5) / 1000
+    for temperature in (0.5, 1.0, 2.0):
+        expected = p ** (1 / temperature)
+        drawn = draw(p.log().expand(1000, 3), u, temperature)
+        shares = torch.bincount(drawn, minlength=3) / 1000
+        assert torch.allclose(shares, expected / expected.sum(), atol=2e-3)
+    assert draw(p.log().expand(1000, 3), u, 0.0).eq(0).all()
+    # Rounded sums may end below the last u: it is still a level.
+    assert draw(torch.zeros(1, 256), torch.tensor([1 - 2**-24]), 1.0).item() == 255
+
+
+# ------------------------------------------------------------------ several orders
+
+
+def test_orders_are_averaged_as_probabilities() -> None:
+    torch.manual_seed(0)
+    model = MADE((1, 2, 2), LEVELS, hidden_sizes=(9,), num_orders=4)
+    laws.stir(model, scale=0.7)
+    states = KnownEntropy((1, 2, 2), LEVELS).enumerate()
+    with torch.no_grad():
+        each = torch.stack([model.log_prob_in(order, states).double().exp() for order in model.orders])
+    assert torch.allclose(each.sum(1), torch.ones(4, dtype=torch.float64), atol=1e-5)
+    assert (each[0] - each[1]).abs().max() > 1e-3, "all orders give the same"
+    p = (-laws.nll(model, states).nats.double()).exp()
+    assert torch.allclose(p, each.mean(0), rtol=1e-5)
+    keys = model.sample(20_000, block=20_000).flatten(1).long() @ (LEVELS ** torch.arange(4))
+    own = states.flatten(1).long() @ (LEVELS ** torch.arange(4))
+    seen = torch.bincount(keys, minlength=LEVELS**4)[own].double()
+    chi_square = float(((seen - 20_000 * p).square() / (20_000 * p)).sum())
+    assert abs(chi_square - 80) < 5 * math.sqrt(160)
+
+
+def test_all_orders_are_trained_and_none_but_the_reading_order_completes() -> None:
+    torch.manual_seed(0)
+    source = KnownEntropy((1, 2, 2), LEVELS, num_train=20_000, num_test=20_000, batch_size=200)
+    model = MADE((1, 2, 2), LEVELS, hidden_sizes=(40,), num_orders=3, lr=1e-2)
+    laws.fit(model, source, 600)
+    x = source.split("test").x
+    with torch.no_grad():
+        each = [-float(model.log_prob_in(order, x).mean()) / 4 / math.log(2) for order in model.orders]
+    assert max(each) - source.entropy_bits_per_dim < 0.05
+    with pytest.raises(UserError, match="num_orders=1 can"):
+        model.complete(x[:2], 2, Noise(0, range(2)))
