@@ -12,11 +12,10 @@ from lit_gen.nets.coupling import (
     ScaledConv2d,
 )
 from lit_gen.nets.dcgan import DCGAN, AdversarialNets, MLPPlayers
-from lit_gen.nets.made import MADE
+from lit_gen.nets.made import MaskedAutoencoder, OneByOne
 
 __all__ = [
     "DCGAN",
-    "MADE",
     "ActNorm",
     "AdversarialNets",
     "AutoencoderNets",
@@ -28,6 +27,8 @@ __all__ = [
     "MLPCouplings",
     "MLPNets",
     "MLPPlayers",
+    "MaskedAutoencoder",
+    "OneByOne",
     "ResidualCouplings",
     "ScaledConv2d",
 ]
