@@ -137,9 +137,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         Blocks start at multiples of ``block``: whatever ``first`` is, a sample stands in the same batch, so that
         not even the last bit of a float sum, which depends on the batch, differs between calls.
         """
-        if label is not None and not 0 <= label < self.num_classes:
-            known = f"it has labels 0..{self.num_classes - 1}" if self.num_classes else "it was trained without labels"
-            raise UserError(f"{type(self).__name__} cannot be asked for label {label}: {known}")
+        self.check_label(label)
         training = self.training
         self.eval()
         try:
@@ -149,6 +147,16 @@ class GenerativeModule(L.LightningModule, abc.ABC):
                 yield self.generate(Noise(seed, rows, self.device), labels).cpu()
         finally:
             self.train(training)
+
+    def check_label(self, label: int | None) -> None:
+        """Refuses a class that the model does not know.
+
+        Raises:
+            UserError: With those it knows.
+        """
+        if label is not None and not 0 <= label < self.num_classes:
+            known = f"it has labels 0..{self.num_classes - 1}" if self.num_classes else "it was trained without labels"
+            raise UserError(f"{type(self).__name__} cannot be asked for label {label}: {known}")
 
     # -------------------------------------------------------------- likelihood
 

@@ -52,7 +52,10 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     run_fit("vae", root, "vae", *SHORT, "--budget.max_images=10000")  # or it would reconstruct one image for all
     flow = root / "flow" / "checkpoints" / "best.ckpt"
     tell_the_classes_apart(flow)
-    return {"flow": flow, "vae": root / "vae/checkpoints/best.ckpt", "gan": root / "gan/checkpoints/last.ckpt"}
+    files[-1] = f"--config={REPO / 'configs/families/autoregressive/made.yaml'}"
+    fit.main([*files, where[0], "--run_name=made", where[2], *quiet, *SHORT, "--model.hidden_sizes=[24]"])
+    best = {family: root / family / "checkpoints" / "best.ckpt" for family in ("flow", "vae", "made")}
+    return best | {"gan": root / "gan/checkpoints/last.ckpt"}
 
 
 def tell_the_classes_apart(checkpoint: Path) -> None:
@@ -256,6 +259,29 @@ def test_samples_of_a_class_are_judged_by_that_class(
     assert f" from {fours} held-out test images" in capsys.readouterr().out
 
 
+# ------------------------------------------------------------------ completions
+
+
+def test_completions_keep_what_is_given_and_draw_the_rest(
+    runs: dict[str, Path], tmp_path: Path, drawn: list[Tensor]
+) -> None:
+    file = tmp_path / "a.png"
+    first = picture(runs["made"], file, "--complete", "3", "14", "--k=4", "--given=0.5")
+    real = to_uint8(digits()[[3, 14]], 17)
+    (rows,) = drawn
+    assert rows.shape == (2, 6, 1, 8, 8)
+    assert torch.equal(rows[:, 0], real)
+    assert torch.equal(rows[:, 1, :, :4], real[:, :, :4])
+    assert rows[:, 1, :, 4:].eq(to_uint8(torch.tensor(8), 17)).all(), "what is not given is grey"
+    assert torch.equal(rows[:, 2:, :, :4], real[:, None, :, :4].expand(-1, 4, -1, -1, -1))
+    below = rows[:, 2:, :, 4:].flatten(0, 1)
+    assert len(below.unique(dim=0)) == 8, "each completion is another"
+    assert picture(runs["made"], file, "--complete", "3", "14", "--k=4") == first
+    assert picture(runs["made"], file, "--complete", "3", "14", "--k=4", "--seed=1") != first
+    picture(runs["made"], file, "--complete", "3", "--given=1")
+    assert torch.equal(drawn[-1][0], real[:1].expand(7, -1, -1, -1)), "all of it is given"
+
+
 # ------------------------------------------------------------------ what is refused
 
 
@@ -271,13 +297,19 @@ def test_samples_of_a_class_are_judged_by_that_class(
         ("--interpolate 1", "--interpolate: expected 2 arguments"),
         ("--interpolate 1 two", "--interpolate: 'two' is not a whole number"),
         ("--nearest --k=0", "--k is 0"),
+        ("--complete", "--complete: expected at least one argument"),
+        ("--complete 1 --given=1.5", "--given is 1.5; give a share, at most 1"),
+        ("--complete 1 --given=-1", "--given is -1.0; give at least 0"),
+        ("--complete 1 --nearest", "--nearest and --complete are two pictures"),
+        ("--given=0.3", "--given is for --complete, and does nothing here"),
+        ("--complete 3 --steps=4", "--steps is for --interpolate"),
         ("--nearest --interpolate 1 2", "--interpolate and --nearest are two pictures"),
-        ("--interpolate 1 2 --n=3", "--n is for a grid of samples or --nearest"),
-        ("--interpolate 1 2 --label=3", "--label is for a grid of samples or --nearest"),
+        ("--interpolate 1 2 --n=3", "--n is for a grid of samples or --nearest,"),
+        ("--interpolate 1 2 --label=3", "--label is for a grid of samples or --nearest or --complete"),
         ("--steps=5", "--steps is for --interpolate"),
         ("--nearest --linear", "--linear is for --interpolate"),
-        ("--k=5", "--k is for --nearest"),
-        ("--split=val", "--split is for --interpolate or --nearest"),
+        ("--k=5", "--k is for --nearest or --complete"),
+        ("--split=val", "--split is for --interpolate or --nearest or --complete"),
         ("--nearest --split=train", "--split: invalid choice: 'train'"),
         ("--out=grid.jpg", "grid.jpg does not end in .png"),
         ("--interpolte 3 4", "unknown option --interpolte; did you mean 'interpolate'?"),
@@ -310,6 +342,9 @@ def test_options_of_fit_are_not_taken_for_misspellings() -> None:
         ("flow", "--nearest --n=1 --label=-1", "cannot be asked for label -1"),
         ("vae", "--temperature=0.7", "VAE has no temperature"),
         ("gan", "--interpolate 1 2", "GAN has no encoder"),
+        ("vae", "--complete 1 2", "VAE cannot complete what is given; these can: "),
+        ("made", "--complete 3 447", "--complete 3 447: the test split has images 0..446"),
+        ("made", "--complete 3 --label=1", "MADE cannot be asked for label 1"),
         ("vae", "--interpolate 1 2 --interpolate 3 447", "--interpolate 3 447: the test split has images 0..446"),
         ("vae", "--interpolate -1 2", "--interpolate -1 2: the test split has images 0..446"),
         ("vae", "--nearest --n=1 --k=1001", "--k is 1001, and there are 1000 training images"),

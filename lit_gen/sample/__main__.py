@@ -17,6 +17,7 @@ configuration is the one the checkpoint carries; any option of lit_gen.fit overr
   python -m lit_gen.sample runs/glow-digits-.../checkpoints/best.ckpt --temperature 0.7
   python -m lit_gen.sample CHECKPOINT --scoring.weights=raw --trainer.accelerator=cpu
   python -m lit_gen.sample CHECKPOINT --interpolate 3 14 --interpolate 15 92
+  python -m lit_gen.sample CHECKPOINT --complete 3 14 15 --given 0.5
   python -m lit_gen.sample CHECKPOINT --nearest --n 100
 
 a grid of samples, unless another picture is asked for:
@@ -28,6 +29,11 @@ a grid of samples, unless another picture is asked for:
                    given several times, a row each. Framed: the real images; beside them their reconstructions
   --steps K        images on the way, the reconstructions included (10)
   --linear         along straight lines, not along great circles
+
+--complete I J ... images I, J ... and what an autoregressive model makes of their upper halves, a row each. Framed:
+                   the real image, and what is given of it
+  --given SHARE    of its rows, that is given (0.5)
+  --k K            completions of each (5)
 
 --nearest          each sample (framed) beside the training images nearest to it, the least new sample first, and
                    how near that is for a held-out image: a sample much nearer than that is a copy

@@ -6,9 +6,11 @@ Only this file and ``pictures`` know that examples are images; latents and neigh
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from lit_gen import families
 from lit_gen.callbacks.checkpoint import read_checkpoint
@@ -20,6 +22,7 @@ from lit_gen.likelihood import to_uint8
 from lit_gen.noise import Noise
 from lit_gen.process import quicken
 from lit_gen.recording import run_folder_of
+from lit_gen.sample.completion import Completes, completions
 from lit_gen.sample.latents import Latents, great_circle, interpolate, straight
 from lit_gen.sample.memorisation import likeness
 from lit_gen.sample.options import Options
@@ -47,7 +50,12 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     load_weights(cli, checkpoint, cli.config_init["scoring"].weights)
     check_finite(cli.model, path)
     cli.model.to(cli.trainer.strategy.root_device).eval()
-    pictures = {"samples": write_samples, "interpolation": write_interpolations, "nearest": write_neighbours}
+    pictures = {
+        "samples": write_samples,
+        "interpolation": write_interpolations,
+        "nearest": write_neighbours,
+        "completions": write_completions,
+    }
     pictures[options.picture](cli, options, file)
     print(f"picture      {file}")
 
@@ -73,16 +81,24 @@ def check_model(model: GenerativeModule, options: Options) -> None:
         UserError: It makes no images, or has no latents or no temperature.
     """
     name = type(model).__name__
+    if options.complete and not isinstance(model, Completes):
+        raise UserError(f"{name} cannot complete what is given; these can: {those_with(Completes)}")
     if len(model.shape) != 3 or model.shape[0] not in (1, 3):
         raise UserError(
             f"the samples of this {name} have shape {model.shape}, and only grey and colour images [1 or 3, H, W]"
             " can be drawn"
         )
     if options.interpolate and not isinstance(model, Latents):
-        others = ", ".join(sorted(n for n in families.__all__ if issubclass(getattr(families, n), Latents)))
-        raise UserError(f"{name} has no encoder, so there is no way from one image to another; these have: {others}")
+        raise UserError(
+            f"{name} has no encoder, so there is no way from one image to another; these have: {those_with(Latents)}"
+        )
     if options.temperature is not None and not hasattr(model, "temperature"):
         raise UserError(f"{name} has no temperature; leave --temperature out")
+
+
+def those_with(ability: type) -> str:
+    """The families that have it, by name."""
+    return ", ".join(sorted(name for name in families.__all__ if issubclass(getattr(families, name), ability)))
 
 
 # ------------------------------------------------------------------ the pictures
@@ -103,9 +119,7 @@ def write_interpolations(cli: CLI, options: Options, file: Path) -> None:
     """
     real = cli.datamodule.split(options.split).x
     for pair in options.interpolate:
-        if not all(0 <= index < len(real) for index in pair):
-            said = " ".join(map(str, pair))
-            raise UserError(f"--interpolate {said}: the {options.split} split has images 0..{len(real) - 1}")
+        check_rows("interpolate", pair, real, options.split)
     rows = []
     for pair in options.interpolate:
         ends = real[list(pair)]
@@ -117,6 +131,31 @@ def write_interpolations(cli: CLI, options: Options, file: Path) -> None:
         rows.append(torch.cat([ends[:1], x_hat.cpu(), ends[1:]]))
     x = to_uint8(torch.stack(rows), cli.model.num_levels)
     write_png(row_picture(x, framed=(0, options.steps + 1)), file)
+
+
+def check_rows(option: str, rows: Sequence[int], real: Tensor, split: str) -> None:
+    """Refuses rows that the split lacks.
+
+    Raises:
+        UserError: With those it has.
+    """
+    if not all(0 <= row < len(real) for row in rows):
+        raise UserError(f"--{option} {' '.join(map(str, rows))}: the {split} split has images 0..{len(real) - 1}")
+
+
+def write_completions(cli: CLI, options: Options, file: Path) -> None:
+    """A row for each image: itself, what is given of it, and what the model makes of that.
+
+    Raises:
+        UserError: The split has no such image.
+    """
+    real = cli.datamodule.split(options.split).x
+    check_rows("complete", options.complete, real, options.split)
+    with cli.trainer.precision_plugin.forward_context():
+        x, given, done = completions(cli.model, real[list(options.complete)], options)
+    given = torch.where(given, x, cli.model.num_levels // 2)
+    rows = torch.cat([x[:, None], given[:, None], done], 1).to(torch.uint8)
+    write_png(row_picture(to_uint8(rows, cli.model.num_levels), framed=(0, 1)), file)
 
 
 def write_neighbours(cli: CLI, options: Options, file: Path) -> None:

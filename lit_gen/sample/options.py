@@ -26,7 +26,9 @@ class Options:
         linear: Whether the way is straight.
         split: ``test`` or ``val``.
         nearest: Whether samples are shown beside their neighbours.
-        k: How many neighbours.
+        complete: Rows of the split whose first part is kept and whose rest is drawn.
+        given: How much of them is kept: a share of the rows of an image, of the length of anything else.
+        k: How many neighbours, or completions, of each.
     """
 
     n: int = 64
@@ -39,12 +41,15 @@ class Options:
     linear: bool = False
     split: str = "test"
     nearest: bool = False
+    complete: tuple[int, ...] = ()
+    given: float = 0.5
     k: int = 5
 
     @property
     def picture(self) -> str:
         """Which picture is asked for."""
-        return "interpolation" if self.interpolate else "nearest" if self.nearest else "samples"
+        asked = {"interpolation": self.interpolate, "nearest": self.nearest, "completions": self.complete}
+        return next((picture for picture, wanted in asked.items() if wanted), "samples")
 
     @property
     def name(self) -> str:
@@ -60,15 +65,21 @@ class Options:
 # What an option is for, where it is not for every picture: elsewhere it would do nothing, in silence.
 _MEANT_FOR = {
     "n": ("samples", "nearest"),
-    "label": ("samples", "nearest"),
-    "temperature": ("samples", "nearest"),
-    "split": ("interpolation", "nearest"),
+    "label": ("samples", "nearest", "completions"),
+    "temperature": ("samples", "nearest", "completions"),
+    "split": ("interpolation", "nearest", "completions"),
     "steps": ("interpolation",),
     "linear": ("interpolation",),
-    "k": ("nearest",),
+    "given": ("completions",),
+    "k": ("nearest", "completions"),
 }
-_ASKED_BY = {"samples": "a grid of samples", "interpolation": "--interpolate", "nearest": "--nearest"}
-_LEAST = {"n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0}
+_ASKED_BY = {
+    "samples": "a grid of samples",
+    "interpolation": "--interpolate",
+    "nearest": "--nearest",
+    "completions": "--complete",
+}
+_LEAST = {"n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -94,6 +105,8 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
     given = vars(found)
     if "interpolate" in given:
         given["interpolate"] = tuple(map(tuple, given["interpolate"]))
+    if "complete" in given:
+        given["complete"] = tuple(given["complete"])
     _check_misspelt(rest, [action.dest for action in parser._actions])
     options = Options(**given)
     _check(options, given)
@@ -105,6 +118,8 @@ def _parser() -> _Parser:
     for name in ("n", "seed", "label", "steps", "k"):
         parser.add_argument(f"--{name}", type=_whole)
     parser.add_argument("--temperature", type=_number)
+    parser.add_argument("--complete", type=_whole, nargs="+", metavar="I")
+    parser.add_argument("--given", type=_number)
     parser.add_argument("--interpolate", type=_whole, nargs=2, action="append", metavar=("I", "J"))
     parser.add_argument("--linear", action="store_true")
     parser.add_argument("--nearest", action="store_true")
@@ -137,8 +152,11 @@ def _check_misspelt(rest: list[str], names: list[str]) -> None:
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
-    if options.interpolate and options.nearest:
-        raise UserError("--interpolate and --nearest are two pictures; ask for one at a time")
+    asked = [name for name in ("interpolate", "nearest", "complete") if getattr(options, name)]
+    if len(asked) > 1:
+        raise UserError(f"--{asked[0]} and --{asked[1]} are two pictures; ask for one at a time")
+    if options.given > 1:
+        raise UserError(f"--given is {options.given:g}; give a share, at most 1")
     for name in given:
         if (meant_for := _MEANT_FOR.get(name)) and options.picture not in meant_for:
             wanted = " or ".join(_ASKED_BY[picture] for picture in meant_for)

@@ -129,6 +129,12 @@ class Autoregressive(GenerativeModule, abc.ABC):
         nothing = torch.zeros(len(noise), *self.shape, dtype=torch.uint8, device=self.device)
         return self.complete(nothing, 0, noise, label)
 
+    def first(self, count: int) -> Tensor:
+        """Which dimensions come first in the order: bool ``[*shape]``, so many of them true."""
+        first = torch.zeros(self.num_dims, dtype=torch.bool, device=self.device)
+        first[self.order[:count]] = True
+        return first.view(self.shape)
+
     @torch.no_grad()
     def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Keeps the first dimensions of x in the order, and draws the rest: uint8 ``[B, *shape]``.
@@ -159,7 +165,7 @@ class Autoregressive(GenerativeModule, abc.ABC):
         """
         out, value = x.clone(), None
         for i, position in enumerate(order.tolist()):
-            logits = self.next(conditionals, value)
+            logits = self.next(out, conditionals, value)
             value = out[:, position].long() if i < num_given else draw(logits, u[:, i], self.temperature)
             out[:, position] = value.to(torch.uint8)
         return out

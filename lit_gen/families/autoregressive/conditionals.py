@@ -51,8 +51,8 @@ class Naive(Conditionals):
 class Next(nn.Module):
     """Asks for one dimension: a module, so that its calls can be counted as function evaluations."""
 
-    def forward(self, conditionals: Conditionals, value: Tensor | None) -> Tensor:
-        """Logits ``[B, num_levels]``, float32."""
+    def forward(self, x: Tensor, conditionals: Conditionals, value: Tensor | None) -> Tensor:
+        """Logits ``[B, num_levels]``, float32, of the dimension of x ``[B, D]`` after the one with the given value."""
         return conditionals.next(value).float()
 
 

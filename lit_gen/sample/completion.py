@@ -1,0 +1,54 @@
+"""What a model makes of the beginning of a real example."""
+
+from __future__ import annotations
+
+import math
+from typing import Protocol, runtime_checkable
+
+import torch
+from torch import Tensor
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.noise import Noise
+from lit_gen.sample.options import Options
+
+
+@runtime_checkable
+class Completes(Protocol):
+    """A model that draws the rest of an example whose first dimensions are given.
+
+    No part of the contract: a family has this method where it can keep the promise exactly.
+    """
+
+    def first(self, count: int) -> Tensor:
+        """Which dimensions can be given, so many of them: bool ``[*shape]``."""
+
+    def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """Keeps the first dimensions of levels x ``[B, *shape]`` in the order, draws the rest: uint8, alike."""
+
+
+def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[Tensor, Tensor, Tensor]:
+    """Completions of each example, each with a noise of its own.
+
+    Args:
+        model: One that :class:`Completes`.
+        x: Levels uint8 ``[N, *shape]``.
+        options: ``given``, ``k``, ``seed`` and ``label``.
+
+    Raises:
+        UserError: A label that the model does not know.
+
+    Returns:
+        x; which of its dimensions are given, bool ``[*shape]``; uint8 ``[N, k, *shape]``, on the CPU.
+    """
+    assert isinstance(model, Completes)
+    model.check_label(options.label)
+    # Whole rows of an image, of which the order takes one after the other.
+    row = math.prod(model.shape) // model.shape[-2] if len(model.shape) == 3 else 1
+    num_given = row * round(options.given * math.prod(model.shape) / row)
+    given = model.first(num_given).cpu()
+    begun = torch.where(given, x, 0).to(torch.uint8).repeat_interleave(options.k, 0).to(model.device)
+    noise = Noise(options.seed, range(len(begun)), model.device)
+    label = None if options.label is None else torch.full((len(begun),), options.label, device=model.device)
+    done = model.complete(begun, num_given, noise, label)
+    return x, given, done.cpu().unflatten(0, (len(x), options.k))
