@@ -1,9 +1,10 @@
-"""A grid of samples, to look at."""
+"""Samples to look at: a grid of images, a page of text, recordings to listen to."""
 
 from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import lightning as L
 import numpy as np
@@ -11,17 +12,26 @@ from PIL import Image
 from torch import Tensor
 
 from lit_gen.callbacks.curves import images_seen
+from lit_gen.callbacks.sample_audio import players, write_wavs
+from lit_gen.callbacks.sample_text import excerpt, write_texts
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.likelihood import to_uint8
 
 
 class SampleGrid(L.Callback):
-    """Writes ``samples/<images seen>.png`` at each validation: always the same latents, so that they compare.
+    """Writes samples at each validation: always of the same noise, so that they compare.
+
+    What is written depends on what the data say they are: ``samples/<images seen>.png`` for images, a grid;
+    ``.txt`` for text, of which the first is printed too; ``-<i>.wav`` for audio, one a sample. W&B shows
+    them as ``samples``, audio as ``samples/<i>``.
 
     Args:
         num_samples: Samples in the grid; 0 for none.
         seed: Names their noise.
+
+    Attributes:
+        latest: What was written last.
     """
 
     def __init__(self, num_samples: int = 64, seed: int = 0) -> None:
@@ -29,22 +39,72 @@ class SampleGrid(L.Callback):
             raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid")
         self.num_samples = num_samples
         self.seed = seed
-        self.latest: Path | None = None
+        self.latest: list[Path] = []
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws on the first process alone; the others have nothing to wait for."""
         wanted = self.num_samples and trainer.is_global_zero and not trainer.sanity_checking
-        if not wanted or not isinstance(pl_module, GenerativeModule) or len(pl_module.shape) != 3:
+        if not wanted or not isinstance(pl_module, GenerativeModule):
+            return
+        data: Any = trainer.datamodule  # type: ignore[attr-defined]
+        if not can_show(pl_module.shape, data):
             return
         with trainer.precision_plugin.forward_context():
             x = pl_module.sample(self.num_samples, seed=self.seed)
-        path = Path(trainer.default_root_dir) / "samples" / f"{images_seen(trainer):010d}.png"
-        self.latest = write_grid(to_uint8(x, pl_module.num_levels), path)
-        for logger in trainer.loggers:
-            if hasattr(logger, "log_image"):
-                # A picture's row cannot hold its axis; W&B fills in the last value it was told.
-                logger.log_metrics({"images_seen": float(images_seen(trainer))}, step=trainer.global_step)
-                logger.log_image("samples", [str(path)], step=trainer.global_step)
+        stem = Path(trainer.default_root_dir) / "samples" / f"{images_seen(trainer):010d}"
+        self.latest = write_samples(x, pl_module.num_levels, data, stem)
+        if modality_of(data) == "text":
+            _say(trainer, f"a sample after {images_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
+        self._log(trainer, x, data)
+
+    def _log(self, trainer: L.Trainer, x: Tensor, data: Any) -> None:
+        """Gives W&B's logger a picture, a table of texts, or players; others take no media."""
+        method, step = f"log_{modality_of(data)}", trainer.global_step
+        loggers: list[Any] = [logger for logger in trainer.loggers if hasattr(logger, method)]
+        for logger in loggers:
+            # A medium's row cannot hold its axis; W&B fills in the last value it was told.
+            logger.log_metrics({"images_seen": float(images_seen(trainer))}, step=step)
+            if method == "log_text":
+                logger.log_text("samples", columns=["sample"], data=[[data.decode(row)] for row in x], step=step)
+            elif method == "log_audio":
+                logger.log_metrics(players(self.latest), step=step)
+            else:
+                logger.log_image("samples", [str(path) for path in self.latest], step=step)
+
+
+def modality_of(data: Any) -> str:
+    """What a data module says its integers are; images where it says nothing, or there is none."""
+    return str(getattr(data, "modality", "image"))
+
+
+def can_show(shape: tuple[int, ...], data: Any) -> bool:
+    """Whether samples of a shape can be written: all of text and audio, and images ``[1 or 3, H, W]``."""
+    return modality_of(data) != "image" or (len(shape) == 3 and shape[0] in (1, 3))
+
+
+def write_samples(x: Tensor, num_levels: int, data: Any, stem: Path) -> list[Path]:
+    """Writes samples as what they are; the folder is made.
+
+    Args:
+        x: Levels ``[N, *shape]``, of a shape that :func:`can_show` admits.
+        num_levels: How many levels there are.
+        data: The data module, which decodes text and audio.
+        stem: The files' path without their ends.
+
+    Returns:
+        The files: one ``.png``, one ``.txt``, or a ``-<i>.wav`` for each sample.
+    """
+    if modality_of(data) == "text":
+        return [write_texts(x, data, stem.with_name(f"{stem.name}.txt"))]
+    if modality_of(data) == "audio":
+        return write_wavs(x, data, stem)
+    return [write_grid(to_uint8(x, num_levels), stem.with_name(f"{stem.name}.png"))]
+
+
+def _say(trainer: L.Trainer, text: str) -> None:
+    """Prints, above the progress bar where there is one."""
+    bar: Any = trainer.progress_bar_callback
+    (print if bar is None else bar.print)(text)
 
 
 def image_grid(x: Tensor, border: int = 2) -> Tensor:

@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_gen.errors import UserError
 
 Redraw = Callable[[Tensor, np.random.Generator], Tensor]
-"""Draws a random version of a batch: uint8 [B, *shape] and a generator -> uint8 [B, *shape]."""
+"""Draws a random version of a batch: rows of what the loader slices, [B, ...], and a generator -> uint8 [B, *shape]."""
 
 # First words of the seed, so that the streams for shuffling and for redrawing never coincide.
 _SHUFFLE, _REDRAW = 1, 2
@@ -34,7 +34,7 @@ class Batch(NamedTuple):
 
 
 class SliceLoader:
-    """An iterable of batches over one in-memory (or memory-mapped) uint8 tensor.
+    """An iterable of batches over one in-memory (or memory-mapped) tensor.
 
     Batches are cut by an index tensor, never collated item by item. Two ways to cut exist:
 
@@ -50,7 +50,7 @@ class SliceLoader:
     ``max_steps`` it has already counted the unfinished epoch.
 
     Args:
-        x: uint8 [N, *shape].
+        x: uint8 [N, *shape]; or whatever ``redraw`` makes examples of, such as the numbers of windows.
         label: int64 [N] or None.
         batch_size: rows of a global batch, split over the ranks.
         shuffle: permute the rows, anew in every epoch, by (seed, epoch); else file order.

@@ -6,7 +6,7 @@ import abc
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import lightning.pytorch as L
 import numpy as np
@@ -18,6 +18,7 @@ from lit_gen.errors import UserError, nearest
 
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
+Modality = Literal["image", "text", "audio"]
 
 
 @dataclass(frozen=True)
@@ -41,16 +42,22 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
 
     Args:
         name: what records and leaderboards call the data.
-        shape: shape of one example: (C, H, W) for images.
+        shape: shape of one example: (C, H, W) for images, (T,) for text, (1, T) for audio.
         num_levels: number of values, at most 256.
         batch_size: training batch over all processes together.
         eval_batch_size: the same for validation and test.
         seed: seed of the training order (and of dynamic binarisation); never of the splits.
 
+    Attributes:
+        modality: what the integers are, and so how a sample is shown. Text has ``decode(x) -> str``; audio
+            has ``decode(x) ->`` waveform and ``sample_rate``.
+
     Raises:
         UserError: a size that cannot be, at construction; data that does not fit the declaration, in
             ``setup``.
     """
+
+    modality: ClassVar[Modality] = "image"
 
     name: str
     shape: tuple[int, ...]
@@ -142,7 +149,10 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         return self._eval_loader("test")
 
     def _training(self) -> tuple[Tensor, Redraw | None]:
-        """What training batches are sliced from, and how a batch is redrawn, if it is."""
+        """What training batches are sliced from, and how a batch is redrawn, if it is.
+
+        Where what is sliced does not hold the examples themselves, ``redraw`` makes them of it.
+        """
         return self.split("train").x, None
 
     def _eval_loader(self, name: SplitName) -> SliceLoader:

@@ -1,0 +1,40 @@
+"""Samples of text: a file, and an excerpt for the console."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+from torch import Tensor
+
+
+class ShowsText(Protocol):
+    """Data whose levels are text."""
+
+    def decode(self, x: Tensor) -> str:
+        """The text of levels ``[T]``."""
+
+
+def write_texts(x: Tensor, data: ShowsText, path: Path) -> Path:
+    """Writes a UTF-8 file of samples, each below a line with its number; its folder is made. Line ends are kept.
+
+    Args:
+        x: Levels ``[N, T]``.
+        data: Decodes them.
+        path: The file.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    content = "\n".join(f"=== sample {i} ===\n{data.decode(row)}\n" for i, row in enumerate(x))
+    path.write_bytes(content.encode("utf-8", "replace"))
+    return path
+
+
+def excerpt(text: str, characters: int = 240, lines: int = 6) -> str:
+    r"""The beginning of a text, safe to print: whatever else a terminal would obey becomes a replacement character.
+
+    >>> excerpt("To be\x1b[2J or not\nto be", characters=15)
+    'To be\ufffd[2J or n ...'
+    """
+    shown = "\n".join(text[:characters].split("\n")[:lines])
+    safe = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in shown)
+    return safe if len(shown) == len(text) else f"{safe} ..."

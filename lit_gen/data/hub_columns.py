@@ -1,0 +1,60 @@
+"""Splits and columns of a loaded hub data set, named in one line where they are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING
+
+from lit_gen.data.module import SplitName
+from lit_gen.errors import UserError, nearest
+
+if TYPE_CHECKING:
+    import datasets
+
+
+def named_splits(
+    loaded: datasets.DatasetDict, names: Mapping[SplitName, str | None], path: str
+) -> dict[SplitName, datasets.Dataset]:
+    """The source's splits under our names; those without a name are left out.
+
+    Raises:
+        UserError: the source has no such split.
+    """
+    found = {}
+    for ours, theirs in names.items():
+        if theirs is None:
+            continue
+        if theirs not in loaded:
+            there = [str(name) for name in loaded]
+            raise UserError(
+                f"data set '{path}' has no split '{theirs}', it has {', '.join(there)}"
+                f"{nearest(theirs, there)}; set {ours}_split in the config"
+            )
+        found[ours] = loaded[theirs]
+    return found
+
+
+def check_column(
+    split: datasets.Dataset, column: str, argument: str, holds: Callable[[object], bool], what: str, path: str
+) -> None:
+    """Refuses a column that is not there, or holds something else.
+
+    Args:
+        split: of the data set.
+        column: its name.
+        argument: of the config that names it.
+        holds: whether a feature of `datasets` is the right one.
+        what: is wanted of the column.
+        path: what messages call the data set.
+
+    Raises:
+        UserError: naming the argument to set.
+    """
+    features = split.features
+    if column not in features:
+        raise UserError(
+            f"data set '{path}' has no column '{column}', it has {', '.join(features)}"
+            f"{nearest(column, features)}; set {argument}"
+        )
+    if not holds(features[column]):
+        raise UserError(f"{argument} '{column}' of data set '{path}' holds no {what}: {features[column]}")

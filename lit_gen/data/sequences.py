@@ -1,0 +1,143 @@
+"""What text and audio share: splits of long pieces, cut into windows of one length."""
+
+from __future__ import annotations
+
+import abc
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
+from torch import Tensor
+
+from lit_gen.data.loader import Redraw
+from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
+from lit_gen.data.windows import Windows
+from lit_gen.errors import UserError
+
+
+@dataclass(frozen=True)
+class Pieces:
+    """One split before it is cut.
+
+    Attributes:
+        x: uint8 [L] each: one text, or recordings.
+        label: int64 [number of pieces], or None.
+        cut: integers that were cut off the pieces.
+        filled: integers that were added to them.
+    """
+
+    x: Sequence[Tensor]
+    label: Tensor | None = None
+    cut: int = 0
+    filled: int = 0
+
+
+class SequenceDataModule(DiscreteDataModule, abc.ABC):
+    """Windows of T integers.
+
+    Validation and test are consecutive windows, each integer scored exactly once; each window is scored from
+    nothing, so bits/dim fall as T grows and belong to their T. The short rest of a piece is left out, counted
+    and said. Training windows are shifted at random anew in every epoch (see `Windows.shifted`); one epoch has
+    as many as there are consecutive ones. ``split("train")`` holds the consecutive ones; its fingerprint covers
+    the whole pieces.
+
+    Args:
+        name, shape, num_levels, batch_size, eval_batch_size, seed: see `DiscreteDataModule`; T is the shape's
+            last side.
+        noun: what the integers are called in messages.
+
+    Attributes:
+        left_out: for each split, the integers that the model never sees; known after ``setup``.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        shape: tuple[int, ...],
+        num_levels: int,
+        batch_size: int,
+        eval_batch_size: int,
+        seed: int,
+        noun: str,
+    ) -> None:
+        super().__init__(
+            name=name,
+            shape=shape,
+            num_levels=num_levels,
+            batch_size=batch_size,
+            eval_batch_size=eval_batch_size,
+            seed=seed,
+        )
+        self.noun = noun
+        self.left_out: dict[SplitName, int] = {}
+        self._train: Windows | None = None
+
+    @property
+    def length(self) -> int:
+        """T."""
+        return self.shape[-1]
+
+    @abc.abstractmethod
+    def read_pieces(self) -> dict[SplitName, Pieces]:
+        """Reads all three splits."""
+
+    @abc.abstractmethod
+    def meaning(self) -> str:
+        """What the integers stand for; part of the fingerprint. Known after ``read_pieces``."""
+
+    def read(self) -> dict[SplitName, Split]:
+        """Reads the pieces and cuts them.
+
+        Raises:
+            UserError: a split has no whole window.
+        """
+        pieces = self.read_pieces()
+        splits: dict[SplitName, Split] = {}
+        for name in SPLITS:
+            windows = Windows(pieces[name].x, self.length) if len(pieces[name].x) else None
+            if windows is None or not len(windows):
+                longest = 0 if windows is None else int(windows.sizes.max())
+                raise UserError(
+                    f"split '{name}' of data set '{self.name}' has no window of length {self.length}: its longest "
+                    f"piece has {longest:,} {self.noun}; set length to at most that, or give it more data"
+                )
+            label = pieces[name].label
+            label = None if label is None else label[windows.piece]
+            splits[name] = Split(windows.consecutive().view(-1, *self.shape), label)
+            self.left_out[name] = pieces[name].cut + (windows.unreachable if name == "train" else windows.rest)
+            if left_out := self.left_out[name]:
+                total = len(windows.flat) + pieces[name].cut - pieces[name].filled
+                rank_zero_info(
+                    f"{self.name}: {left_out:,} of {total:,} {name} {self.noun} are left out: "
+                    f"they lie in no window of {self.length}"
+                )
+            if name == "train":
+                self._train = windows
+        return splits
+
+    def fingerprint(self, name: SplitName) -> str:
+        """As `DiscreteDataModule.fingerprint`, with what the integers mean, and all that windows can reach."""
+        if name not in self._fingerprints:
+            x, rule = self.split(name).x, {"meaning": self.meaning()}
+            if name == "train":
+                assert self._train is not None
+                x = self._train.flat.unsqueeze(1)
+                sizes = ",".join(str(size) for size in self._train.sizes)
+                rule |= {"windows": f"of {self.length}, shifted at random, in pieces of {sizes}"}
+            self._fingerprints[name] = self._digest(x, json.dumps(rule, sort_keys=True))
+        return self._fingerprints[name]
+
+    def _training(self) -> tuple[Tensor, Redraw | None]:
+        self.setup()
+        assert self._train is not None
+        if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by setattr
+            return super()._training()
+        return torch.arange(len(self._train)), self._redraw
+
+    def _redraw(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
+        assert self._train is not None
+        return self._train.shifted(rows, generator).view(-1, *self.shape)

@@ -1,0 +1,71 @@
+"""Windows of long sequences: consecutive ones to score, each integer once; shifted ones to train on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from numpy.lib.stride_tricks import sliding_window_view
+from torch import Tensor
+
+
+class Windows:
+    """Windows of T integers out of pieces (one text, or many recordings), none of which they ever cross.
+
+    A piece of L integers has L // T windows. Consecutive ones hold each of its first T * (L // T) integers once.
+    Shifted ones begin anywhere: the L - T + 1 places where a window can begin are divided into equal parts, one
+    a window, and each window begins at a random place of its own part. So over the windows of a piece every
+    beginning is equally likely, all of its integers can be seen, and one pass still goes evenly over the whole.
+
+    Args:
+        pieces: uint8 [L] each.
+        length: T.
+
+    Attributes:
+        flat: the pieces end to end, uint8.
+        sizes: length of each piece.
+        piece: int64 [N], the piece that each window lies in.
+        rest: integers that no consecutive window holds.
+        unreachable: integers that no shifted window can hold: those of pieces shorter than T.
+
+    >>> windows = Windows([torch.arange(7, dtype=torch.uint8), torch.arange(20, 25, dtype=torch.uint8)], 3)
+    >>> windows.consecutive().tolist(), windows.rest
+    ([[0, 1, 2], [3, 4, 5], [20, 21, 22]], 3)
+    """
+
+    def __init__(self, pieces: Sequence[Tensor], length: int) -> None:
+        self.length = length
+        self.flat = torch.cat(list(pieces))
+        self.sizes = np.array([len(piece) for piece in pieces], np.int64)
+        counts = self.sizes // length
+        self.rest = int((self.sizes - counts * length).sum())
+        self.unreachable = int(self.sizes[counts == 0].sum())
+        piece = np.repeat(np.arange(len(self.sizes)), counts)
+        self.piece = torch.from_numpy(piece)
+        self._begin = (np.cumsum(self.sizes) - self.sizes)[piece]
+        self._place = np.arange(len(piece)) - (np.cumsum(counts) - counts)[piece]
+        self._count = counts[piece]
+        self._num_begins = (self.sizes - length + 1)[piece]
+        self._from = sliding_window_view(self.flat.numpy(), length) if len(self.flat) >= length else None
+
+    def __len__(self) -> int:
+        """N."""
+        return len(self.piece)
+
+    def consecutive(self) -> Tensor:
+        """Windows that begin every T integers of their piece: uint8 [N, T]."""
+        return self._cut(self._begin + self._place * self.length)
+
+    def shifted(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
+        """Windows number ``rows``, int64 [B], each at a random place of its part: uint8 [B, T]."""
+        row = rows.numpy()
+        within = (self._place[row] + generator.random(len(row))) / self._count[row]
+        # beside a large number a u below 1 may round up to 1
+        begin = np.minimum((within * self._num_begins[row]).astype(np.int64), self._num_begins[row] - 1)
+        return self._cut(self._begin[row] + begin)
+
+    def _cut(self, begin: np.ndarray) -> Tensor:
+        if self._from is None:
+            return torch.empty(0, self.length, dtype=torch.uint8)
+        return torch.from_numpy(self._from[begin])
