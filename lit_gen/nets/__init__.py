@@ -12,23 +12,38 @@ from lit_gen.nets.coupling import (
     ScaledConv2d,
 )
 from lit_gen.nets.dcgan import DCGAN, AdversarialNets, MLPPlayers
+from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
 from lit_gen.nets.made import MaskedAutoencoder, OneByOne
+from lit_gen.nets.pixelcnn import PixelCNNNet
+from lit_gen.nets.pixelcnnpp import PixelCNNppNet
+from lit_gen.nets.pixelcnnpp_cache import PixelCNNppCache
+from lit_gen.nets.transformer import CausalTransformer, KeyValueCache, Positions
+from lit_gen.nets.wavenet import DilatedConvNet, WaveNetQueues
 
 __all__ = [
     "DCGAN",
     "ActNorm",
     "AdversarialNets",
     "AutoencoderNets",
+    "CausalTransformer",
     "ConvNets",
     "CouplingNets",
+    "DilatedConvNet",
     "GatedCouplings",
+    "GatedPixelCNNNet",
     "GlowCouplings",
     "ImageCouplingNets",
+    "KeyValueCache",
     "MLPCouplings",
     "MLPNets",
     "MLPPlayers",
     "MaskedAutoencoder",
     "OneByOne",
+    "PixelCNNNet",
+    "PixelCNNppCache",
+    "PixelCNNppNet",
+    "Positions",
     "ResidualCouplings",
     "ScaledConv2d",
+    "WaveNetQueues",
 ]

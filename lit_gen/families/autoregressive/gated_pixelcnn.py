@@ -1,0 +1,68 @@
+"""Gated PixelCNN: two stacks without a blind spot, gates, and classes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import cast
+
+from torch import Tensor
+
+from lit_gen.families.autoregressive.pixelwise import Pixelwise
+from lit_gen.nets.columns import Columns
+from lit_gen.nets.gated_columns import GatedPixelCNNColumns
+from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
+
+
+class GatedPixelCNN(Pixelwise):
+    """Gated PixelCNN: each pixel from all those above and to the left within reach, and from the class.
+
+    Dilations are not the paper's; they let few layers see far.
+
+    Args:
+        shape: Of one example, ``(C, H, W)``; linked from the data.
+        num_levels: Of the data; linked from the data.
+        channels: Features of each stack, p in the paper; at least C.
+        dilations: Of each gated layer; the paper's are all 1.
+        head_channels: Features between the two last layers.
+        kernel_size: Of the gated layers; 3 here, 5 in the paper's figure 2.
+        first_kernel_size: Of the first layer.
+        num_classes: See :class:`Autoregressive`.
+        temperature: See :class:`Autoregressive`.
+        lr: See :class:`Autoregressive`.
+        beta1: See :class:`Autoregressive`.
+        beta2: See :class:`Autoregressive`.
+        weight_decay: See :class:`Autoregressive`.
+
+    References:
+        van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu: Conditional Image Generation with PixelCNN
+        Decoders, 2016, arXiv:1606.05328, section 2.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        channels: int = 16,
+        dilations: Sequence[int] = (1, 1),
+        head_channels: int = 32,
+        kernel_size: int = 3,
+        first_kernel_size: int = 7,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        net = GatedPixelCNNNet(
+            shape[0], num_levels, channels, dilations, head_channels, kernel_size, first_kernel_size, num_classes
+        )
+        super().__init__(shape, num_levels, net, num_classes, temperature, lr, beta1, beta2, weight_decay)
+
+    def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """See :class:`Pixelwise`."""
+        return cast(Tensor, self.net(x, label))
+
+    def columns(self, batch_size: int, label: Tensor | None) -> Columns:
+        """See :class:`Pixelwise`."""
+        return GatedPixelCNNColumns(cast(GatedPixelCNNNet, self.net), batch_size, self.shape[2], label)

@@ -1,0 +1,61 @@
+"""PixelCNN: masked convolutions in residual blocks."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from torch import Tensor
+
+from lit_gen.families.autoregressive.pixelwise import Pixelwise
+from lit_gen.nets.columns import Columns
+from lit_gen.nets.pixelcnn import PixelCNNColumns, PixelCNNNet
+
+
+class PixelCNN(Pixelwise):
+    """PixelCNN: each pixel from a triangle of those above and to the left, each channel from those before it.
+
+    Pixels to the upper right can lie in a blind spot, as in the paper: see :class:`GatedPixelCNN`.
+
+    Args:
+        shape: Of one example, ``(C, H, W)``; linked from the data.
+        num_levels: Of the data; linked from the data.
+        channels: Features inside a residual block, h in the paper; there are twice as many between blocks. At
+            least C.
+        num_blocks: Residual blocks; 15 in the paper, of h = 16 for MNIST and 128 for CIFAR-10.
+        head_channels: Features between the two last layers; 32 in the paper for MNIST, 1,024 for CIFAR-10.
+        kernel_size: Of the first convolution; 7 in the paper.
+        temperature: See :class:`Autoregressive`.
+        lr: See :class:`Autoregressive`.
+        beta1: See :class:`Autoregressive`.
+        beta2: See :class:`Autoregressive`.
+        weight_decay: See :class:`Autoregressive`.
+
+    References:
+        van den Oord, Kalchbrenner, Kavukcuoglu: Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759,
+        sections 3.3 to 3.5.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        channels: int = 16,
+        num_blocks: int = 2,
+        head_channels: int = 32,
+        kernel_size: int = 7,
+        temperature: float = 1.0,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        net = PixelCNNNet(shape[0], num_levels, channels, num_blocks, head_channels, kernel_size)
+        super().__init__(shape, num_levels, net, 0, temperature, lr, beta1, beta2, weight_decay)
+
+    def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """See :class:`Pixelwise`."""
+        return cast(Tensor, self.net(x))
+
+    def columns(self, batch_size: int, label: Tensor | None) -> Columns:
+        """See :class:`Pixelwise`."""
+        return PixelCNNColumns(cast(PixelCNNNet, self.net), batch_size, self.shape[2])

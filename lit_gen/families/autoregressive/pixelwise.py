@@ -1,0 +1,103 @@
+"""Autoregressive models of images whose network gives all levels' logits, and whose samples go pixel by pixel."""
+
+from __future__ import annotations
+
+import abc
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError
+from lit_gen.families.autoregressive.autoregressive import Autoregressive
+from lit_gen.families.autoregressive.conditionals import Conditionals
+from lit_gen.likelihood import to_unit
+from lit_gen.nets.columns import Columns
+
+
+class Pixelwise(Autoregressive, abc.ABC):
+    """A softmax over levels for each channel of each pixel. Levels go into the network as numbers in [0, 1].
+
+    Args:
+        shape: See :class:`Autoregressive`; ``(C, H, W)``.
+        num_levels: See :class:`Autoregressive`.
+        net: What :meth:`levels_last` asks.
+        num_classes: See :class:`Autoregressive`.
+        temperature: See :class:`Autoregressive`.
+        lr: See :class:`Autoregressive`.
+        beta1: See :class:`Autoregressive`.
+        beta2: See :class:`Autoregressive`.
+        weight_decay: See :class:`Autoregressive`.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        net: nn.Module,
+        num_classes: int,
+        temperature: float,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+    ) -> None:
+        if len(shape) != 3:
+            raise UserError(f"{type(self).__name__} models images (C, H, W), not data of shape {tuple(shape)}")
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        # A convolution reads channels-last maps faster, on a CPU and on a GPU.
+        self.net = net.to(memory_format=torch.channels_last)
+
+    @abc.abstractmethod
+    def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
+        """Real x ``[B, C, H, W]`` in [0, 1], and labels or None, to logits ``[B, H, W, C, num_levels]``."""
+
+    @abc.abstractmethod
+    def columns(self, batch_size: int, label: Tensor | None) -> Columns:
+        """The same, pixel by pixel."""
+
+    def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """See :class:`Autoregressive`."""
+        return self.levels_last(to_unit(x, self.num_levels), label).permute(0, 4, 3, 1, 2)
+
+    def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """See :class:`Autoregressive`; levels stay last, so that none of the largest maps is transposed."""
+        logits = self.levels_last(to_unit(x, self.num_levels), label).float()
+        levels = x.permute(0, 2, 3, 1).flatten().long()
+        nats = F.cross_entropy(logits.flatten(0, 3), levels, reduction="none")
+        return -nats.unflatten(0, (len(x), -1)).sum(1)
+
+    def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
+        """Each pixel's column of features is computed once for each of its channels."""
+        return PixelByPixel(self.columns(batch_size, label), self.shape, self.num_levels)
+
+
+class PixelByPixel(Conditionals):
+    """The channels of the pixels of the rows, in the order of reading.
+
+    Args:
+        columns: What computes a pixel's logits.
+        shape: ``(C, H, W)``.
+        num_levels: Of the data.
+    """
+
+    def __init__(self, columns: Columns, shape: tuple[int, ...], num_levels: int) -> None:
+        self.columns, self.num_levels = columns, num_levels
+        self.num_channels, _, self.width = shape
+        self.asked = 0
+
+    @torch.no_grad()
+    def next(self, value: Tensor | None) -> Tensor:
+        """See :class:`Conditionals`."""
+        i = self.asked
+        if value is not None:
+            before, channel = divmod(i - 1, self.num_channels)
+            self.columns.write(before % self.width, channel, to_unit(value, self.num_levels))
+        pixel, channel = divmod(i, self.num_channels)
+        j = pixel % self.width
+        with torch.autocast(self.columns.device.type, enabled=False):
+            if j == channel == 0:
+                self.columns.start_row()
+            logits = self.columns.logits(j)[:, channel]
+        self.asked += 1
+        return logits

@@ -1,0 +1,77 @@
+"""A causal transformer over the levels of images, text and audio."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
+from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
+
+
+class Transformer(SequenceModel):
+    """A decoder-only transformer: GPT-2's, over any integers.
+
+    The data are read as one sequence: an image row by row, the channels of a pixel together, as in ImageGPT; text
+    and audio in time. Each level is a symbol with an embedding of its own; nothing tells the network which are
+    close. Unlike the papers: matrices and norms have no biases, and the input and output embeddings are not tied.
+    Samples come from a cache of keys and values.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        width: Of the residual stream.
+        num_blocks: Attention and a perceptron four times as wide, each.
+        num_heads: Of the attention.
+        positions: ``learned`` vectors, one a position, as in GPT-2, or ``rotary``, which know distances alone.
+        dropout: Rate, on the input and on what each half of a block adds.
+        num_classes: See :class:`Autoregressive`. The class stands where the start symbol stands without classes.
+        temperature: See :class:`Autoregressive`.
+        lr: See :class:`Autoregressive`.
+        beta1: See :class:`Autoregressive`.
+        beta2: See :class:`Autoregressive`; 0.95 as in ImageGPT.
+        weight_decay: Of matrices and embeddings alone: a norm's gains are not to shrink.
+
+    References:
+        Vaswani et al.: Attention Is All You Need, 2017, arXiv:1706.03762.
+        Radford et al.: Language Models are Unsupervised Multitask Learners, 2019 (GPT-2).
+        Chen et al.: Generative Pretraining from Pixels, ICML 2020 (ImageGPT), section 2.
+        Su et al.: RoFormer, 2021, arXiv:2104.09864.
+    """
+
+    net: CausalTransformer
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        width: int = 32,
+        num_blocks: int = 2,
+        num_heads: int = 2,
+        positions: Positions = "learned",
+        dropout: float = 0.0,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 3.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.95,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        if not 0 <= dropout < 1:
+            raise UserError(f"model.dropout={dropout} must be in [0, 1)")
+        self.net = CausalTransformer(
+            num_levels, self.num_dims, width, num_blocks, num_heads, positions, dropout, num_classes
+        )
+
+    def cache(self, batch_size: int, label: Tensor | None) -> Cache:
+        """Keys and values of what was drawn."""
+        return KeyValueCache(self.net, batch_size, label)
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, whose decay reaches matrices and embeddings alone."""
+        matrices = [p for p in self.parameters() if p.ndim > 1]
+        gains = [p for p in self.parameters() if p.ndim == 1]
+        groups = [{"params": matrices}, {"params": gains, "weight_decay": 0.0}]
+        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]

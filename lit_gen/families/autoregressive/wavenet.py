@@ -1,0 +1,60 @@
+"""WaveNet: dilated causal convolutions over audio, or any other sequence."""
+
+from __future__ import annotations
+
+from torch import Tensor
+
+from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
+from lit_gen.nets import DilatedConvNet, WaveNetQueues
+
+
+class WaveNet(SequenceModel):
+    """WaveNet: a softmax over the levels of the next sample, from dilated causal convolutions of those before.
+
+    The paper's levels are 256, of an 8-bit mu-law: they come so from the data. Any shape is read as one sequence, an
+    image pixel by pixel. A class steers all gates, the paper's global conditioning. Residual connections have no bias
+    here: the next layer's does the same. The paper does not tell its widths. Samples come from queues of the layers'
+    inputs.
+
+    Args:
+        shape: Of one example, ``[1, T]`` or ``[T]`` of audio; linked from the data.
+        num_levels: Of the data; linked from the data.
+        num_blocks: How often the dilations are gone through; 3 in the paper's example.
+        layers_per_block: n, for dilations 1, 2, 4 ... ``2^(n-1)``; 10 in the paper.
+        channels: Of the residual stream and the gates.
+        skip_channels: Of the skip connections and the head.
+        num_classes: See :class:`Autoregressive`.
+        temperature: See :class:`Autoregressive`.
+        lr: See :class:`Autoregressive`.
+        beta1: See :class:`Autoregressive`.
+        beta2: See :class:`Autoregressive`.
+        weight_decay: See :class:`Autoregressive`.
+
+    References:
+        van den Oord et al.: WaveNet: A Generative Model for Raw Audio, 2016, arXiv:1609.03499.
+        Paine et al.: Fast WaveNet Generation Algorithm, 2016, arXiv:1611.09482.
+    """
+
+    net: DilatedConvNet
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        num_blocks: int = 2,
+        layers_per_block: int = 2,
+        channels: int = 16,
+        skip_channels: int = 32,
+        num_classes: int = 0,
+        temperature: float = 1.0,
+        lr: float = 3.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        self.net = DilatedConvNet(num_levels, num_blocks, layers_per_block, channels, skip_channels, num_classes)
+
+    def cache(self, batch_size: int, label: Tensor | None) -> Cache:
+        """Queues of the layers' inputs."""
+        return WaveNetQueues(self.net, batch_size, self.num_dims, label)

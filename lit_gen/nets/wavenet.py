@@ -1,0 +1,206 @@
+"""WaveNet's network: dilated causal convolutions with gates, and their queues for one sample after the other."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError
+
+
+class DilatedConvNet(nn.Module):
+    """From symbols ``[B, T]`` to ``num_symbols`` numbers for each position, those of i from ``x[:, :i]`` alone.
+
+    Figure 4 of the paper: a causal convolution of the one-hot input, residual layers of dilation 1, 2, 4 ..., and a
+    head ReLU-1x1-ReLU-1x1 on the sum of what the layers let skip. All kernels have two taps. Before the start there
+    are zeros, which stand for no symbol.
+
+    Sums are taken in another order than in the figure, with the same result: a convolution with two taps is two
+    products on time, one of them moved, and the layers' 1x1 convolutions to the skip sum are one product on all
+    gates at once. Inside, time comes first: what is moved then lies in one piece.
+
+    Args:
+        num_symbols: L, of the input and of the output.
+        num_blocks: How often the dilations are gone through.
+        layers_per_block: n: dilations 1, 2 ... ``2^(n-1)`` in a block; 10 in the paper.
+        channels: Of the residual stream and of each gate.
+        skip_channels: Of the skip sum and of the head.
+        num_classes: Classes for the global conditioning; 0 for none.
+
+    Attributes:
+        receptive_field: How many symbols before a position it sees.
+
+    Raises:
+        UserError: Sizes that cannot be.
+
+    References:
+        van den Oord et al.: WaveNet, 2016, arXiv:1609.03499, section 2, equation 2, figure 4.
+    """
+
+    def __init__(
+        self,
+        num_symbols: int,
+        num_blocks: int,
+        layers_per_block: int,
+        channels: int,
+        skip_channels: int,
+        num_classes: int = 0,
+    ) -> None:
+        super().__init__()
+        if min(num_symbols, num_blocks, layers_per_block, channels, skip_channels) < 1:
+            raise UserError(
+                f"WaveNet: num_blocks={num_blocks}, layers_per_block={layers_per_block}, channels={channels} and "
+                f"skip_channels={skip_channels} must be positive"
+            )
+        self.channels = channels
+        dilations = [2**i for _ in range(num_blocks) for i in range(layers_per_block)]
+        self.receptive_field = 2 + sum(dilations)
+        # One-hot vectors times a matrix: its rows are looked up. A table for each tap of the first convolution.
+        self.last_symbol = nn.Embedding(num_symbols, channels)
+        self.symbol_before = nn.Embedding(num_symbols, channels)
+        self.layers = nn.ModuleList([GatedLayer(channels, d) for d in dilations])
+        # The 1x1 convolutions of the residual connections: none leads on from the last layer. They have no bias, for
+        # the next convolution's does the same.
+        self.carries = nn.ModuleList([_alive(nn.Linear(channels, channels, bias=False)) for _ in dilations[1:]])
+        self.classes = nn.Embedding(num_classes, len(dilations) * 2 * channels) if num_classes else None
+        self.skip = nn.Linear(len(dilations) * channels, skip_channels)
+        self.hidden = nn.Linear(skip_channels, skip_channels)
+        self.out = nn.Linear(skip_channels, num_symbols)
+
+    def conditioning(self, label: Tensor | None) -> Tensor | None:
+        """What the class, label int64 ``[B]``, adds inside the gates: ``[layers, B, 2 channels]``.
+
+        Raises:
+            ValueError: There are classes, and no label.
+        """
+        if self.classes is None:
+            return None
+        if label is None:
+            raise ValueError("the WaveNet has classes, and was given no label")
+        return self.classes(label).unflatten(1, (len(self.layers), -1)).transpose(0, 1)
+
+    def head(self, gates: Tensor) -> Tensor:
+        """Logits ``[..., L]`` from the gates of all layers, ``[..., layers * channels]``."""
+        return self.out(F.relu(self.hidden(F.relu(self.skip(gates)))))
+
+    def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
+        """Logits ``[B, T, L]`` of symbols int64 ``[B, T]``; label int64 ``[B]``. They lie in memory time first."""
+        x = x.T
+        h = moved(self.last_symbol(x), 1) + moved(self.symbol_before(x), 2)
+        conditioning = self.conditioning(label)
+        gates: list[Tensor] = []
+        for i, layer in enumerate(self.layers):
+            if i:
+                h = h + self.carries[i - 1](gates[-1])
+            gates.append(layer(h, None if conditioning is None else conditioning[i]))
+        return self.head(torch.cat(gates, 2)).transpose(0, 1)
+
+
+def moved(h: Tensor, steps: int) -> Tensor:
+    """``[T, B, C]``, so many steps later, after zeros."""
+    return F.pad(h, (0, 0, 0, 0, steps, 0))[: len(h)]
+
+
+def _alive(layer: nn.Linear, gain: float = 1.0) -> nn.Linear:
+    """Starts as wide as its input: by torch's defaults each layer takes nine tenths of what comes from afar."""
+    nn.init.normal_(layer.weight, std=gain * layer.in_features**-0.5)
+    return layer
+
+
+class GatedLayer(nn.Module):
+    """``tanh(W_f * h + V_f c) sigmoid(W_g * h + V_g c)``, equations 2 and 3: ``*`` has two taps, d steps apart.
+
+    Args:
+        channels: Of the input and of the gate.
+        dilation: d.
+
+    References:
+        van den Oord et al. 2016, arXiv:1609.03499, equations 2 and 3.
+    """
+
+    def __init__(self, channels: int, dilation: int) -> None:
+        super().__init__()
+        self.dilation = dilation
+        gain = nn.init.calculate_gain("tanh") / 2**0.5
+        self.now = _alive(nn.Linear(channels, 2 * channels), gain)
+        self.past = _alive(nn.Linear(channels, 2 * channels, bias=False), gain)
+
+    def forward(self, h: Tensor, conditioning: Tensor | None = None) -> Tensor:
+        """The gate ``[T, B, C]`` of ``[T, B, C]``; conditioning ``[B, 2 C]``."""
+        both = self.now(h)
+        both[self.dilation :] += self.past(h[: max(len(h) - self.dilation, 0)])
+        if conditioning is not None:
+            both = both + conditioning
+        value, gate = both.chunk(2, 2)
+        return torch.tanh(value) * torch.sigmoid(gate)
+
+
+class WaveNetQueues:
+    """One position after the other: each layer keeps as many of its last inputs as its dilation says.
+
+    A call costs one column of the network, whatever its receptive field. What the layers saw a dilation ago is known
+    before the call: it is read, and multiplied, for all layers at once. Weights are read at the start: queues do not
+    outlive a training step.
+
+    Args:
+        net: The network.
+        batch_size: B.
+        length: Positions that will be asked for; longer queues would never be read.
+        label: int64 ``[B]``.
+
+    Raises:
+        UserError: One position more than that.
+
+    References:
+        Paine et al.: Fast WaveNet Generation Algorithm, 2016, arXiv:1611.09482, section 3.
+    """
+
+    @torch.no_grad()
+    def __init__(self, net: DilatedConvNet, batch_size: int, length: int, label: Tensor | None = None) -> None:
+        self.net, self.length, self.asked = net, length, 0
+        weight = net.out.weight
+        layers = [layer for layer in net.layers if isinstance(layer, GatedLayer)]
+        self.now = [layer.now.weight.T for layer in layers]
+        self.carry = [carry.weight.T for carry in net.carries if isinstance(carry, nn.Linear)]
+        self.past = torch.stack([layer.past.weight.T for layer in layers])
+        self.bias = torch.stack([layer.now.bias for layer in layers])[:, None]
+        conditioning = net.conditioning(label)
+        if conditioning is not None:
+            self.bias = self.bias + conditioning
+        # All queues lie in one tensor, one after the other, each a ring.
+        sizes = torch.tensor([min(layer.dilation, length) for layer in layers], device=weight.device)
+        self.sizes, self.starts = sizes, sizes.cumsum(0) - sizes
+        self.rings = weight.new_zeros(int(sizes.sum()), batch_size, net.channels)
+        self.inputs = weight.new_zeros(len(layers), batch_size, net.channels)
+        self.gates = weight.new_zeros(batch_size, len(layers), net.channels)
+        self.before: Tensor | None = None
+
+    @torch.no_grad()
+    def next(self, symbol: Tensor | None) -> Tensor:
+        """Logits ``[B, L]`` of the next position, from the symbols int64 ``[B]`` at the last; None at the first."""
+        if self.asked == self.length:
+            raise UserError(f"WaveNet: its queues are for {self.length} positions, and were asked for one more")
+        net, channels = self.net, self.net.channels
+        slots = self.starts + self.asked % self.sizes
+        self.asked += 1
+        with torch.autocast(self.inputs.device.type, enabled=False):
+            self._read(symbol)
+            past = torch.baddbmm(self.bias, self.rings.index_select(0, slots), self.past)
+            for i, now in enumerate(self.now):
+                both = torch.addmm(past[i], self.inputs[i], now)
+                gate = torch.tanh(both[:, :channels]).mul_(torch.sigmoid(both[:, channels:]))
+                self.gates[:, i] = gate
+                if i < len(self.carry):
+                    torch.addmm(self.inputs[i], gate, self.carry[i], out=self.inputs[i + 1])
+            self.rings.index_copy_(0, slots, self.inputs)
+            return net.head(self.gates.flatten(1))
+
+    def _read(self, symbol: Tensor | None) -> None:
+        """The first convolution: of the last symbol and the one before, where there are any."""
+        h = self.inputs[0].zero_()
+        if symbol is not None:
+            h += self.net.last_symbol(symbol)
+        if self.before is not None:
+            h += self.net.symbol_before(self.before)
+        self.before = symbol
