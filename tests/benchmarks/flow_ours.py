@@ -1,4 +1,4 @@
-"""Our flows as contestants: a callback that makes ``fit`` take turns, and a program that draws samples.
+"""Our flows as contestants: a program that draws samples, and the options of ``fit``.
 
     python -m benchmarks.flow_ours realnvp|nsf|maf
 """
@@ -8,14 +8,11 @@ from __future__ import annotations
 import itertools
 import math
 import sys
-from typing import Any
 
-import lightning as L
-
-from benchmarks.turns import is_over, take_turns, tell, wait_for_turn
+from benchmarks.ours import count
+from benchmarks.turns import take_turns
 from lit_gen.contract import GenerativeModule
 from lit_gen.families import MAF, MLPRealNVP, MLPSplineFlow
-from lit_gen.likelihood import bits_per_dim
 from lit_gen.nets import MLPCouplings
 from lit_gen.process import quicken
 
@@ -29,22 +26,6 @@ OPTIONS = {
 }
 
 
-class Turns(L.Callback):
-    """Stands last among the callbacks of a training, and stops it between windows."""
-
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        self.images, self.since = 0, wait_for_turn()
-
-    def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.images += len(batch[0])
-        if is_over(self.since):
-            assert isinstance(pl_module, GenerativeModule)
-            tell(self.images, self.since, count(pl_module), bits_per_dim(float(outputs["loss"]), pl_module.shape))
-            self.images, self.since = 0, wait_for_turn()
-
-
 def build(arch: str) -> GenerativeModule:
     """The model of the options above."""
     if arch == "realnvp":
@@ -52,11 +33,6 @@ def build(arch: str) -> GenerativeModule:
     if arch == "nsf":
         return MLPSplineFlow((1, 28, 28), 256, num_couplings=4, num_bins=8, bound=3, nets=MLPCouplings((256, 256)))
     return MAF((1, 28, 28), 256, num_layers=5, hidden_sizes=(512, 512))
-
-
-def count(model: L.LightningModule) -> int:
-    """Trainable parameters."""
-    return sum(p.numel() for p in model.parameters() if p.requires_grad)
 
 
 if __name__ == "__main__":
