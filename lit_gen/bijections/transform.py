@@ -43,10 +43,11 @@ class Affine(Transform):
         super().__init__()
         self.log_bound = nn.Parameter(torch.zeros(num_channels))
 
-    def _scale_and_shift(self, parameters: Tensor) -> tuple[Tensor, Tensor]:
+    def _scale_and_shift(self, parameters: Tensor, sign: int = 1) -> tuple[Tensor, Tensor]:
+        """``sign * s``, and t."""
         raw, shift = parameters.float().unbind(1)
         bound = self.log_bound.exp().view(1, -1, *[1] * (raw.dim() - 2))
-        return torch.tanh(raw / bound) * bound, shift
+        return torch.tanh(raw / bound) * (sign * bound), shift
 
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`Transform`."""
@@ -55,8 +56,8 @@ class Affine(Transform):
 
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
         """See :class:`Transform`."""
-        log_scale, shift = self._scale_and_shift(parameters)
-        return (z - shift) * (-log_scale).exp()
+        minus_log_scale, shift = self._scale_and_shift(parameters, -1)
+        return (z - shift) * minus_log_scale.exp()
 
 
 class SigmoidAffine(Transform):

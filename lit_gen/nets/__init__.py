@@ -13,7 +13,8 @@ from lit_gen.nets.coupling import (
 )
 from lit_gen.nets.dcgan import DCGAN, AdversarialNets, MLPPlayers
 from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
-from lit_gen.nets.made import MaskedAutoencoder, OneByOne
+from lit_gen.nets.made import MaskedAutoencoder
+from lit_gen.nets.one_by_one import OneByOne
 from lit_gen.nets.pixelcnn import PixelCNNNet
 from lit_gen.nets.pixelcnnpp import PixelCNNppNet
 from lit_gen.nets.pixelcnnpp_cache import PixelCNNppCache

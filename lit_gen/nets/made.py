@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets.mlp import Activation, activation_module
+from lit_gen.nets.one_by_one import OneByOne
 
 _ROW_BLOCKS = 4
 
@@ -167,7 +168,7 @@ class MaskedAutoencoder(nn.Module):
 
         Args:
             batch_size: B.
-            value: From i and its parameters ``[num_parameters, B]`` to ``x[:, i]``.
+            value: From i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
 
         Returns:
             ``[B, D]``.
@@ -175,46 +176,4 @@ class MaskedAutoencoder(nn.Module):
         one_by_one = OneByOne(self, batch_size)
         for i in range(self.num_dims):
             one_by_one.put(value(i, one_by_one.parameters()))
-        return one_by_one.units[0].T.contiguous()
-
-
-class OneByOne:
-    """The outputs of a masked autoencoder for one dimension after the other, each hidden unit computed once.
-
-    The whole costs as many products as one forward pass, where calling that for each dimension costs D times as many.
-
-    Args:
-        net: The masked autoencoder.
-        batch_size: B.
-        order: See :meth:`MaskedAutoencoder.forward`.
-    """
-
-    def __init__(self, net: MaskedAutoencoder, batch_size: int, order: Tensor | None = None) -> None:
-        self.net, self.filled = net, 0
-        arranged = [
-            (layer.arranged(*where), layer.mask)  # type: ignore[operator]
-            for layer, where in zip(net.layers, net.arrangement(order), strict=True)
-        ]
-        self.weights = [(weight * mask).detach() for (weight, _), mask in arranged]
-        self.biases = [bias.detach()[:, None] for (_, bias), _ in arranged]
-        # Units first, so that what is known is contiguous.
-        self.units = [weight.new_zeros(weight.shape[1], batch_size) for weight in self.weights]
-
-    def parameters(self) -> Tensor:
-        """Of the next dimension, ``[num_parameters, B]``."""
-        i, k = self.filled, self.net.num_parameters
-        seen = self.net.known[-1][i - 1] if i else 0
-        rows = slice(i * k, (i + 1) * k)
-        return torch.addmm(self.biases[-1][rows], self.weights[-1][rows, :seen], self.units[-1][:seen])
-
-    def put(self, value: Tensor) -> None:
-        """Fills the next dimension ``[B]``, and computes the units that now see all they may."""
-        i, known = self.filled, self.net.known
-        self.units[0][i] = value
-        for n, (weight, bias) in enumerate(zip(self.weights[:-1], self.biases[:-1], strict=True)):
-            new = slice(known[n + 1][i - 1] if i else 0, known[n + 1][i])
-            if new.stop > new.start:
-                seen = known[n][i]
-                h = torch.addmm(bias[new], weight[new, :seen], self.units[n][:seen])
-                self.units[n + 1][new] = self.net.activation(h)
-        self.filled += 1
+        return one_by_one.x.T.contiguous()

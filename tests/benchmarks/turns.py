@@ -122,6 +122,20 @@ def contest(
         yield found
 
 
+def imports_mib(environment: Mapping[str, str]) -> float:
+    """What a process holds for having imported our command, and not only what any optimizer of torch's imports."""
+    held = []
+    for what in ("torch._dynamo", "lit_gen.fit"):
+        script = f"import {what}\nprint(open('/proc/self/status').read())"
+        done = subprocess.run(
+            [sys.executable, "-c", script], capture_output=True, text=True, env=environment, check=True
+        )
+        found = re.search(r"VmRSS:\s+(\d+)", done.stdout)
+        assert found is not None
+        held.append(int(found[1]) / 1024)
+    return held[1] - held[0]
+
+
 class Results:
     """Windows of a contest by contestant, round by round."""
 
@@ -136,6 +150,10 @@ class Results:
     def rate(self, name: str) -> float:
         """The median."""
         return statistics.median(window.rate for window in self.windows[name])
+
+    def own_peak(self, name: str, imports: float) -> float:
+        """A ``fit``'s peak without the average of the weights, which no peer keeps, and without imports; in MiB."""
+        return self.peak(name) - self.windows[name][0].parameters * 4 / 2**20 - imports
 
     def peak(self, name: str) -> float:
         """In MiB, at the end."""
