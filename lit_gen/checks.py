@@ -10,16 +10,20 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
+from lit_gen import metrics
 from lit_gen.callbacks import EMA
 from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
+from lit_gen.metrics import Extractor
 from lit_gen.settings import Scoring
 
 # Precisions that change the type of the weights themselves.
 _WHOLLY_OTHER = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 _LINKED = ("shape", "num_levels")
+PLURAL = {"image": "images", "text": "text", "audio": "audio"}
+"""What data of a modality are called in messages."""
 
 
 def check_linked(config: Any) -> None:
@@ -55,6 +59,28 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
     ema.averaged(model)
     if scoring.weights == "ema" and ema.halflife_images is None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
+
+
+def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> None:
+    """Refuses a feature space that is not for these data.
+
+    Raises:
+        UserError: It takes another modality, naming those that fit; or it cannot take such data.
+    """
+    if extractor is None:
+        return
+    if extractor.modality != data.modality:
+        known = [getattr(metrics, name) for name in metrics.__all__]
+        concrete = [c for c in known if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor]
+        fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
+        raise UserError(
+            f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
+            f" '{data.name}' are {PLURAL[data.modality]}; use {fitting}, or null for no distance"
+        )
+    try:
+        extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
+    except UserError as error:
+        raise UserError(f"quality.extractor: {error}") from error
 
 
 def check_resume(model: LightningModule, checkpoint: str | None) -> None:

@@ -190,6 +190,7 @@ class CLI(LightningCLI):
     def _check(self, config: Any) -> None:
         """Refuses what would otherwise be found out after hours of training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
+        checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])

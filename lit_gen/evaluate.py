@@ -9,13 +9,12 @@ from typing import Any
 import lightning as L
 
 from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.callbacks.sample_grid import write_grid
+from lit_gen.callbacks.sample_grid import can_show, write_samples
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import Record
-from lit_gen.likelihood import to_uint8
 from lit_gen.process import quicken, run_command
-from lit_gen.recording import GRID, RECORD, home_of, make_record, record_before, save_record
+from lit_gen.recording import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
 from lit_gen.scoring import Scorer
 from lit_gen.summary import print_record
 from lit_gen.weights import build, check_finite, load_weights
@@ -30,12 +29,12 @@ the checkpoint carries; any option of lit_gen.fit overrides it, as in
 
 options of the protocol:
   --scoring.split=test|val        what is scored, and what samples are compared with
-  --scoring.num_samples=N         samples behind the Frechet distance and the Inception Score
+  --scoring.num_samples=N         samples behind the distance and the Inception Score
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
   --scoring.draws=K               draws an example
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
-  --quality.extractor=CLASS       the feature space
+  --quality.extractor=CLASS       the feature space, of the data's modality
 
 All options: python -m lit_gen.fit --help"""
 
@@ -65,14 +64,19 @@ def score(cli: CLI, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any]) 
     return scorer
 
 
-def write_final_grid(cli: CLI, file: Path) -> None:
-    """Draws samples of the scored weights."""
-    if len(cli.model.shape) == 3 and (n := cli.config_init["grid"].num_samples):
-        write_grid(to_uint8(cli.model.sample(n, seed=cli.config_init["grid"].seed), cli.model.num_levels), file)
+def write_final_samples(cli: CLI, trainer: L.Trainer, home: Path) -> None:
+    """Draws samples of the scored weights, in the arithmetic they were scored in; those drawn before are removed."""
+    for old in final_samples(home).values():
+        old.unlink()
+    data, grid = cli.datamodule, cli.config_init["grid"]
+    if (n := grid.count(data)) and can_show(cli.model.shape, data):
+        with trainer.precision_plugin.forward_context():
+            x = cli.model.sample(n, seed=grid.seed)
+        write_samples(x, cli.model.num_levels, data, home / FINAL)
 
 
 def evaluate(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Record, Path] | None:
-    """Scores, writes the record and, with a new one, the grid; the first process's result, None on the others."""
+    """Scores, writes the record and, with a new one, samples; the first process's result, None on the others."""
     checkpoint = read_checkpoint(path)
     # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
     home = home_of(path, checkpoint)
@@ -81,7 +85,7 @@ def evaluate(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Record, Path] | 
     if not trainer.is_global_zero:
         return None
     if not (home / RECORD).is_file():
-        write_final_grid(cli, home / GRID)
+        write_final_samples(cli, trainer, home)
     record = make_record(cli, trainer, path, home, scorer, checkpoint, before)
     return save_record(record, home, before), home / RECORD
 

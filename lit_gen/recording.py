@@ -7,6 +7,7 @@ import dataclasses
 import importlib.metadata
 import json
 import platform
+import re
 import subprocess
 from collections.abc import Sequence
 from datetime import datetime
@@ -26,7 +27,8 @@ from lit_gen.scoring import Scorer
 
 RECORD = "record.json"
 NOTES = "training.json"
-GRID = "samples/final.png"
+FINAL = "samples/final"
+"""Path of the record's samples without their ends."""
 _PACKAGES = ("torch", "lightning", "torchmetrics", "torch-fidelity", "datasets", "numpy")
 
 
@@ -70,12 +72,13 @@ def make_record(
         function_evaluations_per_sample=scorer.evaluations_per_sample,
     )
     model = type(cli.model)
-    files = {"checkpoint": path, "config": run / "config.yaml", "sample_grid": home / GRID}
+    files = {"checkpoint": path, "config": run / "config.yaml", **final_samples(home)}
     return Record(
         run_name=run.name if home == run else f"{run.name} ({path.name})",
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",
         model=model.__name__,
         data=cli.datamodule.name,
+        dimension=cli.datamodule.dimension,
         scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
         floors=[dataclasses.replace(floor, scored_with=scored_with) for floor in scorer.floors],
         cost=cost,
@@ -88,6 +91,17 @@ def make_record(
         files={role: str(f.relative_to(home)) for role, f in files.items() if f.is_file() and f.is_relative_to(home)},
         notes={"data_skipped": skipped} if (skipped := getattr(cli.datamodule, "skipped", 0)) else {},
     )
+
+
+def final_samples(home: Path) -> dict[str, Path]:
+    """The samples in a record's folder by their roles: a picture, a text, or recordings in their order."""
+    stem = home / FINAL
+    one = {"sample_grid": stem.with_suffix(".png"), "sample_text": stem.with_suffix(".txt")}
+    numbers = [re.fullmatch(rf"{stem.name}-(\d+)\.wav", file.name) for file in stem.parent.glob(f"{stem.name}-*.wav")]
+    sounds = {int(found[1]): stem.with_name(found[0]) for found in numbers if found}
+    return {role: file for role, file in one.items() if file.is_file()} | {
+        f"sample_audio_{i}": sounds[i] for i in sorted(sounds)
+    }
 
 
 def run_folder_of(checkpoint: Path) -> Path:

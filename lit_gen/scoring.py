@@ -10,16 +10,18 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lit_gen.callbacks.sample_quality import split_reference, sum_over_processes
+from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_processes
 from lit_gen.contract import Estimation, GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.protocol import Protocol
 from lit_gen.leaderboard.score import Score
-from lit_gen.likelihood import bits_per_dim, to_uint8
+from lit_gen.likelihood import bits_per_dim
 from lit_gen.metrics import Extractor, SampleScores, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.settings import Scoring
+
+_REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
 
 
 class Scorer(L.Callback):
@@ -119,7 +121,7 @@ class Scorer(L.Callback):
 
     def _score_samples(self, trainer: L.Trainer, model: GenerativeModule) -> None:
         timer = _TimedSampler(trainer, model, self.scoring.seed)
-        if self.extractor is None or len(model.shape) != 3:
+        if self.extractor is None or (self.extractor.modality == "image" and len(model.shape) != 3):
             timer(0, min(250, self.scoring.num_samples))
         else:
             extractor = self.extractor.to(model.device)
@@ -127,7 +129,7 @@ class Scorer(L.Callback):
 
             def score(sample: Any, n: int) -> SampleScores:
                 return score_samples(
-                    sample,
+                    lambda first, count: as_seen(sample(first, count), model.num_levels, extractor),
                     extractor,
                     reference,
                     n,
@@ -143,9 +145,10 @@ class Scorer(L.Callback):
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
             x = self.data.split("train").x
             if len(x) >= self.scoring.num_samples:
-                real = to_uint8(x[self._some_rows(len(x))], model.num_levels)
+                real = x[self._some_rows(len(x))]
                 floor = score(lambda first, n: real[first : first + n], len(real))
-                self.floors += self._sample_scores(trainer, extractor, floor, "real train images", {}, "none")
+                sampler = _REAL[self.data.modality]
+                self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
         self.seconds_per_1000_samples = timer.seconds_per_1000_samples
         self.evaluations_per_sample = timer.evaluations_per_sample
 
@@ -176,15 +179,12 @@ class Scorer(L.Callback):
             "weights": weights,
             "ema_halflife_images": self.halflife_images if weights == "ema" else None,
         }
-        rows: list[tuple[str, float, float, dict[str, Any]]] = [
-            (extractor.score_name, found.frechet, found.frechet_se, {}),
-            (
-                extractor.inception_score_name,
-                found.inception_score,
-                found.inception_score_se,
-                {"is_splits": 10},
-            ),
+        rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
+            (extractor.score_name, found.distance, found.distance_se, {})
         ]
+        if extractor.inception_score_name is not None and found.inception_score is not None:
+            inception_score = (extractor.inception_score_name, found.inception_score, found.inception_score_se)
+            rows.append((*inception_score, {"is_splits": 10}))
         return [
             Score(
                 name=name,
@@ -198,7 +198,7 @@ class Scorer(L.Callback):
 
 
 class _TimedSampler:
-    """Draws a model's samples as levels 0..255, measuring time and counting network calls.
+    """Draws a model's samples, measuring time and counting network calls.
 
     The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
     """
@@ -217,7 +217,7 @@ class _TimedSampler:
             handle.remove()
         self._seconds += time.perf_counter() - since
         self._samples += n
-        return to_uint8(x, self.model.num_levels)
+        return x
 
     def _count(self, module: Any, args: tuple[Any, ...], output: Any) -> None:
         self._rows += len(args[0])

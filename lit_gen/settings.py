@@ -14,7 +14,7 @@ class Scoring:
 
     Attributes:
         split: What is scored, and what samples are compared with: ``test`` or ``val``.
-        num_samples: Samples behind the Frechet distance and the Inception Score.
+        num_samples: Samples behind the distance and the Inception Score.
         estimator: One of the family's likelihood estimators; null for its first.
         draws: Draws an example of that estimator.
         weights: ``ema``, ``raw``, or ``auto``: the average where the run kept one.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import SIGNS
+from lit_gen.leaderboard.score import SIGNS, metric
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
@@ -23,12 +23,13 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
     for heading in ("score", "value", "standard error", "protocol"):
         table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
     for score in record.scores:
+        known = metric(score.name, record.dimension)
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         how = score.protocol.estimator or f"{score.protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
-            score.metric.label,
-            f"{sign}{score.value:.4f} {score.unit}".rstrip(),
+            known.label,
+            f"{sign}{score.value:.4f} {known.unit}".rstrip(),
             error,
             f"{score.protocol.split}, {how}, {score.protocol.weights} weights",
         )
@@ -59,8 +60,9 @@ def _costs(record: Record) -> list[tuple[str, str]]:
 
 def _places(record: Record, path: Path, page: Path | None) -> list[tuple[str, Path]]:
     places = [("record", path)]
-    if "sample_grid" in record.files:
-        places.append(("samples", path.parent / record.files["sample_grid"]))
+    # Of recordings the first: the others lie beside it.
+    shown = [file for role, file in record.files.items() if role.startswith("sample_")]
+    places += [("samples", path.parent / file) for file in shown[:1]]
     if page is not None:
         places.append(("leaderboard", page))
     return places

@@ -28,7 +28,7 @@ from lit_gen.families import VAE
 from lit_gen.likelihood import to_uint8
 from lit_gen.noise import Noise
 from lit_gen.process import run_command
-from lit_gen.sample import draw
+from lit_gen.sample import draw, images
 from lit_gen.sample.__main__ import main
 from lit_gen.sample.latents import Latents, great_circle, interpolate, straight
 from lit_gen.sample.options import Options, parse
@@ -95,7 +95,7 @@ def drawn(monkeypatch: pytest.MonkeyPatch) -> list[Tensor]:
         found.append(x)
         return row_picture(x, framed)
 
-    monkeypatch.setattr(draw, "row_picture", remember)
+    monkeypatch.setattr(images, "row_picture", remember)
     return found
 
 
@@ -173,7 +173,7 @@ def test_a_run_on_several_devices_is_drawn_by_one_process(
     assert "devices: 2" in content[KEY]
     torch.save(content, tmp_path / "two.ckpt")
     processes = []
-    monkeypatch.setattr(draw, "check_model", lambda model, _: processes.append(clis[-1].trainer.world_size))
+    monkeypatch.setattr(draw, "check_model", lambda *_: processes.append(clis[-1].trainer.world_size))
     clis: list[Any] = []
     monkeypatch.setattr(draw, "build", lambda *args: clis.append(build(*args)) or clis[-1])
     assert picture(tmp_path / "two.ckpt", tmp_path / "a.png") == picture(runs["vae"], tmp_path / "b.png")
@@ -304,8 +304,8 @@ def test_completions_keep_what_is_given_and_draw_the_rest(
         ("--given=0.3", "--given is for --complete, and does nothing here"),
         ("--complete 3 --steps=4", "--steps is for --interpolate"),
         ("--nearest --interpolate 1 2", "--interpolate and --nearest are two pictures"),
-        ("--interpolate 1 2 --n=3", "--n is for a grid of samples or --nearest,"),
-        ("--interpolate 1 2 --label=3", "--label is for a grid of samples or --nearest or --complete"),
+        ("--interpolate 1 2 --n=3", "--n is for samples or --nearest or --prompt,"),
+        ("--interpolate 1 2 --label=3", "--label is for samples or --nearest or --complete or --prompt"),
         ("--steps=5", "--steps is for --interpolate"),
         ("--nearest --linear", "--linear is for --interpolate"),
         ("--k=5", "--k is for --nearest or --complete"),
@@ -342,6 +342,7 @@ def test_options_of_fit_are_not_taken_for_misspellings() -> None:
         ("flow", "--nearest --n=1 --label=-1", "cannot be asked for label -1"),
         ("vae", "--temperature=0.7", "VAE has no temperature"),
         ("gan", "--interpolate 1 2", "GAN has no encoder"),
+        ("made", "--prompt=a", "--prompt is for text, and the data 'digits' are images; leave it out"),
         ("vae", "--complete 1 2", "VAE cannot complete what is given; these can: "),
         ("made", "--complete 3 447", "--complete 3 447: the test split has images 0..446"),
         ("made", "--complete 3 --label=1", "MADE cannot be asked for label 1"),

@@ -68,7 +68,7 @@ class BestCheckpoint(ModelCheckpoint):
         """Settles what is monitored, now that the family is known."""
         if not self._chosen_by_user and isinstance(pl_module, GenerativeModule) and not pl_module.estimators:
             quality = next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None)  # type: ignore[attr-defined]
-            self.monitor = quality.frechet_name if quality is not None and quality.extractor else None
+            self.monitor = quality.distance_name if quality is not None and quality.extractor else None
             if self.monitor is None:
                 self.save_top_k = 0  # nothing to choose by: the last one stands
         super().setup(trainer, pl_module, stage)

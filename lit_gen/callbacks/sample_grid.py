@@ -27,30 +27,33 @@ class SampleGrid(L.Callback):
     them as ``samples``, audio as ``samples/<i>``.
 
     Args:
-        num_samples: Samples in the grid; 0 for none.
+        num_samples: Samples in the grid; 0 for none; null for 64 images, or 8 texts or recordings.
         seed: Names their noise.
 
     Attributes:
         latest: What was written last.
     """
 
-    def __init__(self, num_samples: int = 64, seed: int = 0) -> None:
-        if num_samples < 0:
+    def __init__(self, num_samples: int | None = None, seed: int = 0) -> None:
+        if num_samples is not None and num_samples < 0:
             raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid")
         self.num_samples = num_samples
         self.seed = seed
         self.latest: list[Path] = []
 
+    def count(self, data: Any) -> int:
+        """How many samples are drawn for these data."""
+        usual = 64 if modality_of(data) == "image" else 8
+        return usual if self.num_samples is None else self.num_samples
+
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Draws on the first process alone; the others have nothing to wait for."""
-        wanted = self.num_samples and trainer.is_global_zero and not trainer.sanity_checking
-        if not wanted or not isinstance(pl_module, GenerativeModule):
-            return
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        if not can_show(pl_module.shape, data):
+        wanted = self.count(data) and trainer.is_global_zero and not trainer.sanity_checking
+        if not wanted or not isinstance(pl_module, GenerativeModule) or not can_show(pl_module.shape, data):
             return
         with trainer.precision_plugin.forward_context():
-            x = pl_module.sample(self.num_samples, seed=self.seed)
+            x = pl_module.sample(self.count(data), seed=self.seed)
         stem = Path(trainer.default_root_dir) / "samples" / f"{images_seen(trainer):010d}"
         self.latest = write_samples(x, pl_module.num_levels, data, stem)
         if modality_of(data) == "text":

@@ -1,4 +1,4 @@
-"""Frechet distance and Inception Score of samples, while training goes on."""
+"""Distance of samples to the data, and Inception Score, while training goes on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.likelihood import to_uint8
-from lit_gen.metrics import Extractor, FrechetSums, SampleScores, reference_sums, score_samples
+from lit_gen.metrics import Extractor, SampleScores, Sums, reference_sums, score_samples
 
 
 class SampleQuality(L.Callback):
@@ -24,7 +24,7 @@ class SampleQuality(L.Callback):
     is not touched. No generator of torch's is read or moved.
 
     Args:
-        extractor: The feature space; None: no scores.
+        extractor: The feature space, of the data's modality; None: no scores.
         num_samples: Samples a score.
         every: Validations between two scores.
         seed: Names the samples' noise.
@@ -44,18 +44,24 @@ class SampleQuality(L.Callback):
         self.seed = seed
         self.scored = False
         self._validations = 0
-        self._reference: FrechetSums | None = None
+        self._reference: Sums | None = None
 
     @property
-    def frechet_name(self) -> str:
+    def distance_name(self) -> str:
         """The logged distance's name."""
         return self._name(self.extractor.score_name if self.extractor else "fd")
 
+    @property
+    def inception_score_name(self) -> str | None:
+        """The logged Inception Score's name; None where there is no classifier."""
+        name = self.extractor.inception_score_name if self.extractor else None
+        return None if name is None else self._name(name)
+
     def left_out(self, metric: str | None) -> bool:
         """Whether a metric is one of these scores, and the latest validation did not take them."""
-        if self.extractor is None or self.scored:
+        if self.extractor is None or self.scored or metric is None:
             return False
-        return metric in (self.frechet_name, self._name(self.extractor.inception_score_name))
+        return metric in (self.distance_name, self.inception_score_name)
 
     def _name(self, score: str) -> str:
         return f"val/{score}_{short_count(self.num_samples)}"
@@ -72,8 +78,9 @@ class SampleQuality(L.Callback):
         extractor = self.extractor.to(pl_module.device)
         self._reference = self._reference or split_reference(trainer, pl_module, extractor, "val")
         scores = model_scores(trainer, pl_module, extractor, self._reference, self.num_samples, self.seed)
-        pl_module.log(self.frechet_name, scores.frechet, prog_bar=True, sync_dist=True)
-        pl_module.log(self._name(extractor.inception_score_name), scores.inception_score, sync_dist=True)
+        pl_module.log(self.distance_name, scores.distance, prog_bar=True, sync_dist=True)
+        if self.inception_score_name is not None and scores.inception_score is not None:
+            pl_module.log(self.inception_score_name, scores.inception_score, sync_dist=True)
 
     def state_dict(self) -> dict[str, int]:
         """How many validations there were, so that the cadence survives a resume."""
@@ -111,13 +118,16 @@ def cache_folder() -> Path:
     return Path(os.environ.get("LIT_GEN_CACHE") or "~/.cache/lit_gen").expanduser() / "reference"
 
 
-def split_reference(
-    trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str
-) -> FrechetSums:
+def as_seen(x: Tensor, num_levels: int, extractor: Extractor) -> Tensor:
+    """Levels as an extractor takes them: of images spread over 0..255, of text and audio as they are."""
+    return to_uint8(x, num_levels) if extractor.modality == "image" else x
+
+
+def split_reference(trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str) -> Sums:
     """The sums of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     return reference_sums(
-        to_uint8(data.split(split).x, model.num_levels),
+        as_seen(data.split(split).x, model.num_levels, extractor),
         extractor,
         f"{data.name} {split}",
         cache_folder(),
@@ -131,7 +141,7 @@ def model_scores(
     trainer: L.Trainer,
     model: GenerativeModule,
     extractor: Extractor,
-    reference: FrechetSums,
+    reference: Sums,
     num_samples: int,
     seed: int,
 ) -> SampleScores:
@@ -144,7 +154,7 @@ def model_scores(
     def sample(first: int, n: int) -> Tensor:
         with trainer.precision_plugin.forward_context():
             x = model.sample(n, seed=seed, first=first)
-        return to_uint8(x, model.num_levels)
+        return as_seen(x, model.num_levels, extractor)
 
     return score_samples(
         sample,

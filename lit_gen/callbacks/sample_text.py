@@ -32,8 +32,8 @@ def write_texts(x: Tensor, data: ShowsText, path: Path) -> Path:
 def excerpt(text: str, characters: int = 240, lines: int = 6) -> str:
     r"""The beginning of a text, safe to print: whatever else a terminal would obey becomes a replacement character.
 
-    >>> excerpt("To be\x1b[2J or not\nto be", characters=15)
-    'To be\ufffd[2J or n ...'
+    >>> ascii(excerpt("To be\x1b[2J or not\nto be", characters=15))
+    "'To be\\ufffd[2J or no ...'"
     """
     shown = "\n".join(text[:characters].split("\n")[:lines])
     safe = "".join(c if c.isprintable() or c == "\n" else "\N{REPLACEMENT CHARACTER}" for c in shown)

@@ -51,6 +51,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     Attributes:
         modality: what the integers are, and so how a sample is shown. Text has ``decode(x) -> str``; audio
             has ``decode(x) ->`` waveform and ``sample_rate``.
+        dimension: what one of an example's integers is called, in bits per dimension.
 
     Raises:
         UserError: a size that cannot be, at construction; data that does not fit the declaration, in
@@ -59,6 +60,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
 
     modality: ClassVar[Modality] = "image"
 
+    dimension: str = "dim"
     name: str
     shape: tuple[int, ...]
     num_levels: int

@@ -47,7 +47,7 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
     Args:
         name, shape, num_levels, batch_size, eval_batch_size, seed: see `DiscreteDataModule`; T is the shape's
             last side.
-        noun: what the integers are called in messages.
+        noun: what the integers are called in messages, in the plural; ``dimension`` is its singular.
 
     Attributes:
         left_out: for each split, the integers that the model never sees; known after ``setup``.
@@ -72,7 +72,7 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
             eval_batch_size=eval_batch_size,
             seed=seed,
         )
-        self.noun = noun
+        self.noun, self.dimension = noun, noun.removesuffix("s")
         self.left_out: dict[SplitName, int] = {}
         self._train: Windows | None = None
 

@@ -120,7 +120,7 @@ def _score_cell(section: Section, index: int, cell: Cell, *, floor: bool = False
         lines.append(element(
             "span", element("b", figure) if marked else figure,
             _error(error_figure(score, decimals, "±"), room), element("sup", letter),
-            class_="score", title=_tooltip(score, decimals),
+            class_="score", title=_tooltip(score, section.columns[index]),
         ))
     return element("td", join(lines), class_=class_, data_sort=cell[0].value)
 
@@ -134,8 +134,8 @@ def _error(text: str, room: int) -> Markup:
     return element("span", text, class_="error" if room else None, style=f"min-width:{room * 0.92:.1f}ch")
 
 
-def _tooltip(score: Score, decimals: int) -> str:
-    parts = [score_figure(score, decimals), error_figure(score, decimals), score.unit]
+def _tooltip(score: Score, column: Column) -> str:
+    parts = [score_figure(score, column.decimals), error_figure(score, column.decimals), column.unit]
     figure = " ".join(part for part in parts if part)
     how = answer_text(score)
     where = f"scored with {score.scored_with.accelerator}, {score.scored_with.machine}" if score.scored_with else ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,10 +12,8 @@ from lit_gen.leaderboard.figures import count, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.plot import shade
 from lit_gen.leaderboard.record import Record
+from lit_gen.leaderboard.samples import samples
 from lit_gen.leaderboard.table import Row, Section
-
-_PNG = b"\x89PNG\r\n\x1a\n"
-_HEADER_BYTES = 24  # signature, then the header chunk's length, name, width and height
 
 
 def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:
@@ -28,18 +25,18 @@ def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Ma
         anchor: Prefix of the cards' ids.
 
     Returns:
-        The cards, and one line for each sample grid that could not be shown.
+        The cards, and one line for each file of samples that could not be shown.
     """
     complaints: list[str] = []
     made = []
     for i, row in enumerate(section.rows):
-        picture, complaint = _samples(row)
-        complaints += [complaint] if complaint else []
-        made.append(_card(section, row, families, picture, f"{anchor}-{i}"))
+        shown, missing = samples(row)
+        complaints += missing
+        made.append(_card(section, row, families, shown, f"{anchor}-{i}"))
     return element("div", element("h3", "Samples"), element("div", *made, class_="cards")), complaints
 
 
-def _card(section: Section, row: Row, families: Sequence[str], picture: Markup, anchor: str) -> Markup:
+def _card(section: Section, row: Row, families: Sequence[str], shown: Markup, anchor: str) -> Markup:
     assert row.record is not None
     record = row.record
     scores = []
@@ -50,43 +47,13 @@ def _card(section: Section, row: Row, families: Sequence[str], picture: Markup, 
             scores += [element("dt", column.header), element("dd", figure)]
     dot = element("i", class_=f"dot shade{shade(families, record.family)}")
     return element(
-        "article", picture, element("h4", row.label),
+        "article", shown, element("h4", row.label),
         element("p", dot, f"{record.family} · {record.model}", class_="meta"),
         element("dl", *scores, class_="scores"),
         element("details", element("summary", "Run"), element("pre", tree(_run(record, row.directory)))),
         element("details", element("summary", "Config"), element("pre", tree(record.config))),
         class_="card", id_=anchor,
     )
-
-
-def _samples(row: Row) -> tuple[Markup, str]:
-    """The sample grid embedded; or, in its place, why it is not there, and the same as a complaint."""
-    assert row.record is not None
-    assert row.directory is not None
-    name = row.record.files.get("sample_grid")
-    if name is None:
-        return element("div", "no sample grid", class_="missing"), ""
-    path = row.directory / name
-    try:
-        picture = _png(path, row.directory)
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else str(error)
-        return element("div", f"sample grid: {reason}", class_="missing"), f"{path}: {reason}"
-    width, height = (int.from_bytes(picture[at : at + 4], "big") for at in (16, 20))
-    data = base64.b64encode(picture).decode()
-    image = element("img", src=f"data:image/png;base64,{data}", alt=f"Samples of {row.label}", width=width,
-                    height=height, loading="lazy")
-    return element("button", image, class_="grid", type_="button", title="Enlarge"), ""
-
-
-def _png(path: Path, directory: Path) -> bytes:
-    # A link out of the run's directory would put somebody's other file onto a page meant to be shared.
-    if not path.resolve().is_relative_to(directory.resolve()):
-        raise ValueError("outside the run's directory")
-    picture = path.read_bytes()
-    if len(picture) < _HEADER_BYTES or not picture.startswith(_PNG):
-        raise ValueError("no PNG")
-    return picture
 
 
 def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:

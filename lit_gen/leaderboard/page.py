@@ -1,7 +1,7 @@
 """The leaderboard as one page of HTML that needs nothing else: no network, no other file.
 
-Styles and script are inlined from `page.css` and `page.js`, sample grids are embedded, plots are drawn by
-`plot.py`. Without scripts the page still shows everything; they sort, choose the plot and enlarge.
+Styles and script are inlined from `page.css` and `page.js`, samples are embedded, plots are drawn by `plot.py`.
+Without scripts the page still shows everything; they sort, choose the plot and enlarge.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from lit_gen.leaderboard.whole_file import write_whole
 
 _HERE = Path(__file__).parent
 _LEGEND = (
-    "Bits/dim: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: the best of a column, "
+    "Likelihoods: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: the best of a column, "
     "with all that two standard errors cannot tell from it; an estimate is never ranked above a guarantee, and "
     "upper bounds compete only with those by the same estimator and draws."
 )
@@ -37,7 +37,7 @@ def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> l
         strict: Split columns by every field of the protocol that differs.
 
     Returns:
-        One line for each record or sample grid that was left out.
+        One line for each record or file of samples that was left out.
 
     Raises:
         UserError: The directory is missing or holds no readable record, or the file cannot be written.
@@ -58,7 +58,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
         strict: Split columns by every field of the protocol that differs.
 
     Returns:
-        One line for each sample grid that could not be shown.
+        One line for each file of samples that could not be shown.
 
     Raises:
         UserError: The file cannot be written, or there is no such column.
@@ -73,7 +73,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
 
 
 def render(sections: Sequence[Section], left_out: Sequence[str]) -> tuple[str, list[str]]:
-    """The page's text, and one line for each sample grid that could not be shown."""
+    """The page's text, and one line for each file of samples that could not be shown."""
     families = sorted({row.record.family for section in sections for row in section.rows if row.record})
     complaints: list[str] = []
     parts = []

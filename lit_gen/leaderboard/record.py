@@ -90,6 +90,7 @@ class Record:
         family: `vae`, `gan`, `flow` ...
         model: Class name of the model.
         data: Name of the data set; a section of the leaderboard.
+        dimension: What one of its dimensions is called, in bits per dimension: `dim`, `character`, `byte`, `sample`.
         scores: The run's scores; a metric that failed or does not apply is absent.
         cost: What they cost.
         selection: How the checkpoint was chosen.
@@ -98,8 +99,8 @@ class Record:
         created: When training ended, as ISO 8601 time with offset.
         seed: Seed of the training.
         git_commit: Of the code that trained; None outside a repository.
-        files: What else the run left, by role (`sample_grid`, `checkpoint`, `config`), as paths relative to
-            the record's directory and inside it.
+        files: What else the run left, by role (`sample_grid`, `sample_text`, `sample_audio_0` ..., `checkpoint`,
+            `config`), as paths relative to the record's directory and inside it.
         floors: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
         notes: What else a reader must know of the numbers, such as `data_skipped`, the unreadable files left out.
@@ -107,7 +108,7 @@ class Record:
 
     Raises:
         ValueError: A time that cannot be read or lacks its offset, a file outside the directory, a score
-            given twice, or a floor that does not say what it is.
+            given twice, a floor that does not say what it is, or a dimension's name that is no word.
     """
 
     run_name: str
@@ -125,6 +126,7 @@ class Record:
     files: Mapping[str, str] = field(default_factory=dict)
     floors: Sequence[Score] = ()
     notes: Mapping[str, Scalar] = field(default_factory=dict)
+    dimension: str = "dim"
     schema_version: int = SCHEMA_VERSION
 
     def __post_init__(self) -> None:
@@ -132,6 +134,8 @@ class Record:
             object.__setattr__(self, name, tuple(getattr(self, name)))
         if datetime.datetime.fromisoformat(self.created).tzinfo is None:
             raise ValueError(f"created {self.created!r} lacks its offset from UTC")
+        if not self.dimension.isidentifier():
+            raise ValueError(f"dimension {self.dimension!r} is no word, such as 'dim' or 'character'")
         for role, path in self.files.items():
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
                 raise ValueError(f"files.{role} must be a path inside the run's directory, got {path!r}")
@@ -194,6 +198,7 @@ def _decode(text: str) -> Record:
     version = tree["schema_version"]
     if version != SCHEMA_VERSION or type(version) is not int:
         raise ValueError(f"schema version {version!r} is unknown; this reader knows {SCHEMA_VERSION}")
+    tree.setdefault("dimension", "dim")  # which records had not, when all data were images
     hashes = {part: _take_hashes(tree.get(part), part) for part in ("scores", "floors")}
     record: Record = decode(Record, tree, "")
     for part, stored in hashes.items():

@@ -39,6 +39,7 @@ METRICS: Mapping[str, Metric] = {
     "nll": Metric("NLL", "nats", False, 2, likelihood=True),
     "fid": Metric("FID", "", False, 2, from_features=True),
     "fd": Metric("FD", "", False, 2, from_features=True),
+    "jsd": Metric("JSD", "bits", False, 3, from_features=True),
     "is": Metric("IS", "", True, 2, from_features=True),
     "kid": Metric("KID", "", False, 4, from_features=True),
     "precision": Metric("precision", "", True, 3, from_features=True),
@@ -48,14 +49,20 @@ METRICS: Mapping[str, Metric] = {
 }
 
 
-def metric(name: str) -> Metric:
+def metric(name: str, dimension: str = "dim") -> Metric:
     """What is known of a metric, by its name in a record.
 
     >>> metric("fd_mnist_cnn").label, metric("bpd").unit, metric("is").higher_is_better
     ('FD-mnist_cnn', 'bits/dim', True)
+    >>> metric("bpd", "character").label
+    'bits/character'
+
+    Args:
+        name: The metric's name.
+        dimension: What one dimension of the data is called.
 
     Raises:
-        ValueError: The name is none of `METRICS`, with or without a feature network's name behind it; `fd`
+        ValueError: The name is none of `METRICS`, with or without a feature network's name behind it; `fd` or `jsd`
             names none, or `fid` names one.
     """
     base, _, network = name.partition("_")
@@ -64,6 +71,10 @@ def metric(name: str) -> Metric:
         raise ValueError(f"unknown metric {name!r}{nearest(name, METRICS)}")
     if (base == "fd" and not network) or (base == "fid" and network):
         raise ValueError(f"metric {name!r}: a distance is 'fid' under torch-fidelity's Inception, else 'fd_<network>'")
+    if base == "jsd" and not network:
+        raise ValueError("metric 'jsd': a divergence says of what, as 'jsd_3grams'")
+    if base == "bpd":
+        return found._replace(label=f"bits/{dimension}", unit=f"bits/{dimension}")
     return found._replace(label=f"{found.label}-{network}") if network else found
 
 
@@ -73,7 +84,7 @@ class Score:
 
     Attributes:
         name: The metric's name: a key of `METRICS`, or one followed by `_<network>`.
-        value: In the metric's unit: bits per dimension for `bpd`, nats per example for `nll`.
+        value: In the metric's unit: bits per dimension for `bpd`, nats per example for `nll`, bits for `jsd_3grams`.
         standard_error: Of the value, in the same unit; None where it was not estimated.
         kind: For a likelihood, how firmly the value is known; None for every other metric.
         protocol: What the value depends on.
@@ -118,11 +129,6 @@ class Score:
     def metric(self) -> Metric:
         """How the score is printed and read."""
         return metric(self.name)
-
-    @property
-    def unit(self) -> str:
-        """Unit of the value and its standard error; empty for a pure number."""
-        return self.metric.unit
 
     @property
     def higher_is_better(self) -> bool:

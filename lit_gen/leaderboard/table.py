@@ -38,6 +38,7 @@ class Column:
         protocol: Of one of its scores; its question side holds for all.
         differs: The fields on which it differs from the metric's other columns, by their names.
         decimals: Digits printed after the point, the same in all its cells.
+        dimension: What one dimension of its data is called.
     """
 
     metric: str
@@ -45,11 +46,17 @@ class Column:
     protocol: Protocol
     differs: Mapping[str, Scalar]
     decimals: int
+    dimension: str = "dim"
 
     @property
     def label(self) -> str:
         """The metric's name in print."""
-        return metric(self.metric).label
+        return metric(self.metric, self.dimension).label
+
+    @property
+    def unit(self) -> str:
+        """Unit of its numbers; empty for pure ones."""
+        return metric(self.metric, self.dimension).unit
 
     @property
     def qualifier(self) -> str:
@@ -131,7 +138,7 @@ def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
     known = {_asked(score.protocol) for score in scores}
     # A floor under another question than every run's is not dropped: it opens a column of its own.
     strays = [floor for floor in floors if _asked(floor.protocol) not in known]
-    columns = _columns([*scores, *strays], strict)
+    columns = _columns([*scores, *strays], strict, _dimensions(runs))
     labels = _labels(runs)
     rows = []
     for run, label in zip(runs, labels, strict=True):
@@ -140,6 +147,16 @@ def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
         cells = tuple(_cell(score for key, score in keyed if key == column.key) for column in columns)
         rows.append(Row(label, cells, run.record, run.directory))
     return Section(data, columns, tuple(rows), _floor_rows(floors, columns))
+
+
+def _dimensions(runs: Sequence[Run]) -> dict[str, str]:
+    """What a dimension is called, by the hash of the data's content: one name may stand for bytes and characters."""
+    found: dict[str, str] = {}
+    # Records that say more than "dim" come last, and win over older ones that could not.
+    for run in sorted(runs, key=lambda run: run.record.dimension != "dim"):
+        for score in (*run.record.scores, *run.record.floors):
+            found[score.protocol.data_hash] = run.record.dimension
+    return found
 
 
 def _labels(runs: Sequence[Run]) -> list[str]:
@@ -152,7 +169,7 @@ def _labels(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _columns(scores: Sequence[Score], strict: bool) -> tuple[Column, ...]:
+def _columns(scores: Sequence[Score], strict: bool, dimensions: Mapping[str, str]) -> tuple[Column, ...]:
     by_metric: dict[str, dict[str, list[Score]]] = {}
     for score in scores:
         by_key = by_metric.setdefault(score.name, {})
@@ -164,7 +181,8 @@ def _columns(scores: Sequence[Score], strict: bool) -> tuple[Column, ...]:
         group = []
         for key, same in by_metric[name].items():
             differs = {n: questions[key].get(n) for n in differing}
-            group.append(Column(name, key, same[0].protocol, differs, _decimals(same)))
+            protocol = same[0].protocol
+            group.append(Column(name, key, protocol, differs, _decimals(same), dimensions[protocol.data_hash]))
         columns += sorted(group, key=lambda column: [_ordered(v) for v in column.differs.values()])
     return tuple(columns)
 

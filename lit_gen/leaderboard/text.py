@@ -147,7 +147,7 @@ def _pipes(cells: Sequence[str]) -> str:
 
 def _json_section(section: Section) -> dict[str, Any]:
     columns = [
-        {"metric": column.metric, "header": column.header, "question": column.protocol.question(),
+        {"metric": column.metric, "header": column.header, "unit": column.unit, "question": column.protocol.question(),
          "differs": dict(column.differs)}
         for column in section.columns
     ]

@@ -1,26 +1,32 @@
-"""Feature extractors as values: a name, the checksum of the weights, and images in, features out."""
+"""Feature extractors as values: a name, the checksum of the weights, and examples in, features out."""
 
 from __future__ import annotations
 
 import abc
 import hashlib
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import ClassVar, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from lit_gen.metrics.frechet import FrechetSums, frechet_jackknife
+from lit_gen.metrics.sums import Estimate, Sums
+
+Modality = Literal["image", "text", "audio"]
+
 
 class Features(NamedTuple):
-    """What a frozen net says about a batch of images."""
+    """What an extractor says about a batch of examples."""
 
     features: Tensor
-    """float32 [B, D], the layer whose Gaussian the Frechet distance compares."""
+    """[B, D], of which sums are made: float32, the layer whose Gaussian the Frechet distance compares."""
     logits: Tensor
-    """float32 [B, K], whose softmax the Inception Score reads."""
+    """float32 [B, K], whose softmax the Inception Score reads; K is 0 where there is no classifier."""
 
 
 def sha256_of_file(path: str | Path) -> str:
@@ -64,61 +70,102 @@ def full_float32() -> Iterator[None]:
 
 
 class Extractor(nn.Module, abc.ABC):
-    """A frozen net that turns images into features; always in eval mode, float32, without gradients.
+    """What turns examples into features, sums them up and tells two sums' distance; in eval mode, without gradients.
 
-    A subclass sets ``sha256``, ``num_features`` and ``num_classes`` when it is built, and implements
-    ``extract``. Features of one image do not depend on the batch it came in: every call of ``extract`` gets
-    exactly ``internal_batch`` images, the last ones padded with black.
+    A subclass sets ``name``, ``sha256`` and, as far as it has them, ``num_features`` and ``num_classes`` when it is
+    built, and implements ``extract``. Features of one example do not depend on the batch it came in: every call of
+    ``extract`` gets exactly ``internal_batch`` examples, the last ones padded with zeros.
+
+    Unless a subclass says otherwise, it is a net that sees images, and the distance is Frechet's.
+
+    Attributes:
+        name: Part of the scores' names.
+        modality: What it takes. Images come as uint8 0..255 whatever their levels; text and audio as their levels.
+        internal_batch: Examples that ``extract`` gets.
+        sha256: Of what decides its features: the weights, or the settings.
+        num_features: D.
+        num_classes: K of the classifier; 0 for none, and so no Inception Score.
     """
 
-    name: ClassVar[str]
+    name: str
+    modality: ClassVar[Modality] = "image"
     internal_batch: ClassVar[int]
     sha256: str
     num_features: int
-    num_classes: int
+    num_classes: int = 0
 
     @property
     def score_name(self) -> str:
-        """The column of the Frechet distance in this feature space: "fid" for the published Inception alone."""
+        """The distance's column: "fid" for the published Inception alone."""
         return f"fd_{self.name}"
 
     @property
-    def inception_score_name(self) -> str:
-        """The column of the Inception Score by this classifier: "is" for the published Inception alone."""
-        return f"is_{self.name}"
+    def inception_score_name(self) -> str | None:
+        """The column of the Inception Score by this classifier, "is" for the published Inception alone; or none."""
+        return f"is_{self.name}" if self.num_classes else None
 
     @property
     def device(self) -> torch.device:
-        """Where the weights live; images are moved there."""
-        return next(self.parameters()).device
+        """Where the weights live; examples are moved there."""
+        return next(itertools.chain(self.parameters(), self.buffers())).device
 
     @property
     def sums_device(self) -> torch.device:
         """Where float64 sums of features are kept: beside the net, but on the CPU for Apple's GPUs."""
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
+    def zero_sums(self) -> Sums:
+        """The sums of no features at all, on ``sums_device``."""
+        return FrechetSums.zeros(self.num_features, self.sums_device)
+
+    def distance(self, groups: Sequence[Any], reference: Any) -> Estimate:
+        """Distance of the groups' union from the reference, with a jackknife error.
+
+        Args:
+            groups: Sums of disjoint groups of samples, of the kind that ``zero_sums`` gives.
+            reference: Sums of the real data.
+        """
+        return frechet_jackknife(groups, reference)
+
+    def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
+        """Refuses data of the right modality that it cannot take, before a run starts.
+
+        Args:
+            shape: Of one example.
+            num_levels: How many levels there are.
+            sample_rate: Of audio, in Hz.
+
+        Raises:
+            UserError: Saying what does not fit.
+        """
+
+    def check(self, x: Tensor) -> None:
+        """Refuses examples that it cannot take.
+
+        Raises:
+            ValueError: For another dtype or shape, or an empty batch.
+        """
+        if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
+            raise ValueError(f"{self.name} takes uint8 [B, C, H, W] with 1 or 3 channels and B > 0, not {kind_of(x)}")
+
     @abc.abstractmethod
     def extract(self, x: Tensor) -> Features:
-        """Features of exactly ``internal_batch`` images, uint8 [internal_batch, C, H, W] on ``device``."""
+        """Features of exactly ``internal_batch`` examples, uint8 [internal_batch, ...] on ``device``."""
 
     def train(self, mode: bool = True) -> Extractor:
         """Does nothing but stay in eval mode: batch statistics would make a score depend on its batch."""
         return super().train(False)
 
     def forward(self, x: Tensor) -> Features:
-        """Features of images, in the order given.
+        """Features of examples, in the order given.
 
         Args:
-            x: uint8 [B, C, H, W], C of 1 or 3, values in 0..255.
+            x: uint8 [B, ...]: images [B, C, H, W] with values in 0..255, C of 1 or 3; text [B, T]; audio [B, 1, T].
 
         Raises:
-            ValueError: for another dtype or shape, or an empty batch.
+            ValueError: What ``check`` refuses.
         """
-        if x.dtype != torch.uint8 or x.ndim != 4 or x.shape[1] not in (1, 3) or len(x) == 0:
-            raise ValueError(
-                f"{self.name} takes uint8 [B, C, H, W] with 1 or 3 channels and B > 0, "
-                f"not {str(x.dtype).removeprefix('torch.')} {list(x.shape)}"
-            )
+        self.check(x)
         self.eval()  # also where a part was put into train mode by hand
         parts = []
         with torch.no_grad(), torch.autocast(self.device.type, enabled=False), full_float32():
@@ -128,3 +175,12 @@ class Extractor(nn.Module, abc.ABC):
                 out = self.extract(padded)
                 parts.append(Features(out.features[: len(chunk)], out.logits[: len(chunk)]))
         return Features(torch.cat([p.features for p in parts]), torch.cat([p.logits for p in parts]))
+
+
+def kind_of(x: Tensor) -> str:
+    """A tensor's dtype and shape, for messages.
+
+    >>> kind_of(torch.zeros(2, 3))
+    'float32 [2, 3]'
+    """
+    return f"{str(x.dtype).removeprefix('torch.')} {list(x.shape)}"

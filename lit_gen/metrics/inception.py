@@ -124,7 +124,7 @@ class Inception(Extractor):
         return "fid" if is_torch_fidelitys(self.sha256) else super().score_name
 
     @property
-    def inception_score_name(self) -> str:
+    def inception_score_name(self) -> str | None:
         """The score by this classifier is the Inception Score, with the weights that define it."""
         return "is" if is_torch_fidelitys(self.sha256) else super().inception_score_name
 

@@ -1,4 +1,4 @@
-"""Scores of a sampler: Frechet distance and Inception Score with standard errors, on any number of ranks."""
+"""Scores of a sampler: a distance and an Inception Score with standard errors, on any number of ranks."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.metrics.extractor import Extractor
-from lit_gen.metrics.frechet import FrechetSums, frechet_jackknife
 from lit_gen.metrics.inception_score import InceptionScoreSums
+from lit_gen.metrics.sums import Sums
 
 NUM_GROUPS = 10
 """Groups of the jackknife; sample i belongs to group i mod 10: groups of one size, blind to order."""
@@ -23,20 +23,22 @@ MIN_SAMPLES = 2 * NUM_GROUPS
 class SampleScores:
     """What the samples are worth; every error is a standard error of the number before it."""
 
-    frechet: float
-    frechet_se: float
-    """Over redrawn samples, the reference held fixed: see ``frechet_jackknife``."""
-    inception_score: float
-    inception_score_se: float
+    distance: float
+    """The extractor's own: Frechet's, or of n-grams."""
+    distance_se: float
+    """Over redrawn samples, the reference held fixed: see ``jackknife``."""
     num_samples: int
-    inception_score_std: float
+    inception_score: float | None = None
+    """None where the extractor has no classifier, as are the two below."""
+    inception_score_se: float | None = None
+    inception_score_std: float | None = None
     """The spread over 10 splits that papers print after the score."""
 
 
 def score_samples(
     sample: Callable[[int, int], Tensor],
     extractor: Extractor,
-    reference: FrechetSums,
+    reference: Sums,
     num_samples: int,
     *,
     block: int = 250,
@@ -51,10 +53,10 @@ def score_samples(
     process.
 
     Args:
-        sample: (first, n) -> uint8 [n, C, H, W] in 0..255, the samples of indices first..first+n-1; sample i
-            must depend on i alone.
-        extractor: the feature space and the classifier.
-        reference: sums of the real images in the same feature space.
+        sample: (first, n) -> uint8 [n, ...] as the extractor takes them, the samples of indices
+            first..first+n-1; sample i must depend on i alone.
+        extractor: the feature space and, where it has one, the classifier.
+        reference: sums of the real data in the same feature space.
         num_samples: how many to draw over all ranks.
         block: samples drawn at a time.
         rank: this process.
@@ -73,30 +75,34 @@ def score_samples(
     if world_size > 1 and all_reduce is None:
         raise ValueError(f"{world_size} ranks need an all_reduce")
     device = extractor.sums_device
-    groups = [FrechetSums.zeros(extractor.num_features, device) for _ in range(NUM_GROUPS)]
-    classes = InceptionScoreSums.zeros(num_samples, extractor.num_classes, device=device)
+    groups = [extractor.zero_sums() for _ in range(NUM_GROUPS)]
+    num_classes = extractor.num_classes
+    classes = InceptionScoreSums.zeros(num_samples, num_classes, device=device) if num_classes else None
     broken = torch.zeros((), dtype=torch.float64, device=device)
     for first in range(rank * block, num_samples, world_size * block):
         n = min(block, num_samples - first)
-        images = sample(first, n)
-        if len(images) != n:
-            raise ValueError(f"the sampler returned {len(images)} samples where {n} were asked for")
-        out = extractor(images)
+        x = sample(first, n)
+        if len(x) != n:
+            raise ValueError(f"the sampler returned {len(x)} samples where {n} were asked for")
+        out = extractor(x)
         features, logits = out.features.to(device), out.logits.to(device)
         broken += (~(features.isfinite().all(1) & logits.isfinite().all(1))).sum()
         index = torch.arange(first, first + n, device=device)
-        classes.update(index, logits)
+        if classes is not None:
+            classes.update(index, logits)
         for group, sums in enumerate(groups):
             sums.update(features[index % NUM_GROUPS == group])
 
     if all_reduce is not None:
         broken = all_reduce(broken)
         groups = [sums.map(all_reduce) for sums in groups]
-        classes = classes.map(all_reduce)
+        classes = None if classes is None else classes.map(all_reduce)
     if broken > 0:  # after the reduction, so that no rank is left waiting for one that raised
         raise ValueError(f"{int(broken)} of {num_samples} samples have features that are not finite")
-    frechet = frechet_jackknife(groups, reference)
+    distance = extractor.distance(groups, reference)
+    if classes is None:
+        return SampleScores(distance.value, distance.standard_error, num_samples)
     score = classes.compute()
     return SampleScores(
-        frechet.value, frechet.standard_error, score.mean, score.standard_error, num_samples, score.std
+        distance.value, distance.standard_error, num_samples, score.mean, score.standard_error, score.std
     )

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
 from lit_gen.noise import Noise
 from lit_gen.sample.options import Options
 
@@ -52,3 +53,32 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
     label = None if options.label is None else torch.full((len(begun),), options.label, device=model.device)
     done = model.complete(begun, num_given, noise, label)
     return x, given, done.cpu().unflatten(0, (len(x), options.k))
+
+
+def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, block: int = 250) -> Tensor:
+    """Samples that begin as they are told: uint8 ``[n, *shape]``, on the CPU. Sample i is of noise i.
+
+    Args:
+        model: One that :class:`Completes`.
+        prompt: Levels uint8 ``[L]`` of the first dimensions.
+        n: How many.
+        options: ``seed`` and ``label``.
+        block: Drawn at a time.
+
+    Raises:
+        UserError: A label that the model does not know; or the model does not begin with the first dimensions.
+    """
+    assert isinstance(model, Completes)
+    model.check_label(options.label)
+    size, given = math.prod(model.shape), len(prompt)
+    if not torch.equal(model.first(given).flatten().cpu(), torch.arange(size) < given):
+        raise UserError(f"--prompt: {type(model).__name__} does not draw from the beginning to the end; leave it out")
+    begun = torch.zeros(size, dtype=torch.uint8)
+    begun[:given] = prompt
+    parts = []
+    for start in range(0, n, block):
+        rows = range(start, min(start + block, n))
+        x = begun.expand(len(rows), -1).unflatten(1, model.shape).to(model.device)
+        label = None if options.label is None else torch.full((len(rows),), options.label, device=model.device)
+        parts.append(model.complete(x, given, Noise(options.seed, rows, model.device), label).cpu())
+    return torch.cat(parts)

@@ -1,9 +1,10 @@
-"""What the user asks of a picture; told apart from the options of ``lit_gen.fit``, which are handed on."""
+"""What the user asks of the samples; told apart from the options of ``lit_gen.fit``, which are handed on."""
 
 from __future__ import annotations
 
 import argparse
 import math
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -16,22 +17,23 @@ class Options:
     """The command's own options; the defaults are those of its usage.
 
     Attributes:
-        n: Samples.
+        n: Samples; None for as many as suit the data.
         seed: Names all noise.
         label: Class of the samples; None for any.
         temperature: Of the samples; None for the model's own.
-        out: The file; None for one beside the run's samples.
+        out: The file, or of audio the files' common name; None for one beside the run's samples.
         interpolate: Pairs of rows of the split.
         steps: Images on the way between two.
         linear: Whether the way is straight.
         split: ``test`` or ``val``.
         nearest: Whether samples are shown beside their neighbours.
         complete: Rows of the split whose first part is kept and whose rest is drawn.
+        prompt: The beginning of every sample of text; None for none.
         given: How much of them is kept: a share of the rows of an image, of the length of anything else.
         k: How many neighbours, or completions, of each.
     """
 
-    n: int = 64
+    n: int | None = None
     seed: int = 0
     label: int | None = None
     temperature: float | None = None
@@ -42,31 +44,43 @@ class Options:
     split: str = "test"
     nearest: bool = False
     complete: tuple[int, ...] = ()
+    prompt: str | None = None
     given: float = 0.5
     k: int = 5
 
     @property
     def picture(self) -> str:
         """Which picture is asked for."""
-        asked = {"interpolation": self.interpolate, "nearest": self.nearest, "completions": self.complete}
+        asked = {
+            "interpolation": bool(self.interpolate),
+            "nearest": self.nearest,
+            "completions": bool(self.complete),
+            "prompted": self.prompt is not None,
+        }
         return next((picture for picture, wanted in asked.items() if wanted), "samples")
+
+    def count(self, modality: str) -> int:
+        """How many samples: 64 images, 8 of what takes its time to read or hear, where the user says nothing."""
+        usual = 64 if modality == "image" else 8
+        return usual if self.n is None else self.n
 
     @property
     def name(self) -> str:
         """A name for the picture's file that tells what was asked, so that another one does not replace it."""
         said = [self.picture]
+        said += [re.sub(r"\W+", "_", self.prompt)[:20].strip("_")] if self.prompt else []
         said += [f"label{self.label}"] if self.label is not None else []
         said += [f"temperature{self.temperature:g}"] if self.temperature is not None else []
         said += ["linear"] if self.linear else []
         said += [f"seed{self.seed}"] if self.seed else []
-        return "-".join(said)
+        return "-".join(part for part in said if part)
 
 
 # What an option is for, where it is not for every picture: elsewhere it would do nothing, in silence.
 _MEANT_FOR = {
-    "n": ("samples", "nearest"),
-    "label": ("samples", "nearest", "completions"),
-    "temperature": ("samples", "nearest", "completions"),
+    "n": ("samples", "nearest", "prompted"),
+    "label": ("samples", "nearest", "completions", "prompted"),
+    "temperature": ("samples", "nearest", "completions", "prompted"),
     "split": ("interpolation", "nearest", "completions"),
     "steps": ("interpolation",),
     "linear": ("interpolation",),
@@ -74,11 +88,14 @@ _MEANT_FOR = {
     "k": ("nearest", "completions"),
 }
 _ASKED_BY = {
-    "samples": "a grid of samples",
+    "samples": "samples",
     "interpolation": "--interpolate",
     "nearest": "--nearest",
     "completions": "--complete",
+    "prompted": "--prompt",
 }
+SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
+"""What is written of each modality."""
 _LEAST = {"n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
 
 
@@ -120,6 +137,7 @@ def _parser() -> _Parser:
     parser.add_argument("--temperature", type=_number)
     parser.add_argument("--complete", type=_whole, nargs="+", metavar="I")
     parser.add_argument("--given", type=_number)
+    parser.add_argument("--prompt")
     parser.add_argument("--interpolate", type=_whole, nargs=2, action="append", metavar=("I", "J"))
     parser.add_argument("--linear", action="store_true")
     parser.add_argument("--nearest", action="store_true")
@@ -152,9 +170,11 @@ def _check_misspelt(rest: list[str], names: list[str]) -> None:
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
-    asked = [name for name in ("interpolate", "nearest", "complete") if getattr(options, name)]
+    asked = [name for name in ("interpolate", "nearest", "complete", "prompt") if getattr(options, name)]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} are two pictures; ask for one at a time")
+    if options.prompt == "":
+        raise UserError("--prompt is empty; give a beginning, or leave it out")
     if options.given > 1:
         raise UserError(f"--given is {options.given:g}; give a share, at most 1")
     for name in given:
@@ -165,5 +185,5 @@ def _check(options: Options, given: dict[str, object]) -> None:
         value = getattr(options, name)
         if value is not None and not least <= value < math.inf:
             raise UserError(f"--{name} is {value}; give at least {least}")
-    if options.out is not None and options.out.suffix.lower() != ".png":
-        raise UserError(f"--out: {options.out} does not end in .png, which is what is written")
+    if options.out is not None and options.out.suffix.lower() not in SUFFIXES.values():
+        raise UserError(f"--out: {options.out} does not end in .png (images), .txt (text) or .wav (audio)")

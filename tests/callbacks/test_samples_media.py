@@ -142,6 +142,11 @@ def test_no_samples_where_none_are_wanted(data: _Sequences, tmp_path: Path) -> N
     assert not (tmp_path / "samples").exists()
 
 
+def test_fewer_are_drawn_of_what_takes_its_time_to_read_or_hear() -> None:
+    assert [SampleGrid().count(data) for data in (Ramp(), _Letters(T), _Tones(1, T))] == [64, 8, 8]
+    assert [SampleGrid(num_samples=n).count(_Letters(T)) for n in (0, 5)] == [0, 5]
+
+
 def test_wandb_shows_text_as_a_table_and_audio_as_players(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """By W&B's own reader of an offline run; for audio it has all it needs."""
     monkeypatch.delenv("WANDB_MODE")

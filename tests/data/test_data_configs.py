@@ -24,6 +24,9 @@ SHAPES = {
     "imagenet64": ("imagenet64_box", (3, 64, 64), 256),
     "celeba_hq256": ("celeba_hq256", (3, 256, 256), 256),
     "folder": ("my_images", (3, 64, 64), 256),
+    "spoken_digits": ("spoken_digits", (1, 1024), 256),
+    "text_file": ("my_text", (256,), 256),
+    "tiny_shakespeare": ("tiny_shakespeare", (256,), 65),
     "known_entropy": ("known_entropy_1x3x3_3", (1, 3, 3), 3),
 }
 

@@ -62,7 +62,7 @@ def test_fid_and_is_equal_torch_fidelity(
     )
     reference = reference_sums(real, inception, "real", tmp_path)
     ours = score_samples(lambda first, count: fake[first : first + count], inception, reference, n)
-    assert ours.frechet == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+    assert ours.distance == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
     assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
     assert ours.inception_score_std == pytest.approx(theirs["inception_score_std"], abs=1e-6)
     assert ours.inception_score > 1.01  # or the agreement would mean nothing

@@ -82,7 +82,7 @@ def test_the_scores_are_those_of_the_features_held_at_once(reference: FrechetSum
     out = Moments()(sample(0, 103))
     scores = score_samples(sample, Moments(), reference, 103, block=10)
     assert scores.num_samples == 103
-    assert scores.frechet == pytest.approx(
+    assert scores.distance == pytest.approx(
         frechet_distance(FrechetSums.of(out.features), reference), rel=1e-9
     )
     sums = InceptionScoreSums.zeros(103, 6)

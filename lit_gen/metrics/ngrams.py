@@ -1,0 +1,151 @@
+"""How often short sequences of symbols occur in text, and how far apart two such distributions are."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+from lit_gen.metrics.extractor import Extractor, Features, Modality, kind_of
+from lit_gen.metrics.sums import Estimate, Sums, jackknife
+
+MOST_NGRAMS = 2**22
+"""Different n-grams whose counts are kept, of which there are a dozen sets at once: 400 MB."""
+
+
+@dataclasses.dataclass(frozen=True)
+class NGramCounts(Sums):
+    """How often each n-gram occurred."""
+
+    count: Tensor
+    """float64 [num_symbols ** n], by the n-gram's number."""
+
+    @classmethod
+    def zeros(cls, num_ngrams: int, device: torch.device | str = "cpu") -> NGramCounts:
+        """None at all."""
+        return cls(torch.zeros(num_ngrams, dtype=torch.float64, device=device))
+
+    def update(self, features: Tensor) -> None:
+        """Adds n-grams by their numbers, int64 [B, L], in place."""
+        numbers = features.flatten().to(self.count.device)
+        self.count.index_add_(0, numbers, torch.ones_like(numbers, dtype=torch.float64))
+
+    @property
+    def complete(self) -> bool:
+        """Whether there is an n-gram."""
+        return bool(self.count.sum() > 0)
+
+
+def jensen_shannon(a: NGramCounts, b: NGramCounts) -> float:
+    """The Jensen-Shannon divergence of two distributions in bits: 0 where they agree, 1 where they share no n-gram.
+
+    (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2 and p, q the relative frequencies. It is biased upwards:
+    frequencies of finite sets differ even where their sources do not, by about (K - 1) / (8 ln 2) (1/N + 1/M) bits
+    for K n-grams that all occur often, N and M times in all, and by more where most are rare. So it compares only at
+    equal counts, and with what real text has at that count.
+
+    Raises:
+        ValueError: where a side has no n-gram.
+
+    References:
+        Lin 1991, Divergence measures based on the Shannon entropy, https://doi.org/10.1109/18.61115, equation 4.1.
+    """
+    if not (a.complete and b.complete):
+        raise ValueError("a distribution needs 1 n-gram or more")
+    occurs = (a.count + b.count) > 0
+    p, q = a.count[occurs] / a.count.sum(), b.count[occurs] / b.count.sum()
+    m = (p + q) / 2
+    return float((torch.xlogy(p, p / m).sum() + torch.xlogy(q, q / m).sum()) / (2 * math.log(2)))
+
+
+class NGrams(Extractor):
+    """The n-grams within each window of text; the distance is the Jensen-Shannon divergence, in bits.
+
+    An n-gram is numbered in base ``num_symbols``, its first symbol counting most. None crosses a window's end. The
+    score is named after n, as in jsd_3grams. It compares at equal counts alone: see ``jensen_shannon``.
+
+    Args:
+        n: symbols of an n-gram.
+        num_symbols: size of the vocabulary, the data's ``num_levels``.
+
+    Raises:
+        UserError: settings that cannot be, or more than 2**22 different n-grams.
+    """
+
+    modality: ClassVar[Modality] = "text"
+    internal_batch = 250
+
+    place: Tensor
+
+    def __init__(self, n: int = 3, num_symbols: int = 65) -> None:
+        super().__init__()
+        if n < 1 or not 1 < num_symbols <= 256:
+            raise UserError(f"NGrams: n={n} must be at least 1 and num_symbols={num_symbols} in 2..256")
+        if num_symbols**n > MOST_NGRAMS:
+            fits = max(m for m in range(1, n) if num_symbols**m <= MOST_NGRAMS)
+            raise UserError(
+                f"NGrams: {num_symbols} symbols have {num_symbols**n:,} different {n}-grams, and {MOST_NGRAMS:,} can be"
+                f" counted; set n to {fits}"
+            )
+        self.n, self.num_symbols = n, num_symbols
+        self.name = f"{n}grams"
+        self.num_features = num_symbols**n
+        self.sha256 = hashlib.sha256(repr(("ngrams", n, num_symbols)).encode()).hexdigest()
+        self.register_buffer("place", torch.zeros(()), persistent=False)  # something that is on a device
+
+    @property
+    def score_name(self) -> str:
+        """The divergence's column."""
+        return f"jsd_{self.name}"
+
+    def zero_sums(self) -> NGramCounts:
+        """No n-gram yet."""
+        return NGramCounts.zeros(self.num_features, self.sums_device)
+
+    def distance(self, groups: Sequence[Any], reference: Any) -> Estimate:
+        """The Jensen-Shannon divergence in bits, with its jackknife error, the reference held fixed."""
+        reference = reference.map(Tensor.cpu)
+        return jackknife(groups, lambda counts: jensen_shannon(counts, reference))
+
+    def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
+        """Refuses windows shorter than an n-gram, and a vocabulary that is too small."""
+        self._check_length(shape[-1])
+        if num_levels > self.num_symbols:
+            raise UserError(
+                f"NGrams: num_symbols is {self.num_symbols}, and the data have {num_levels};"
+                f" set num_symbols to {num_levels}"
+            )
+
+    def _check_length(self, length: int) -> None:
+        if length < self.n:
+            raise UserError(f"NGrams: n is {self.n}, and windows have {length} symbols; set n to at most that")
+
+    def check(self, x: Tensor) -> None:
+        """Refuses examples that it cannot take.
+
+        Raises:
+            ValueError: For another dtype or shape, or an empty batch.
+            UserError: For windows shorter than n, or a symbol that is none of ``num_symbols``.
+        """
+        if x.dtype != torch.uint8 or x.ndim != 2 or len(x) == 0:
+            raise ValueError(f"{self.name} takes uint8 [B, T] with B > 0, not {kind_of(x)}")
+        self._check_length(x.shape[1])
+        if (highest := int(x.max())) >= self.num_symbols:
+            raise UserError(
+                f"NGrams: there is a symbol {highest}, and num_symbols is {self.num_symbols};"
+                f" set num_symbols to at least {highest + 1}"
+            )
+
+    def extract(self, x: Tensor) -> Features:
+        """Numbers of the n-grams of uint8 [250, T], from the window's start to its end: int64 [250, T - n + 1]."""
+        length = x.shape[1] - self.n + 1
+        number = torch.zeros(len(x), length, dtype=torch.int64, device=x.device)
+        for i in range(self.n):
+            number = number * self.num_symbols + x[:, i : i + length]
+        return Features(number, torch.zeros(len(x), 0, device=x.device))

@@ -1,0 +1,77 @@
+"""Text and sound: samples, what follows a prompt, and completions of real windows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from lit_gen.callbacks.sample_audio import write_wav
+from lit_gen.callbacks.sample_text import excerpt
+from lit_gen.cli import CLI
+from lit_gen.errors import UserError
+from lit_gen.sample.completion import completions, prompted
+from lit_gen.sample.options import Options
+
+Named = tuple[str, Tensor]
+"""What a piece is, in words, and its levels ``[L]``."""
+
+
+def encoded(prompt: str, data: Any) -> Tensor:
+    """Levels of a prompt: uint8 ``[L]``.
+
+    Raises:
+        UserError: A character that the data lack; or it leaves nothing to be drawn.
+    """
+    try:
+        levels: Tensor = data.encode(prompt)
+    except UserError as error:
+        raise UserError(f"--prompt: {error}") from error
+    if len(levels) >= data.length:
+        raise UserError(
+            f"--prompt has {len(levels)} {data.noun}, and a window has {data.length}; give at most {data.length - 1}"
+        )
+    return levels
+
+
+def pieces(cli: CLI, options: Options) -> Iterator[Named]:
+    """Draws what is asked for: samples, or what is real, what is given of it and its completions, row by row."""
+    model, data = cli.model, cli.datamodule
+    n = options.count(data.modality)
+    with cli.trainer.precision_plugin.forward_context():
+        if options.complete:
+            x, given, done = completions(model, data.split(options.split).x[list(options.complete)], options)
+        elif options.prompt:
+            x = prompted(model, encoded(options.prompt, data), n, options)
+        else:
+            x = model.sample(n, seed=options.seed, label=options.label)
+    if not options.complete:
+        yield from ((f"sample {i}", row.flatten()) for i, row in enumerate(x))
+        return
+    for row, real, mine in zip(options.complete, x, done, strict=True):
+        start = f"{options.split} {row}"
+        yield from ((f"{start} real", real.flatten()), (f"{start} given", real[given]))
+        yield from ((f"{start} completion {i}", one.flatten()) for i, one in enumerate(mine))
+
+
+def write_text(cli: CLI, options: Options, file: Path) -> None:
+    """Writes a UTF-8 file, each piece below a line that names it; prints the first one that the model has made."""
+    data, found = cli.datamodule, list(pieces(cli, options))
+    file.parent.mkdir(parents=True, exist_ok=True)
+    content = "\n".join(f"=== {name} ===\n{data.decode(levels)}\n" for name, levels in found)
+    file.write_bytes(content.encode("utf-8", "replace"))
+    first = next(levels for name, levels in found if not name.endswith((" real", " given")))
+    print(excerpt(data.decode(first)))
+    print(f"text         {file}")
+
+
+def write_sound(cli: CLI, options: Options, file: Path) -> None:
+    """Writes a WAV file for each piece, ``<stem>-<i>.wav`` for samples; of what is given, if that is anything."""
+    data, files = cli.datamodule, []
+    for name, levels in pieces(cli, options):
+        if len(levels):
+            path = file.with_name(f"{file.stem}-{name.removeprefix('sample ').replace(' ', '-')}.wav")
+            files.append(write_wav(data.decode(levels), data.sample_rate, path))
+    print(f"audio        {files[0]}" + (f" ... {files[-1].name}" if len(files) > 1 else ""))
