@@ -42,7 +42,9 @@ class _News(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the line is worth reading."""
         text = record.getMessage()
-        news = text not in self._said and "litlogger" not in text
+        # An advertisement; and a limit of ours that means none.
+        idle = "litlogger" in text or "100% of the batches will be used" in text
+        news = text not in self._said and not idle
         self._said.add(text)
         return news
 

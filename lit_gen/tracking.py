@@ -105,7 +105,7 @@ def _wandb_logger(folder: Path, wandb: Wandb, config: dict[str, Any]) -> WandbLo
     if run is None:
         return WandbLogger(project=wandb.project, save_dir=folder, offline=True)
     run.define_metric("images_seen")
-    for pattern in ("train/*", "val/*", "samples"):
+    for pattern in ("train/*", "val/*", "samples", "samples/*"):
         run.define_metric(pattern, step_metric="images_seen")
     return WandbLogger(experiment=run, save_dir=folder)
 

@@ -136,7 +136,7 @@ class MADE(Autoregressive):
             UserError: Of several orders, most do not start with what is given.
         """
         if self.num_orders > 1:
-            raise UserError(f"a MADE of {self.num_orders} orders cannot complete an image; one of num_orders=1 can")
+            raise UserError(f"a MADE of {self.num_orders} orders cannot complete an example; one of num_orders=1 can")
         return super().complete(x, num_given, noise, label)
 
 
