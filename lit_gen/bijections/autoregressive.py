@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
 from lit_gen.nets.made import MaskedAutoencoder
+from lit_gen.nets.one_by_one import OneByOne
 
 
 class MaskedAffine(Bijection):
@@ -40,14 +41,14 @@ class MaskedAffine(Bijection):
         log_scale = self._log_scale(raw)
         return (x - mean) * (-log_scale).exp(), -sum_dims(log_scale)
 
+    @torch.no_grad()
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Dimension by dimension, at the cost of about one pass."""
-        columns = z.T.contiguous().unbind()
-
-        def value(i: int, parameters: Tensor) -> Tensor:
-            mean, raw = parameters.unbind()
-            scale = raw.div_(self.bound).tanh_().mul_(self.bound).exp_()  # in place: as fast as what is around it
-            return torch.addcmul(mean, columns[i], scale)
-
+        """Dimension by dimension, at the cost of about one pass; in place, for nothing around it takes longer."""
         with torch.autocast(z.device.type, enabled=False):
-            return self.net.in_order(len(z), value)
+            one_by_one = OneByOne(self.net, len(z))
+            for z_i, x_i in zip(z.T.contiguous().unbind(), one_by_one.columns, strict=True):
+                mean, raw = one_by_one.parameters().unbind()
+                scale = raw.div_(self.bound).tanh_().mul_(self.bound).exp_()
+                torch.addcmul(mean, z_i, scale, out=x_i)
+                one_by_one.advance()
+            return one_by_one.x.T.contiguous()

@@ -26,6 +26,10 @@ class OneByOne:
         net: The masked autoencoder.
         batch_size: B.
         order: See :meth:`MaskedAutoencoder.forward`.
+
+    Attributes:
+        x: The dimensions in the order, ``[D, B]``.
+        columns: Each of them, to be filled by :meth:`put`, or by hand before :meth:`advance`.
     """
 
     def __init__(self, net: MaskedAutoencoder, batch_size: int, order: Tensor | None = None) -> None:
@@ -58,8 +62,12 @@ class OneByOne:
         return torch.mm(weight, units, out=out)
 
     def put(self, value: Tensor) -> None:
-        """Fills the next dimension ``[B]``, and computes the units that now see all they may."""
+        """Fills the next dimension ``[B]``."""
         self.columns[self.filled].copy_(value)
+        self.advance()
+
+    def advance(self) -> None:
+        """The next of ``columns`` is filled: computes the units that now see all they may."""
         for steps in self.hidden:
             if step := steps[self.filled]:
                 weight, units, out = step

@@ -56,7 +56,7 @@ def test_training(peer: str, goal: float, goal_bf16: float, tmp_path: Path) -> N
     assert results.ratio("fit, bf16") >= goal_bf16
     mine, theirs = results.own_peak("fit", imports_mib(ENVIRONMENT)), results.peak(peer)
     print(f"memory without imports and the averaged weights: {mine:,.0f} MiB; {peer}: {theirs:,.0f} MiB")
-    assert mine <= 1.02 * theirs
+    assert mine <= 1.05 * theirs
 
 
 @pytest.mark.benchmark

@@ -58,7 +58,7 @@ def test_training(arch: str, goal: float, goal_bf16: float, tmp_path: Path) -> N
     assert results.ratio("fit, bf16") >= goal_bf16
     mine, least = results.own_peak("fit", imports_mib(ENVIRONMENT)), min(results.peak(peer) for peer in PEERS)
     print(f"memory without imports and the averaged weights: {mine:,.0f} MiB; the least of the peers: {least:,.0f} MiB")
-    assert mine <= 1.02 * least
+    assert mine <= 1.05 * least
 
 
 @pytest.mark.benchmark
