@@ -9,6 +9,7 @@ import itertools
 import math
 import sys
 
+from benchmarks.flow_peers import SAMPLES
 from benchmarks.ours import count
 from benchmarks.turns import take_turns
 from lit_gen.contract import GenerativeModule
@@ -38,4 +39,4 @@ def build(arch: str) -> GenerativeModule:
 if __name__ == "__main__":
     quicken(["--trainer.accelerator=cpu"])
     model, seeds = build(sys.argv[1]), itertools.count()
-    take_turns(lambda: len(model.sample(64, seed=next(seeds))), count(model), lambda: math.nan)
+    take_turns(lambda: len(model.sample(SAMPLES[sys.argv[1]], seed=next(seeds))), count(model), lambda: math.nan)

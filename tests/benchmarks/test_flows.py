@@ -68,7 +68,7 @@ def test_sampling(arch: str, goal: float, rounds: int, tmp_path: Path) -> None:
     commands |= {peer: ["-m", "benchmarks.flow_peers", "sample", peer, arch] for peer in PEERS}
     with contest(commands, ENVIRONMENT, tmp_path) as contestants:
         results = Results(contestants, rounds, ours=("lit_gen",))
-    print(results.table(f"{arch}, samples, 64 at a time"))
+    print(results.table(f"{arch}, samples, {flow_peers.SAMPLES[arch]} at a time"))
     assert results.ratio("lit_gen") >= goal
 
 
