@@ -64,6 +64,10 @@ def contains(config: Any, said: Any, where: str = "") -> None:
         assert config == said, where
 
 
+# The papers' nets are for GPUs; all else in their files is run as it stands.
+NARROWER = {"pixelcnnpp": {"num_filters": 16}, "transformer": {"width": 64}}
+
+
 def test_every_file_is_in_a_room_that_is_tested() -> None:
     found = set(CONFIGS.rglob("*.y*ml"))
     assert found == {BASE, *DATA, *FAMILIES, *RECIPES}
@@ -86,9 +90,13 @@ def test_recipe_stands_alone(file: Path, capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("file", FAMILIES, ids=name_of)
 def test_family_runs_on_digits(file: Path, tmp_path: Path) -> None:
     files = [f"--config={part}" for part in (BASE, DIGITS, file)]
-    fit.main([*files, f"--trainer.default_root_dir={tmp_path}", *SMALL])
+    narrower = NARROWER.get(file.stem, {})
+    options = [f"--model.init_args.{name}={width}" for name, width in narrower.items()]
+    fit.main([*files, f"--trainer.default_root_dir={tmp_path}", *options, *SMALL])
     (ran,) = tmp_path.rglob("config.yaml")
-    contains(yaml.safe_load(ran.read_text()), yaml.safe_load(file.read_text()))
+    said = yaml.safe_load(file.read_text())
+    said["model"]["init_args"] |= narrower
+    contains(yaml.safe_load(ran.read_text()), said)
 
 
 @pytest.mark.parametrize(
