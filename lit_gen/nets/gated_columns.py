@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from lit_gen.nets.columns import Columns, ConvColumn, Rows, taps_first, with_bias, with_one
-from lit_gen.nets.gated_pixelcnn import GatedLayer, GatedPixelCNNNet, VerticalConv2d, gate
+from lit_gen.nets.gated_pixelcnn import GatedLayer, GatedPixelCNNNet, VerticalConv2d
+from lit_gen.nets.gates import tanh_gate
 
 
 class _VerticalRow:
@@ -94,7 +95,7 @@ class GatedPixelCNNColumns(Columns):
         v = self.vertical.next(self.first.row)
         self.first.start_row()
         for i, layer in enumerate(self.layers):
-            v = layer.start_row(gate(v.flatten(0, 1)).unflatten(0, v.shape[:2]) if i else v)
+            v = layer.start_row(tanh_gate(v.flatten(0, 1), 1).unflatten(0, v.shape[:2]) if i else v)
 
     def write(self, j: int, channel: int, value: Tensor) -> None:
         """See :class:`Columns`."""

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
+from lit_gen.nets.gates import tanh_gate
 from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
 
 
@@ -33,12 +34,6 @@ class VerticalConv2d(nn.Conv2d):
     def forward(self, x: Tensor) -> Tensor:
         """``[B, inputs, H, W]`` to ``[B, outputs, H, W]``."""
         return super().forward(F.pad(x, self.pads))
-
-
-def gate(x: Tensor) -> Tensor:
-    """``tanh(a) sigmoid(b)`` of the two halves of the features: ``[B, 2p, H, W]`` to ``[B, p, H, W]`` (equation 2)."""
-    a, b = x.chunk(2, 1)
-    return torch.tanh(a) * torch.sigmoid(b)
 
 
 class GatedLayer(nn.Module):
@@ -80,7 +75,7 @@ class GatedLayer(nn.Module):
         v_class, h_class = self.of_class(label)
         v = self.vertical(v) + v_class
         inside = self.horizontal(h) + self.link(v) + h_class
-        return v, self.out(gate(inside)) + h
+        return v, self.out(tanh_gate(inside, 1)) + h
 
 
 class GatedPixelCNNNet(nn.Module):
@@ -131,5 +126,5 @@ class GatedPixelCNNNet(nn.Module):
         """Real ``[B, C, H, W]`` and labels int64 ``[B]`` to ``[B, H, W, C, L]``."""
         v, h = (conv(x).contiguous(memory_format=torch.channels_last) for conv in (self.vertical, self.horizontal))
         for i, layer in enumerate(self.layers):
-            v, h = layer(gate(v) if i else v, h, label)
+            v, h = layer(tanh_gate(v, 1) if i else v, h, label)
         return self.levels(F.relu_(self.head(F.relu_(h))))

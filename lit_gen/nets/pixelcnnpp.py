@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
+from lit_gen.nets.gates import glu
 from lit_gen.nets.shifted_conv import ShiftedConv, ShiftedDeconv, WeightNormalized, concat_elu
 
 
@@ -63,7 +64,7 @@ class GatedResidual(nn.Module):
         h = conv2(F.dropout(concat_elu(h), self.dropout, self.training))
         if self.classes is not None and label is not None:
             h = h + self.classes(label)[:, :, None, None]
-        return x + F.glu(h, 1)
+        return x + glu(h, 1)
 
 
 class Stream(nn.Module):

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
+from lit_gen.nets.gates import tanh_gate
 
 
 class DilatedConvNet(nn.Module):
@@ -132,8 +133,7 @@ class GatedLayer(nn.Module):
         both[self.dilation :] += self.past(h[: max(len(h) - self.dilation, 0)])
         if conditioning is not None:
             both = both + conditioning
-        value, gate = both.chunk(2, 2)
-        return torch.tanh(value) * torch.sigmoid(gate)
+        return tanh_gate(both, 2)
 
 
 class WaveNetQueues:
