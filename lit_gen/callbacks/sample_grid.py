@@ -98,7 +98,8 @@ def write_samples(x: Tensor, num_levels: int, data: Any, stem: Path) -> list[Pat
         The files: one ``.png``, one ``.txt``, or a ``-<i>.wav`` for each sample.
     """
     if modality_of(data) == "text":
-        return [write_texts(x, data, stem.with_name(f"{stem.name}.txt"))]
+        pieces = ((f"sample {i}", row) for i, row in enumerate(x))
+        return [write_texts(pieces, data, stem.with_name(f"{stem.name}.txt"))]
     if modality_of(data) == "audio":
         return write_wavs(x, data, stem)
     return [write_grid(to_uint8(x, num_levels), stem.with_name(f"{stem.name}.png"))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Protocol
 
@@ -15,16 +16,16 @@ class ShowsText(Protocol):
         """The text of levels ``[T]``."""
 
 
-def write_texts(x: Tensor, data: ShowsText, path: Path) -> Path:
-    """Writes a UTF-8 file of samples, each below a line with its number; its folder is made. Line ends are kept.
+def write_texts(pieces: Iterable[tuple[str, Tensor]], data: ShowsText, path: Path) -> Path:
+    """Writes a UTF-8 file of pieces, each below a line that names it; its folder is made. Line ends are kept.
 
     Args:
-        x: Levels ``[N, T]``.
+        pieces: Names, and levels ``[L]``.
         data: Decodes them.
         path: The file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    content = "\n".join(f"=== sample {i} ===\n{data.decode(row)}\n" for i, row in enumerate(x))
+    content = "\n".join(f"=== {name} ===\n{data.decode(levels)}\n" for name, levels in pieces)
     path.write_bytes(content.encode("utf-8", "replace"))
     return path
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
-from lit_gen.data.hub_columns import check_column, named_splits
+from lit_gen.data.hub_columns import check_column, held_out_of_train, named_splits
 from lit_gen.data.hub_source import load
 from lit_gen.data.images import carve
 from lit_gen.data.module import SPLITS, Modality, SplitName
@@ -103,13 +103,8 @@ class HubAudio(SequenceDataModule):
         self.sample_rate, self.pad, self.split_seed = sample_rate, pad, split_seed
         self.path, self.subset, self.revision, self.root = path, subset, revision, root
         self.column, self.label_column = column, label_column
-        self.split_names: dict[SplitName, str | None] = {
-            "train": train_split,
-            "val": val_split,
-            "test": test_split,
-        }
-        wanted: dict[SplitName, int | float | None] = {"val": num_val, "test": num_test}
-        self.held_out = {ours: size or 0 for ours, size in wanted.items() if self.split_names[ours] is None}
+        self.split_names: dict[SplitName, str | None] = {"train": train_split, "val": val_split, "test": test_split}
+        self.held_out = held_out_of_train(self.split_names, num_val, num_test)
         self.silence: dict[SplitName, int] = {}
 
     def decode(self, x: Tensor) -> Tensor:

@@ -34,6 +34,18 @@ def named_splits(
     return found
 
 
+def held_out_of_train(
+    names: Mapping[SplitName, str | None], num_val: int | float | None, num_test: int | float | None
+) -> dict[SplitName, int | float]:
+    """How much of train each split that the source lacks is given; 0 where that is not said.
+
+    >>> held_out_of_train({"train": "train", "val": None, "test": "test"}, 300, None)
+    {'val': 300}
+    """
+    wanted: dict[SplitName, int | float | None] = {"val": num_val, "test": num_test}
+    return {ours: size or 0 for ours, size in wanted.items() if names[ours] is None}
+
+
 def check_column(
     split: datasets.Dataset, column: str, argument: str, holds: Callable[[object], bool], what: str, path: str
 ) -> None:

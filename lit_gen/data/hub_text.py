@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lit_gen.data.hub_columns import check_column, named_splits
+from lit_gen.data.hub_columns import check_column, held_out_of_train, named_splits
 from lit_gen.data.hub_source import load
 from lit_gen.data.module import SplitName
 from lit_gen.data.text import Text, TextDataModule, Unit, hold_out_end
@@ -65,13 +65,8 @@ class HubText(TextDataModule):
     ) -> None:
         self.path, self.subset, self.revision, self.root = path, subset, revision, root
         self.column, self.separator = column, separator
-        self.split_names: dict[SplitName, str | None] = {
-            "train": train_split,
-            "val": val_split,
-            "test": test_split,
-        }
-        wanted: dict[SplitName, int | float | None] = {"val": num_val, "test": num_test}
-        self.held_out = {ours: size or 0 for ours, size in wanted.items() if self.split_names[ours] is None}
+        self.split_names: dict[SplitName, str | None] = {"train": train_split, "val": val_split, "test": test_split}
+        self.held_out = held_out_of_train(self.split_names, num_val, num_test)
         super().__init__(
             name=name,
             unit=unit,

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.nets.actnorm import ActNorm
-from lit_gen.nets.gates import sigmoid
+from lit_gen.nets.gates import glu
 from lit_gen.nets.mlp import Activation, mlp
 
 
@@ -187,8 +187,7 @@ class GatedBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The same shape."""
-        value, gate = self.layers(x).chunk(2, 1)
-        return self.norm(x + value * sigmoid(gate))
+        return self.norm(x + glu(self.layers(x), 1))
 
 
 class ScaledConv2d(nn.Conv2d):

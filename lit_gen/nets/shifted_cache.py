@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lit_gen.nets.gates import glu
 from lit_gen.nets.pixelcnnpp import GatedResidual
 from lit_gen.nets.shifted_conv import ShiftedConv, ShiftedDeconv, concat_elu
 
@@ -127,7 +128,7 @@ class PixelBlock:
         h = self.conv1(concat_elu(x), at)
         if skip is not None:
             h.addmm_(concat_elu(skip), self.from_skip)
-        return x + F.glu(self.conv2(concat_elu(h), at), 1)
+        return x + glu(self.conv2(concat_elu(h), at), 1)
 
 
 class PixelGrow:

@@ -9,7 +9,7 @@ from typing import Any
 from torch import Tensor
 
 from lit_gen.callbacks.sample_audio import write_wav
-from lit_gen.callbacks.sample_text import excerpt
+from lit_gen.callbacks.sample_text import excerpt, write_texts
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
 from lit_gen.sample.completion import completions, prompted
@@ -59,9 +59,7 @@ def pieces(cli: CLI, options: Options) -> Iterator[Named]:
 def write_text(cli: CLI, options: Options, file: Path) -> None:
     """Writes a UTF-8 file, each piece below a line that names it; prints the first one that the model has made."""
     data, found = cli.datamodule, list(pieces(cli, options))
-    file.parent.mkdir(parents=True, exist_ok=True)
-    content = "\n".join(f"=== {name} ===\n{data.decode(levels)}\n" for name, levels in found)
-    file.write_bytes(content.encode("utf-8", "replace"))
+    write_texts(found, data, file)
     first = next(levels for name, levels in found if not name.endswith((" real", " given")))
     print(excerpt(data.decode(first)))
     print(f"text         {file}")
