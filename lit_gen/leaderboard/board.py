@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.plot import shade
@@ -89,7 +90,7 @@ def _row(section: Section, row: Row, families: Sequence[str], anchor: str) -> Ma
     name = element("th", link, element("small", record.model), scope="row", data_sort=row.label)
     dot = element("i", class_=f"dot shade{shade(families, record.family)}")
     family = element("td", dot, record.family, data_sort=record.family)
-    scores = [_score_cell(section, i, cell) for i, cell in enumerate(row.cells)]
+    scores = [_score_cell(section, i, cell, card=anchor) for i, cell in enumerate(row.cells)]
     costs = []
     for i, cost in enumerate(COSTS):
         value = cost.value(row.cost)
@@ -99,29 +100,33 @@ def _row(section: Section, row: Row, families: Sequence[str], anchor: str) -> Ma
 
 
 def _floor(section: Section, row: Row) -> Markup:
-    cells = [_score_cell(section, i, cell, floor=True) for i, cell in enumerate(row.cells)]
+    cells = [_score_cell(section, i, cell, card=None) for i, cell in enumerate(row.cells)]
     return element("tr", element("th", row.label, scope="row"), element("td"), *cells,
                    element("td", colspan=len(COSTS), class_="first"))
 
 
-def _score_cell(section: Section, index: int, cell: Cell, *, floor: bool = False) -> Markup:
+def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -> Markup:
+    """A cell; `card` is the id of the run's card, None for a floor, which has neither marks nor footnotes."""
     class_ = "number first" if index == 0 else "number"
     decimals = section.columns[index].decimals
     # Numbers stand below one another only if each leaves the room of an error and a letter behind it.
     room = _room(section, index, decimals)
     if not cell:
-        parts = [] if floor else [element("span", "n/a", _error("", room), element("sup"), class_="score")]
+        parts = [] if card is None else [element("span", "n/a", _error("", room), element("sup"), class_="score")]
         return element("td", *parts, class_=f"{class_} none")
     lines = []
-    for score in cell:
+    for score in excerpt(cell):
         figure = typeset(score, decimals)
-        marked = not floor and score in section.best[index]
-        letter = "" if floor else section.notes.get(answer_text(score), "")
+        marked = card is not None and score in section.best[index]
+        letter = "" if card is None else section.notes.get(answer_text(score), "")
         lines.append(element(
             "span", element("b", figure) if marked else figure,
             _error(error_figure(score, decimals, "±"), room), element("sup", letter),
             class_="score", title=_tooltip(score, section.columns[index]),
         ))
+    if more(cell):
+        title = f"all {len(cell)} are in the run's card, and in the plot against function evaluations"
+        lines.append(element("a", more(cell), href=f"#{card}", class_="score more", title=title))
     return element("td", join(lines), class_=class_, data_sort=cell[0].value)
 
 

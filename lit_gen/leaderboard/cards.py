@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lit_gen.leaderboard.board import typeset
+from lit_gen.leaderboard.curves import along, evaluations, more, sampler_text
 from lit_gen.leaderboard.figures import count, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.plot import shade
 from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.samples import samples
-from lit_gen.leaderboard.table import Row, Section
+from lit_gen.leaderboard.score import Score
+from lit_gen.leaderboard.table import Cell, Column, Row, Section
 
 
 def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:
@@ -39,21 +41,40 @@ def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Ma
 def _card(section: Section, row: Row, families: Sequence[str], shown: Markup, anchor: str) -> Markup:
     assert row.record is not None
     record = row.record
-    scores = []
+    scores, folded = [], []
     for column, cell in zip(section.columns, row.cells, strict=True):
-        for score in cell:
-            error = error_figure(score, column.decimals, "±")
-            figure = f"{typeset(score, column.decimals)} {error}".rstrip()
-            scores += [element("dt", column.header), element("dd", figure)]
+        if more(cell):
+            folded.append(_answers(column, cell))
+        for score in cell[:1] if more(cell) else cell:
+            scores += [element("dt", column.header), element("dd", _figure(score, column))]
     dot = element("i", class_=f"dot shade{shade(families, record.family)}")
     return element(
         "article", shown, element("h4", row.label),
         element("p", dot, f"{record.family} · {record.model}", class_="meta"),
-        element("dl", *scores, class_="scores"),
+        element("dl", *scores, class_="scores"), *folded,
         element("details", element("summary", "Run"), element("pre", tree(_run(record, row.directory)))),
         element("details", element("summary", "Config"), element("pre", tree(record.config))),
         class_="card", id_=anchor,
     )
+
+
+def _figure(score: Score, column: Column) -> str:
+    return f"{typeset(score, column.decimals)} {error_figure(score, column.decimals, '±')}".rstrip()
+
+
+def _answers(column: Column, cell: Cell) -> Markup:
+    """All scores of a cell that the table cuts short, sampler by sampler; folded."""
+    lines = []
+    for score in along(cell):
+        paid = evaluations(score)
+        lines.append(element(
+            "tr", element("th", sampler_text(score), scope="row"),
+            element("td", "" if paid is None else f"{paid:.0f}"), element("td", _figure(score, column)),
+        ))
+    heads = [element("th", name, scope="col") for name in ("sampler", "NFE", column.label)]
+    table = element("table", element("thead", element("tr", *heads)), element("tbody", *lines), class_="answers")
+    summary = element("summary", f"All {len(cell)} scores of {column.header}")
+    return element("details", summary, element("div", table, style="overflow-x:auto"))
 
 
 def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+from lit_gen.leaderboard.curves import evaluations
 from lit_gen.leaderboard.record import Cost
 from lit_gen.leaderboard.score import SIGNS, Score
 
@@ -101,6 +102,7 @@ class CostColumn(NamedTuple):
         figure: Form of its numbers.
         tick: Form of round numbers, on an axis.
         round_values: Which are round, where powers of ten are not.
+        own: The cost of one score by itself, where its protocol tells; else None: it cost what its run did.
     """
 
     field: str
@@ -110,6 +112,7 @@ class CostColumn(NamedTuple):
     figure: Callable[[float], str]
     tick: Callable[[float], str]
     round_values: Sequence[float] = ()
+    own: Callable[[Score], float | None] = lambda score: None
 
     def value(self, cost: Cost | None) -> float | None:
         """The number behind the cell; None where it was not measured."""
@@ -131,5 +134,5 @@ COSTS = (
     CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits,
                "{:g}".format),
     CostColumn("function_evaluations_per_sample", "NFE", "a sample", "function evaluations per sample",
-               "{:.0f}".format, tick_count),
+               "{:.0f}".format, tick_count, own=evaluations),
 )

@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
+from lit_gen.leaderboard.labels import place_labels
 from lit_gen.leaderboard.markup import Markup, element, join
 
 WIDTH, HEIGHT = 760, 420
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 16, 52
-_CHARACTER, _LINE = 6.9, 13  # of a label of 11.5 px, in user units, in a wide typeface
 
 
 @dataclass(frozen=True)
 class Point:
-    """One run in the plane.
+    """One run in the plane, or one of its scores.
 
     Attributes:
         x: Its cost, positive.
         y: Its score.
-        label: The run's name.
+        label: The run's name; the same in all points of a curve, and printed once.
         tooltip: The numbers in words.
         shade: Index of its family's colour.
         shape: `exact`, `bound`, `estimate`, or `plain` for what is no likelihood.
         anchor: Id of the run's card on the page.
+        curve: Sets a run's curves apart: points of one run and one curve are joined.
     """
 
     x: float
@@ -34,6 +36,7 @@ class Point:
     shade: int
     shape: str
     anchor: str
+    curve: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,6 +101,14 @@ def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
     return kept
 
 
+def curves(points: Sequence[Point]) -> list[list[int]]:
+    """The indices of each curve's points, from cheap to dear; a point by itself is a curve of one."""
+    found: dict[tuple[str, str], list[int]] = {}
+    for i, point in enumerate(points):
+        found.setdefault((point.anchor, point.curve), []).append(i)
+    return [sorted(curve, key=lambda i: points[i].x) for curve in found.values()]
+
+
 def draw(
     points: Sequence[Point],
     floors: Sequence[tuple[str, float]],
@@ -112,7 +123,7 @@ def draw(
     """The drawing.
 
     Args:
-        points: The runs.
+        points: The runs, those of a curve joined by a line.
         floors: Name and score of references within the drawing (`near`), drawn as lines across.
         x_title: Name of the cost, its axis always logarithmic.
         y_title: Name of the score.
@@ -123,11 +134,16 @@ def draw(
     """
     x = fit_axis([p.x for p in points], _LEFT, WIDTH - _RIGHT, log=True)
     y = fit_axis([p.y for p in points] + [v for _, v in floors], HEIGHT - _BOTTOM, _TOP, log=log_y)
-    placed = _place_labels([(x(p.x), y(p.y), p.label) for p in points])
-    marks = [_mark(p, x(p.x), y(p.y), at) for p, at in zip(points, placed, strict=True)]
+    places = [(x(p.x), y(p.y)) for p in points]
+    joined = curves(points)
+    labels = [(points[curve[0]].label, curve[::-1]) for curve in joined]
+    segments = [(places[i], places[j]) for curve in joined for i, j in itertools.pairwise(curve)]
+    placed = place_labels(places, labels, segments, (_LEFT, _TOP, WIDTH - 4, HEIGHT - _BOTTOM))
+    marks = [_mark(p, *places[i], placed.get(i)) for i, p in enumerate(points)]
+    lines = [_curve_line([places[i] for i in curve], points[curve[0]].shade) for curve in joined if len(curve) > 1]
     return element(
         "svg", _frame(x, y, x_title, y_title, x_figure, x_round), _floor_lines(floors, y),
-        _frontier_line(frontier(points, higher_is_better=higher_is_better), x, y), *marks,
+        _frontier_line(frontier(points, higher_is_better=higher_is_better), x, y), *lines, *marks,
         viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{y_title} against {x_title}",
     )
 
@@ -182,6 +198,11 @@ def _frontier_line(points: Sequence[Point], x: Axis, y: Axis) -> Markup:
     return element("path", d=path, class_="frontier") if len(points) > 1 else Markup("")
 
 
+def _curve_line(places: Sequence[tuple[float, float]], colour: int) -> Markup:
+    corners = " ".join(f"{x:.1f},{y:.1f}" for x, y in places)
+    return element("polyline", points=corners, class_=f"curve shade{colour}")
+
+
 def _mark(point: Point, x: float, y: float, label: tuple[float, float] | None) -> Markup:
     place = f"translate({x:.1f} {y:.1f})"
     # A bound points down: the model's own value lies there or lower. An estimate is hollow.
@@ -195,48 +216,26 @@ def _mark(point: Point, x: float, y: float, label: tuple[float, float] | None) -
     return element("a", group, href=f"#{point.anchor}", aria_label=point.tooltip)
 
 
-def _place_labels(points: Sequence[tuple[float, float, str]]) -> list[tuple[float, float] | None]:
-    """For each point the offset of its label's left end, or None where none is free of all others."""
-    taken = [(px - 7, py - 7, px + 7, py + 7) for px, py, _ in points]
-    offsets: list[tuple[float, float] | None] = []
-    for px, py, text in points:
-        width = _CHARACTER * len(text)
-        for dx, dy in ((10, 4), (-10 - width, 4), (-width / 2, -11), (-width / 2, 20), (8, -8), (8, 16),
-                       (-8 - width, -8), (-8 - width, 16)):
-            box = (px + dx, py + dy - _LINE + 3, px + dx + width, py + dy + 3)
-            within_x = box[0] >= _LEFT and box[2] <= WIDTH - 4
-            within_y = box[1] >= _TOP and box[3] <= HEIGHT - _BOTTOM
-            if within_x and within_y and not any(_overlap(box, other) for other in taken):
-                taken.append(box)
-                offsets.append((dx, dy))
-                break
-        else:
-            offsets.append(None)
-    return offsets
-
-
-def _overlap(a: tuple[float, float, float, float], b: tuple[float, float, float, float]) -> bool:
-    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
-
-
 def _round_step(rough: float) -> float:
     """The smallest of 1, 2 or 5 times a power of ten that is not below the given step."""
     power = 10.0 ** math.floor(math.log10(rough))
     return next(s * power for s in (1, 2, 5, 10) if s * power >= rough * (1 - 1e-9))
 
 
-def legend(families: Sequence[str], present: Sequence[str], shapes: Sequence[str]) -> Markup:
-    """The colours and marks that occur.
+def legend(families: Sequence[str], present: Sequence[str], points: Sequence[Point]) -> Markup:
+    """The colours, marks and lines that occur.
 
     Args:
         families: All families of the page, whose order gives their colours.
         present: Those in the plot.
-        shapes: Shapes of its points.
+        points: What is drawn.
     """
     parts = [element("span", element("i", class_=f"dot shade{shade(families, name)}"), name, class_="key")
              for name in present]
     words = {"exact": "● exact", "bound": "▼ upper bound", "estimate": "○ estimate"}
-    parts += [element("span", words[shape], class_="key") for shape in words if shape in shapes]
+    parts += [element("span", words[shape], class_="key") for shape in words if shape in {p.shape for p in points}]
+    if any(len(curve) > 1 for curve in curves(points)):
+        parts.append(element("span", "●─● one sampler of one run", class_="key"))
     parts.append(element("span", "─ best at equal or lower cost", class_="key"))
     return element("p", join(parts), class_="legend")
 

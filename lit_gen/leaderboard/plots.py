@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
+from lit_gen.leaderboard.curves import sampler_text
 from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
-from lit_gen.leaderboard.score import metric
-from lit_gen.leaderboard.table import Section
+from lit_gen.leaderboard.score import Score, metric
+from lit_gen.leaderboard.table import Cell, Row, Section
 
 
 def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
@@ -41,7 +42,7 @@ def _figure(
     column = section.columns[index]
     points = _points(section, index, cost, families, anchor)
     floors = [(row.label, row.cells[index][0].value) for row in section.floors if row.cells[index]]
-    without = len(section.rows) - len(points)
+    without = len(section.rows) - len({point.anchor for point in points})
     runs = len(section.rows)
     note = f"Without this score or cost, so not drawn: {without} of {runs} runs. " if without else ""
     if points:
@@ -56,7 +57,7 @@ def _figure(
             x_round=cost.round_values, higher_is_better=metric(column.metric).higher_is_better, log_y=log_y,
         )
         present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
-        key = legend(families, present, sorted({point.shape for point in points}))
+        key = legend(families, present, points)
     else:
         drawing, key = Markup(""), Markup("")
     return element("figure", drawing, key, element("p", note, class_="caption") if note else "",
@@ -66,14 +67,27 @@ def _figure(
 def _points(
     section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str
 ) -> list[Point]:
+    column = section.columns[index]
     points = []
     for i, row in enumerate(section.rows):
-        x = cost.value(row.cost)
-        cell = row.cells[index]
-        if row.record is None or not cell or not x:
-            continue
-        figure = typeset(cell[0], section.columns[index].decimals)
-        words = f"{row.label}: {section.columns[index].label} {figure}, {cost.title} {cost.figure(x)}"
-        points.append(Point(x, cell[0].value, row.label, words, shade(families, row.record.family),
-                            cell[0].kind or "plain", f"{anchor}-{i}"))
+        assert row.record is not None
+        colour, card = shade(families, row.record.family), f"{anchor}-{i}"
+        for score, x, label, curve in _priced(row, row.cells[index], cost):
+            how = f", {sampler_text(score)}" if curve else ""
+            figure = f"{column.label} {typeset(score, column.decimals)}"
+            words = f"{row.label}{how}: {figure}, {cost.title} {cost.figure(x)}"
+            points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve))
     return points
+
+
+def _priced(row: Row, cell: Cell, cost: CostColumn) -> list[tuple[Score, float, str, str]]:
+    """The scores of a cell that are drawn, each with its cost, its label and the name of its curve.
+
+    These are the best one, at the cost of its run, and every one that has a cost of its own.
+    """
+    priced = [(score, x, score.protocol.sampler or "") for score in cell if (x := cost.own(score))]
+    several = len({sampler for _, _, sampler in priced}) > 1
+    found = [(score, x, f"{row.label}, {sampler}" if several else row.label, sampler) for score, x, sampler in priced]
+    x = cost.value(row.cost)
+    others = [score for score in cell if cost.own(score) is None]
+    return [*found, *((score, x, row.label, "") for score in others[:1] if x)]

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from lit_gen.leaderboard.best import best_of, merit
 from lit_gen.leaderboard.collect import Run
+from lit_gen.leaderboard.curves import excerpt
 from lit_gen.leaderboard.protocol import Protocol, Scalar, short, shown
 from lit_gen.leaderboard.record import Cost, Record
 from lit_gen.leaderboard.score import METRICS, Score, metric
@@ -108,8 +109,8 @@ class Section:
 
     @functools.cached_property
     def notes(self) -> dict[str, str]:
-        """Letter of each way of answering that occurs, by the answer in words; letters run down the rows."""
-        answers = (answer_text(s) for row in self.rows for cell in row.cells for s in cell)
+        """Letter of each way of answering in the table, by the answer in words; letters run down the rows."""
+        answers = (answer_text(s) for row in self.rows for cell in row.cells for s in excerpt(cell))
         distinct = list(dict.fromkeys(text for text in answers if text))
         return {text: _letter(i) for i, text in enumerate(distinct)}
 

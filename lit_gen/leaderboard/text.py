@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
+from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
 from lit_gen.leaderboard.score import Score
 from lit_gen.leaderboard.table import Row, Section, answer_text
@@ -19,7 +20,7 @@ _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
 
 class _Entry(NamedTuple):
-    """One line of a cell: the parts that are aligned by themselves."""
+    """One line of a cell: the parts that are aligned by themselves. Without a number, a note on the cell."""
 
     number: str
     error: str = ""
@@ -94,7 +95,7 @@ def _markdown_cell(lines: Sequence[_Entry]) -> str:
     for entry in lines:
         body = " ".join(part for part in (entry.number, entry.error) if part)
         body = f"**{body}**" if entry.mark else body
-        parts.append(f"{body} {entry.note}".rstrip())
+        parts.append(f"{body} {entry.note}".strip())
     return "<br>".join(parts)
 
 
@@ -106,11 +107,13 @@ def _lines(section: Section, row: Row) -> list[list[_Entry]]:
     notes = section.notes
     for i, column in enumerate(section.columns):
         best = section.best[i]
-        cells.append([
+        entries = [
             _Entry(score_figure(score, column.decimals), error_figure(score, column.decimals),
                    "*" if record and score in best else "", _note(score, notes))
-            for score in row.cells[i]
-        ] or [_Entry("n/a" if record else "")])
+            for score in excerpt(row.cells[i])
+        ]
+        rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
+        cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
     return cells + [[_Entry(cost.text(row.cost))] for cost in COSTS]
 
 
@@ -121,12 +124,13 @@ def _note(score: Score, notes: dict[str, str]) -> str:
 
 def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
     """Texts of one column, whose numbers, errors, marks and notes stand below one another."""
-    entries = [entry for cell in cells for entry in cell]
+    entries = [entry for cell in cells for entry in cell if entry.number]
     number, error, mark, note = (max(len(entry[part]) for entry in entries) for part in range(4))
     gap = " " if error else ""
     before = " " if note else ""
     return [
-        [f"{e.number:>{number}}{gap}{e.error:<{error}}{e.mark:<{mark}}{before}{e.note:<{note}}" for e in cell]
+        [f"{e.number:>{number}}{gap}{e.error:<{error}}{e.mark:<{mark}}{before}{e.note:<{note}}" if e.number
+         else e.note for e in cell]
         for cell in cells
     ]
 

@@ -8,11 +8,12 @@ from collections.abc import Sequence
 
 import pytest
 
+from lit_gen.leaderboard.labels import place_labels
 from lit_gen.leaderboard.plot import Axis, Point, draw, fit_axis, frontier, near
 
 
-def at(x: float, y: float, label: str = "run", shape: str = "plain") -> Point:
-    return Point(x, y, label, f"{label}: {x} {y}", 0, shape, f"s0-{label}")
+def at(x: float, y: float, label: str = "run", shape: str = "plain", curve: str = "") -> Point:
+    return Point(x, y, label, f"{label}: {x} {y}", 0, shape, f"s0-{label}", curve)
 
 
 def drawn(points: Sequence[Point]) -> str:
@@ -57,6 +58,39 @@ def test_cheaper_is_left_and_lower_is_down() -> None:
     assert ax < bx
     assert (by - ay) / (cy - ay) == pytest.approx(1.5, abs=0.01)
     assert by > ay
+
+
+def test_a_curve_joins_its_points_from_cheap_to_dear_and_is_named_once() -> None:
+    """Given in the order of merit, as a cell has them: the cheapest is not the worst here."""
+    svg = drawn([at(100, 2, "a", curve="x"), at(1, 3, "a", curve="x"), at(10, 9, "a", curve="x"), at(50, 5, "a"),
+                 at(30, 7, "b", curve="x")])
+    places = re.findall(r'"translate\(([\d.]+) ([\d.]+)\)" class="mark', svg)
+    lines = re.findall(r'<polyline points="([^"]*)" class="curve shade0">', svg)
+    assert lines == [" ".join(",".join(places[i]) for i in (1, 2, 0))]
+    assert sorted(re.findall(r'<text x="[-\d.]+" y="[-\d.]+">(\w)</text></g></a>', svg)) == ["a", "a", "b"]
+
+
+def test_labels_keep_clear_of_lines_and_rather_touch_their_own() -> None:
+    frame = (0.0, 0.0, 200.0, 100.0)
+    right, left = (10, 4), (-10 - 6.9 * 4, 4)
+    point, level = (100.0, 50.0), ((100.0, 50.0), (190.0, 50.0))
+    assert place_labels([point], [("name", [0])], [], frame) == {0: right}
+    assert place_labels([point], [("name", [0])], [level], frame) == {0: left}
+    beside = ((100.0, 70.0), (190.0, 70.0))
+    assert place_labels([point], [("name", [0])], [beside], frame) == {0: right}
+    hatch = [((0.0, y), (200.0, y)) for y in range(100)]
+    assert place_labels([point], [("name", [0])], hatch, frame) == {0: right}
+    upright = [(point, (100.0, 0.0)), (point, (100.0, 100.0))]
+    others = [((x, 50.5), (x + 80.0, 50.5)) for x in (10.0, 110.0)]
+    assert place_labels([point], [("name", [0])], [*upright, *others], frame) == {0: (-6.9 * 4 / 2, -11)}
+
+
+def test_a_label_without_room_at_one_point_of_its_curve_stands_at_another() -> None:
+    frame = (0.0, 0.0, 200.0, 100.0)
+    crowd = [(170.0 + 7 * (i % 3), 30.0 + 9 * (i // 3)) for i in range(15)]
+    points = [(180.0, 50.0), (20.0, 50.0), *crowd]
+    assert place_labels(points, [("a long name", [0, 1])], [], frame) == {1: (10, 4)}
+    assert place_labels(points, [("a name longer than the whole frame", [0, 1])], [], frame) == {}
 
 
 def test_labels_do_not_overlap() -> None:

@@ -1,0 +1,74 @@
+"""Where the labels of a drawing find room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence, Set
+
+_CHARACTER, _LINE = 6.9, 13  # of a label of 11.5 px, in user units, in a wide typeface
+_CLOSE = 7  # so near a line, a label is taken for the name of it
+
+Place = tuple[float, float]
+Line = tuple[Place, Place]
+Box = tuple[float, float, float, float]
+"""Left, top, right, bottom."""
+
+
+def place_labels(
+    points: Sequence[Place], labels: Sequence[tuple[str, Sequence[int]]], lines: Sequence[Line], frame: Box
+) -> dict[int, Place]:
+    """Offset of each label's left end from the point that it stands at, by the point's index.
+
+    Args:
+        points: Coordinates of all marks; labels keep clear of them, of the frame and of one another.
+        labels: Each text with the indices of the points that it may stand at, the preferred one first.
+        lines: What joins points; labels keep clear of them as far as they can.
+        frame: What labels must stay within.
+
+    Returns:
+        One entry a label; none for a label that has no room at any of its points.
+    """
+    taken: list[Box] = [(px - 7, py - 7, px + 7, py + 7) for px, py in points]
+    placed: dict[int, Place] = {}
+    for text, candidates in labels:
+        width = _CHARACTER * len(text)
+        rooms = [(_box(points[i], offset, width), i, offset) for i in candidates for offset in _offsets(width)]
+        free = [room for room in rooms
+                if _within(room[0], frame) and not any(_overlap(room[0], other) for other in taken)]
+        if free:
+            own = {points[i] for i in candidates}
+            box, i, placed[i] = min(free, key=lambda room: _doubt(room[0], lines, own))
+            taken.append(box)
+    return placed
+
+
+def _box(point: Place, offset: Place, width: float) -> Box:
+    left, base = point[0] + offset[0], point[1] + offset[1]
+    return left, base - _LINE + 3, left + width, base + 3
+
+
+def _offsets(width: float) -> Sequence[Place]:
+    return ((10, 4), (-10 - width, 4), (-width / 2, -11), (-width / 2, 20), (8, -8), (8, 16), (-8 - width, -8),
+            (-8 - width, 16))
+
+
+def _within(box: Box, frame: Box) -> bool:
+    return box[0] >= frame[0] and box[1] >= frame[1] and box[2] <= frame[2] and box[3] <= frame[3]
+
+
+def _overlap(a: Box, b: Box) -> bool:
+    return a[0] < b[2] and b[0] < a[2] and a[1] < b[3] and b[1] < a[3]
+
+
+def _doubt(box: Box, lines: Sequence[Line], own: Set[Place]) -> int:
+    """How badly a label stands: its own curve below it is hard to read, another's could be taken for its own."""
+    return sum(1 if line[0] in own else 2 for line in lines if _touches(line, box))
+
+
+def _touches(line: Line, box: Box) -> bool:
+    """Whether a line crosses a box or passes it so close that the label could be taken for the line's."""
+    (ax, ay), (bx, by) = line
+    box = (box[0] - _CLOSE, box[1] - _CLOSE, box[2] + _CLOSE, box[3] + _CLOSE)
+    if not _overlap((min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)), box):
+        return False
+    # It does unless all corners are on one side of it.
+    return len({(bx - ax) * (y - ay) > (by - ay) * (x - ax) for x in box[::2] for y in box[1::2]}) == 2
