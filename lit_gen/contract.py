@@ -46,7 +46,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         num_classes: Labels ``{0..num_classes-1}`` that samples can be asked for; 0 where there are none.
         estimators: Names of the family's likelihood estimators, cheapest first; empty where it has none.
         val_estimation: What validation uses.
-        test_estimation: What ``evaluate`` uses; it sets this before it tests.
+        test_estimation: What ``evaluate`` uses; it sets this before it tests. None for no likelihood at all.
         test_nats: After a test, the sums over the test set.
     """
 
@@ -58,7 +58,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         self.shape = tuple(shape)
         self.num_levels = num_levels
         self.val_estimation = Estimation()
-        self.test_estimation = Estimation()
+        self.test_estimation: Estimation | None = Estimation()
         self.test_nats = RunningNats()
         self._val_nats: dict[str, RunningNats] = {}
 
@@ -220,7 +220,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     def test_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> None:
         """Adds up nats under ``test_estimation``."""
-        likelihood = self._estimate(batch, self.test_estimation)
+        likelihood = self._estimate(batch, self.test_estimation) if self.test_estimation else None
         if likelihood is not None:
             self.test_nats.update(likelihood.nats)
             self.test_likelihood = likelihood

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,13 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import Record
 from lit_gen.process import quicken, run_command
 from lit_gen.recording import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
+from lit_gen.samplings import parse, samplings_of
 from lit_gen.scoring import Scorer
 from lit_gen.summary import print_record
 from lit_gen.weights import build, check_finite, load_weights
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
+                                  [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
 Scores a checkpoint in a fresh Trainer and writes record.json into its run's folder. The configuration is the one
 the checkpoint carries; any option of lit_gen.fit overrides it, as in
@@ -35,6 +38,14 @@ options of the protocol:
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
+
+samples of a diffusion model drawn in other ways, each combination scored and added to the record; likelihoods, which do
+not depend on them, are left as they are:
+  --sampler NAME ...              ancestral, ddim, edm_heun, dpmpp_2m, euler, heun
+  --steps N ...                   of the sampler
+  --guidance G ...                of a model with classes: 1 for none
+
+  python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
 All options: python -m lit_gen.fit --help"""
 
@@ -53,12 +64,14 @@ class _OneSplit(L.LightningDataModule):
         return self.data.test_dataloader() if self.split_name == "test" else self.data.val_dataloader()
 
 
-def score(cli: CLI, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any]) -> Scorer:
-    """Scores a checkpoint with a fresh Trainer; returns the scorer, full."""
+def score(
+    cli: CLI, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any], samplings: Sequence[Any] = ()
+) -> Scorer:
+    """Scores a checkpoint with a fresh Trainer; returns the scorer, full. For the samplings see :class:`Scorer`."""
     scoring = cli.config_init["scoring"]
     weights, halflife = load_weights(cli, checkpoint, scoring.weights)
     check_finite(cli.model, path)
-    scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife)
+    scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife, samplings)
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring.split), verbose=False)
     return scorer
@@ -75,13 +88,22 @@ def write_final_samples(cli: CLI, trainer: L.Trainer, home: Path) -> None:
         write_samples(x, cli.model.num_levels, data, home / FINAL)
 
 
-def evaluate(cli: CLI, trainer: L.Trainer, path: Path) -> tuple[Record, Path] | None:
-    """Scores, writes the record and, with a new one, samples; the first process's result, None on the others."""
+def evaluate(
+    cli: CLI, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
+) -> tuple[Record, Path] | None:
+    """Scores, writes the record and, with a new one, samples; the first process's result, None on the others.
+
+    Args:
+        cli: The model and data.
+        trainer: A fresh one.
+        path: The checkpoint.
+        samplings: Ways of drawing samples; where there are some, samples alone are scored, in each of them.
+    """
     checkpoint = read_checkpoint(path)
     # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
     home = home_of(path, checkpoint)
     before = record_before(home, path, checkpoint)
-    scorer = score(cli, trainer, path, checkpoint)
+    scorer = score(cli, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None
     if not (home / RECORD).is_file():
@@ -99,9 +121,10 @@ def main(args: list[str]) -> None:
         return
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
-    quicken(args)
-    cli = build(checkpoint, args[1:])
-    found = evaluate(cli, cli.trainer, path)
+    ways, rest = parse(args[1:])
+    quicken(rest)
+    cli = build(checkpoint, rest)
+    found = evaluate(cli, cli.trainer, path, samplings_of(cli.model, ways))
     if found:
         print_record(*found)
 

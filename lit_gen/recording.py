@@ -67,9 +67,11 @@ def make_record(
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
         images_per_second=images / seconds if seconds else None,
-        # Of one machine, the one that the record names, and not of whichever scored last.
+        # Of one machine, the one that the record names, and not of whichever scored last; and of one sampler.
         seconds_per_1000_samples=(before.cost if before else scorer).seconds_per_1000_samples,
-        function_evaluations_per_sample=scorer.evaluations_per_sample,
+        function_evaluations_per_sample=(
+            before.cost.function_evaluations_per_sample if before else scorer.evaluations_per_sample
+        ),
     )
     model = type(cli.model)
     files = {"checkpoint": path, "config": run / "config.yaml", **final_samples(home)}

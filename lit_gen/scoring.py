@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -33,12 +34,14 @@ class Scorer(L.Callback):
         extractor: Feature space of the sample scores; None for none.
         weights: ``ema`` or ``raw``: which weights stand in the model.
         halflife_images: Of the average, where it is one.
+        samplings: Ways of drawing samples to be scored one after the other, instead of the model's own; the
+            likelihood, which does not depend on them, is then left alone.
 
     Attributes:
         scores: The model's scores.
         floors: Scores of references under the same protocols.
-        seconds_per_1000_samples: Measured on this process while the samples were drawn.
-        evaluations_per_sample: Calls of the model's sampling network for one sample, counted.
+        seconds_per_1000_samples: Measured on this process while the (first) samples were drawn.
+        evaluations_per_sample: Calls of the model's sampling network for one of these, counted.
     """
 
     def __init__(
@@ -48,7 +51,9 @@ class Scorer(L.Callback):
         extractor: Extractor | None,
         weights: str,
         halflife_images: float | None,
+        samplings: Sequence[Any] = (),
     ) -> None:
+        self.samplings = samplings
         self.data, self.scoring, self.extractor = data, scoring, extractor
         self.weights, self.halflife_images = weights, halflife_images
         self.scores: list[Score] = []
@@ -61,13 +66,17 @@ class Scorer(L.Callback):
         assert isinstance(pl_module, GenerativeModule)
         pl_module.check_estimator(self.scoring.estimator)
         how = Estimation(self.scoring.estimator, self.scoring.draws, self.scoring.seed)
-        pl_module.test_estimation = how
+        pl_module.test_estimation = None if self.samplings else how
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Gathers the likelihood that the test has summed up, and draws and scores samples."""
         assert isinstance(pl_module, GenerativeModule)
         self._score_likelihood(trainer, pl_module)
-        self._score_samples(trainer, pl_module)
+        if not self.samplings:
+            self._score_samples(trainer, pl_module)
+        for sampling in self.samplings:
+            pl_module.sampling = sampling
+            self._score_samples(trainer, pl_module)
 
     def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
         split = self.scoring.split
@@ -144,13 +153,15 @@ class Scorer(L.Callback):
             settings["function_evaluations"] = timer.evaluations_per_sample
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
             x = self.data.split("train").x
-            if len(x) >= self.scoring.num_samples:
+            taken = any(floor.protocol.sampler for floor in self.floors)  # with an earlier way of sampling
+            if not taken and len(x) >= self.scoring.num_samples:
                 real = x[self._some_rows(len(x))]
                 floor = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
                 self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
-        self.seconds_per_1000_samples = timer.seconds_per_1000_samples
-        self.evaluations_per_sample = timer.evaluations_per_sample
+        if self.seconds_per_1000_samples is None:
+            self.seconds_per_1000_samples = timer.seconds_per_1000_samples
+            self.evaluations_per_sample = timer.evaluations_per_sample
 
     def _some_rows(self, length: int) -> Tensor:
         """As many rows as samples, drawn without repetition: the first ones may all be of one class."""

@@ -145,14 +145,18 @@ def total_mass(
 
 
 def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: str) -> None:
-    """Over all states, exact probabilities sum to one, a bound's to at most one, an estimate's nearly to one.
+    """Over all states, exact probabilities sum to one, a bound's to at most one, an estimate's hardly to more.
+
+    An estimate may be one of a bound, so that it need not come near to one.
 
     Raises:
         AssertionError: They do not.
     """
     kind = nll(model, states, estimator).kind
     repeats = 8 if len(states) <= 1_000 else 4
-    mass, error = total_mass(model, states, estimator, draws=16, repeats=repeats)
+    # An estimate's draw is the solution of an equation.
+    draws, repeats = (2, 4) if kind == "estimate" else (16, repeats)
+    mass, error = total_mass(model, states, estimator, draws, repeats)
     said = f"{type(model).__name__}'s {kind} likelihood '{estimator}' has a mass of {mass:.5f} +- {error:.5f}"
     if kind == "exact":
         assert error < 1e-6, f"{said}: exact, and yet it depends on the noise"
@@ -160,7 +164,7 @@ def assert_mass_is_lawful(model: GenerativeModule, states: Tensor, estimator: st
     elif kind == "bound":
         assert mass <= 1 + 1e-4 + 4 * error, said
     else:
-        assert abs(mass - 1) <= 0.02 + 4 * error, said
+        assert mass <= 1.02 + 4 * error, said
 
 
 def assert_uniform_noise_is_dear(model: GenerativeModule, states: Tensor, num_levels: int, estimator: str) -> None:
@@ -169,7 +173,7 @@ def assert_uniform_noise_is_dear(model: GenerativeModule, states: Tensor, num_le
     Raises:
         AssertionError: It is less.
     """
-    nats = nll(model, states, estimator, draws=16).nats.double()
+    nats = nll(model, states, estimator, draws=4).nats.double()
     floor = math.prod(states.shape[1:]) * math.log(num_levels)
     cost = float(nats.mean())
     said = f"uniform noise of {floor:.4f} nats is had for {cost:.4f} ({estimator})"

@@ -1,0 +1,166 @@
+"""Denoising diffusion probabilistic models."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
+from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.prediction import diffuse, from_eps
+from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.sampling import Sampling
+from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
+from lit_gen.likelihood import to_symmetric
+from lit_gen.nets import DenoisingNets, MLPDenoiser
+from lit_gen.noise import Noise
+
+
+class DDPM(Diffusion):
+    """T timesteps of noise on a fixed schedule; the network predicts the noise.
+
+    Fitted by ``||eps - eps_hat||**2``, the same for all timesteps (the paper's L_simple), a mean over dimensions.
+    Scored by the bound in T steps, whose reverse variances are fixed, and by the ODE, for which a level between two
+    timesteps is told to the network as a timestep between them.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        nets: The network; a small perceptron if not given.
+        schedule: Of the noise: the paper's is :class:`LinearBetas`. If not given, 100 even levels, from a noise of a
+            sixth of the distance between the data's levels on.
+        variance_mix: Of the reverse steps: 0 for ``beta_tilde``, the lower of the paper's two choices, 1 for ``beta``.
+        num_classes: Of the labels; 0 for none.
+        label_dropout: Share of training examples whose label is hidden.
+        sampling: How samples are drawn; in all T steps of the reverse process if not given.
+        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Ho, Jain, Abbeel: Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239.
+    """
+
+    log_snrs: Tensor
+    log_shares: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        nets: DenoisingNets | None = None,
+        schedule: NoiseSchedule | None = None,
+        variance_mix: float = 0.0,
+        num_classes: int = 0,
+        label_dropout: float = 0.1,
+        sampling: Sampling | None = None,
+        ode_tolerance: float = 1.0e-3,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        schedule = schedule or EvenLevels(finest_log_snr(num_levels), num_timesteps=100)
+        if not 0 <= variance_mix <= 1:
+            raise UserError(f"model: variance_mix={variance_mix} must lie between 0 and 1")
+        net = (nets or MLPDenoiser()).build(shape, *self.num_maps(shape), num_classes)
+        sampling = sampling or Sampling("ancestral", schedule.num_timesteps)
+        super().__init__(
+            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
+        )
+        self.num_timesteps, self.variance_mix = schedule.num_timesteps, variance_mix
+        log_snrs = schedule.log_snrs()
+        # Of what a reverse step's variance has of its level's: from float64, for at much noise levels lie close.
+        log_shares = torch.log(-torch.expm1(log_snrs.diff()))
+        self.register_buffer("log_snrs", log_snrs.float(), persistent=False)
+        self.register_buffer("log_shares", log_shares.float(), persistent=False)
+        self.log_snr_max, self.log_snr_min = float(log_snrs[0]), float(log_snrs[-1])
+        self.check_sampling(sampling)
+
+    @staticmethod
+    def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:
+        """Channels in and out of the network."""
+        return shape[0], shape[0]
+
+    # -------------------------------------------------------------- the network
+
+    def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
+        """See :class:`Diffusion`."""
+        return self.read(z, log_snr, self.net(z, self.time(self.timestep(log_snr)), label))
+
+    def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
+        """The network's output as a prediction."""
+        return from_eps(z, log_snr, output, self.variance_mix)
+
+    def time(self, timestep: Tensor) -> Tensor:
+        """What the network is told of timesteps counted from 0: thousandths of the whole, as in 1,000 timesteps."""
+        return timestep * (1000.0 / self.num_timesteps)
+
+    def timestep(self, log_snr: Tensor) -> Tensor:
+        """Timesteps, counted from 0, at levels ``[B]``: whole at the schedule's own, between them between."""
+        right = torch.searchsorted(-self.log_snrs, -log_snr).clamp(1, self.num_timesteps - 1)
+        high, low = self.log_snrs[right - 1], self.log_snrs[right]
+        return right - 1 + ((high - log_snr) / (high - low)).clamp(0, 1)
+
+    # -------------------------------------------------------------- training
+
+    def training_step(
+        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+    ) -> Tensor | dict[str, Tensor]:
+        """The noise's squared error, a mean over dimensions."""
+        x = to_symmetric(batch[0], self.num_levels)
+        timestep = torch.randint(self.num_timesteps, (len(x),), device=x.device)
+        eps = torch.randn_like(x)
+        z = diffuse(x, eps, self.log_snrs[timestep])
+        return F.mse_loss(self.net(z, self.time(timestep), self.training_label(batch[1])), eps)
+
+    # -------------------------------------------------------------- the bound
+
+    def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
+        """The T - 1 terms between the ends, by so many of them an example, evenly spread."""
+        total = torch.zeros(len(x), device=x.device)
+        for share in even_shares(noise, draws):
+            timestep = 1 + (share * (self.num_timesteps - 1)).long().clamp_max(self.num_timesteps - 2)
+            log_snr = self.log_snrs[timestep]
+            z = diffuse(x, noise.normal(*self.shape), log_snr)
+            total += self.step_nats(x, timestep, self.predict(z, log_snr))
+        return total * ((self.num_timesteps - 1) / draws)
+
+    def step_nats(self, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
+        """KL divergence of the posterior from the reverse step out of timesteps ``[B]`` counted from 0, none of them 0.
+
+        References:
+            Ho et al. 2020, equations 5 and 7.
+        """
+        shaped = (-1, *[1] * (x.ndim - 1))
+        t, s = self.log_snrs[timestep].view(shaped), self.log_snrs[timestep - 1].view(shaped)
+        log_share = self.log_shares[timestep - 1].view(shaped)
+        log_small, log_large = F.logsigmoid(-s) + log_share, F.logsigmoid(-t) + log_share
+        excess = predicted.variance_mix * (log_large - log_small)  # of the log variance, over the posterior's
+        # The means differ by alpha_s share (x - x_hat), and alpha_s**2 / sigma_s**2 is the ratio at s.
+        distance = torch.exp(s + log_share - excess) * (x - predicted.x_hat).square()
+        return 0.5 * (excess + torch.exp(-excess) - 1 + distance).flatten(1).sum(1)
+
+    def reconstruction_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """A Gaussian around x_hat, gathered in bins."""
+        predicted = self.predict(z, self.log_snrs[:1].expand(len(x)))
+        return self.decoder_log_prob(x, predicted)
+
+    def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
+        """The same, of a prediction at the first timestep; both choices give it the second's ``beta_tilde``."""
+        log_var = F.logsigmoid(-self.log_snrs[0]) + self.log_shares[0]
+        return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
+
+    # -------------------------------------------------------------- samples
+
+    def log_snr_grid(self, steps: int) -> Tensor:
+        """Timesteps evenly spread from T to 1, then clean data (Nichol, Dhariwal 2021, section 4)."""
+        if steps > self.num_timesteps:
+            raise UserError(f"sampling: steps={steps}, and {type(self).__name__} has {self.num_timesteps} timesteps")
+        chosen = torch.linspace(self.num_timesteps - 1, 0, steps, dtype=torch.float64).round().long()
+        return torch.cat([self.log_snrs.cpu()[chosen].double(), torch.tensor([torch.inf], dtype=torch.float64)])

@@ -1,0 +1,55 @@
+"""From the first, least noisy latent back to integers: probabilities of levels."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from lit_gen.likelihood import to_symmetric
+
+
+def nearest_level_log_prob(x: Tensor, y: Tensor, deviation: float | Tensor, num_levels: int) -> Tensor:
+    """Log P(x | y), where each level is as probable as y is under a Gaussian around it: nats, ``[B]``.
+
+    Args:
+        x: Levels ``[B, *shape]``.
+        y: Noised data on the scale of :func:`lit_gen.likelihood.to_symmetric`, ``[B, *shape]``.
+        deviation: Of the noise.
+        num_levels: How many levels.
+
+    References:
+        Kingma, Salimans, Poole, Ho 2021, arXiv:2107.00630, section 3.3.
+    """
+    levels = to_symmetric(torch.arange(num_levels, device=y.device), num_levels)
+    logits = -0.5 * ((y.flatten(1)[..., None] - levels) / torch.as_tensor(deviation).flatten()).square()
+    chosen = logits.gather(2, x.flatten(1)[..., None].long()).squeeze(2)
+    return (chosen - logits.logsumexp(2)).sum(1)
+
+
+def discretized_gaussian_log_prob(x: Tensor, mean: Tensor, log_var: Tensor, num_levels: int) -> Tensor:
+    """Log P(x) under Gaussians whose mass is gathered in bins around each level; the end bins reach to infinity.
+
+    Args:
+        x: Levels ``[B, *shape]``.
+        mean: ``[B, *shape]``, on the scale of :func:`lit_gen.likelihood.to_symmetric`.
+        log_var: ``[B, *shape]``, or what stands for it.
+        num_levels: How many levels.
+
+    Returns:
+        Nats, ``[B]``.
+
+    References:
+        Ho, Jain, Abbeel 2020, arXiv:2006.11239, equation 13.
+    """
+    levels, inverse = x.float(), torch.exp(-0.5 * log_var)
+    # Edges out of half levels, which neighbours share to the bit.
+    upper = (to_symmetric(levels + 0.5, num_levels) - mean) * inverse
+    lower = (to_symmetric(levels - 0.5, num_levels) - mean) * inverse
+    upper = torch.where(x == num_levels - 1, torch.inf, upper)
+    lower = torch.where(x == 0, -torch.inf, lower)
+    # Right of the mean both are near 1: there the bin is looked at from the other side.
+    flip = lower > 0
+    a, b = torch.where(flip, -upper, lower), torch.where(flip, -lower, upper)
+    log_b = torch.special.log_ndtr(b)
+    log_prob = log_b + torch.log1p(-torch.exp(torch.special.log_ndtr(a) - log_b))
+    return log_prob.flatten(1).sum(1)

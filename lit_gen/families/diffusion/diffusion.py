@@ -1,0 +1,259 @@
+"""What all diffusion models share: a denoiser at any noise level, two likelihoods, and the samplers."""
+
+from __future__ import annotations
+
+import abc
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion.decoder import nearest_level_log_prob
+from lit_gen.families.diffusion.levels import even_shares
+from lit_gen.families.diffusion.ode import log_density
+from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves, scales
+from lit_gen.families.diffusion.samplers import SAMPLERS, Prediction, alpha_sigma
+from lit_gen.families.diffusion.sampling import Sampling
+from lit_gen.likelihood import Likelihood, from_symmetric, gaussian_kl, standard_normal_log_prob, to_symmetric
+from lit_gen.noise import Noise
+
+_CHUNK_ELEMENTS = 1 << 20  # numbers in a batch that the ODE is solved for at once
+
+class Diffusion(GenerativeModule, abc.ABC):
+    """Data are noised, ``z = alpha x + sigma eps``, and a network learns to tell what they were.
+
+    Noise levels are named by their log signal-to-noise ratio, and z is in the variance-preserving scale, whatever the
+    paper's own scale and time are: a subclass translates in :meth:`denoise`. So one ODE, one set of samplers and one
+    bound serve all of them.
+
+    **The bound** (``vlb``) is the variational one: what is left of x at the last level (``prior``), the levels between
+    (``diffusion``), and x itself out of the first level (``reconstruction``). Draws are noise levels an example,
+    spread evenly. **The estimate** (``ode``) replaces the first two by the density that the probability-flow ODE gives
+    to a draw of the first level, less that draw's own: it is what the deterministic samplers draw from.
+
+    Where there are classes, the network is also trained without (``label_dropout``), and the likelihood is that of
+    x alone: the network's without a class.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        net: From ``(z, time, label)`` to what the model predicts by.
+        num_classes: Of the labels; 0 for none.
+        label_dropout: Share of training examples whose label is hidden.
+        sampling: How samples are drawn.
+        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Kingma, Salimans, Poole, Ho: Variational Diffusion Models, 2021, arXiv:2107.00630, equations 11 and 17.
+        Song et al. 2021, arXiv:2011.13456, section 4.3 (the ODE).
+    """
+
+    estimators = ("vlb", "ode")
+
+    log_snr_min: float
+    log_snr_max: float
+    """The noise levels between which the likelihood is reckoned: of the last latent and of the first."""
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        net: nn.Module,
+        num_classes: int,
+        label_dropout: float,
+        sampling: Sampling,
+        ode_tolerance: float,
+        lr: float,
+        beta1: float,
+        beta2: float,
+        weight_decay: float,
+    ) -> None:
+        super().__init__(shape, num_levels)
+        if lr < 0 or num_classes < 0 or ode_tolerance <= 0:
+            raise UserError(
+                f"model: lr={lr} and num_classes={num_classes} must not be negative, ode_tolerance={ode_tolerance}"
+                " must be positive"
+            )
+        if num_classes and not 0 < label_dropout < 1:
+            raise UserError(f"model: label_dropout={label_dropout} must lie between 0 and 1, for the likelihood's sake")
+        self.net, self.num_dims = net, math.prod(self.shape)
+        self.num_classes, self.label_dropout = num_classes, label_dropout
+        self.ode_tolerance = ode_tolerance
+        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.sampling = sampling
+
+    # -------------------------------------------------------------- what a paper says
+
+    @abc.abstractmethod
+    def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
+        """What z ``[B, *shape]`` at levels ``[B]`` is made of; label int64 ``[B]``, None for no class."""
+
+    @abc.abstractmethod
+    def log_snr_grid(self, steps: int) -> Tensor:
+        """The levels of a sampler with so many steps, float64 ``[steps + 1]``, noisiest first.
+
+        Raises:
+            UserError: The model cannot be sampled in so many steps.
+        """
+
+    def reconstruction_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+        """Log P(x | z) of levels x, from z at the first level: nats, ``[B]``."""
+        alpha, sigma = alpha_sigma(self.log_snr_max)
+        return nearest_level_log_prob(x, z / alpha, sigma / alpha, self.num_levels)
+
+    def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
+        """What the levels between the ends cost, for x ``[B, *shape]`` in [-1, 1]: nats, ``[B]``.
+
+        In continuous time: half the integral of ``||eps - eps_hat||**2`` over the log signal-to-noise ratio.
+        """
+        span = self.log_snr_max - self.log_snr_min
+        total = torch.zeros(len(x), device=x.device)
+        for share in even_shares(noise, draws):
+            log_snr = self.log_snr_min + span * share
+            total += 0.5 * span * self._squared_error(x, log_snr, noise)
+        return total / draws
+
+    # -------------------------------------------------------------- training
+
+    def on_fit_start(self) -> None:
+        """Looks at the labels."""
+        self.check_labels()
+
+    def training_label(self, label: Tensor | None) -> Tensor | None:
+        """Labels of a training batch, some of them hidden; None where the model has none."""
+        if not self.num_classes or label is None:
+            return None
+        hidden = torch.rand(len(label), device=label.device) < self.label_dropout
+        return torch.where(hidden, self.num_classes, label.long())
+
+    def configure_optimizers(self) -> torch.optim.Optimizer:
+        """AdamW, which is Adam where the weight decay is 0."""
+        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+
+    # -------------------------------------------------------------- likelihood
+
+    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
+        """A bound (``vlb``), or an estimate by the probability-flow ODE (``ode``).
+
+        Raises:
+            UserError: Any other estimator.
+        """
+        self.check_estimator(estimator)
+        if estimator == "ode":
+            parts = self._ode_parts(x, noise, draws)
+            nats = parts["reconstruction"] + parts["latent"] - parts["entropy"]
+            return Likelihood(nats, "estimate", f"ode-dopri5-{self.ode_tolerance:g}", parts)
+        real = to_symmetric(x, self.num_levels)
+        z = diffuse(real, noise.normal(*self.shape), self._levels(self.log_snr_max, x))
+        alpha, sigma = alpha_sigma(self.log_snr_min)
+        log_var = torch.full_like(real, 2 * math.log(sigma))
+        parts = {
+            "prior": gaussian_kl(alpha * real, log_var),
+            "diffusion": self.diffusion_nats(real, noise, draws),
+            "reconstruction": -self.reconstruction_log_prob(x, z),
+        }
+        name = "vlb-clipped" if self.sampling.clip_denoised else "vlb"
+        return Likelihood(sum(parts.values(), torch.zeros((), device=x.device)), "bound", name, parts)
+
+    def predict(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
+        """As :meth:`denoise`, with the data held in their range where the sampler does so: the same model is scored."""
+        predicted = self.denoise(z, log_snr, label)
+        return clipped(z, log_snr, predicted) if self.sampling.clip_denoised else predicted
+
+    def _levels(self, log_snr: float, like: Tensor) -> Tensor:
+        return torch.full((len(like),), log_snr, device=like.device)
+
+    def _squared_error(self, x: Tensor, log_snr: Tensor, noise: Noise) -> Tensor:
+        """``||eps - eps_hat||**2``, ``[B]``, at levels ``[B]``."""
+        eps = noise.normal(*self.shape)
+        predicted = self.predict(diffuse(x, eps, log_snr), log_snr)
+        return (eps - predicted.eps_hat).square().flatten(1).sum(1)
+
+    def _ode_parts(self, x: Tensor, noise: Noise, draws: int) -> dict[str, Tensor]:
+        """Means over draws of ``-log P(x | z)``, ``-log p(z)`` by the ODE, and ``-log q(z | x)``, each ``[B]``."""
+        x, each = x.repeat(draws, *[1] * len(self.shape)), range(draws)
+        eps, probe = (
+            torch.cat(rows)
+            for rows in zip(*[(noise.normal(*self.shape), noise.uniform(*self.shape)) for _ in each], strict=True)
+        )
+        z = diffuse(to_symmetric(x, self.num_levels), eps, self._levels(self.log_snr_max, x))
+        signs = (probe < 0.5).float() * 2 - 1
+        size = max(1, _CHUNK_ELEMENTS // self.num_dims)
+        ends = (self.log_snr_max, self.log_snr_min, self.ode_tolerance)
+        levels = zip(x.split(size), z.split(size), strict=True)
+        chunks = zip(z.split(size), signs.split(size), strict=True)
+        log_sigma = math.log(alpha_sigma(self.log_snr_max)[1])
+        found = {
+            "reconstruction": -torch.cat([self.reconstruction_log_prob(*chunk) for chunk in levels]),
+            "latent": -torch.cat([log_density(self._velocity, *chunk, *ends) for chunk in chunks]),
+            "entropy": self.num_dims * log_sigma - standard_normal_log_prob(eps),
+        }
+        return {name: nats.view(draws, -1).mean(0) for name, nats in found.items()}
+
+    def _velocity(self, z: Tensor, log_snr: Tensor) -> Tensor:
+        """``dz / d log_snr`` along the probability-flow ODE: with ``theta = arctan(sigma / alpha)``, z turns."""
+        predicted = self.denoise(z, log_snr)
+        alpha, sigma = scales(log_snr, z)
+        return -0.5 * alpha * sigma * (alpha * predicted.eps_hat - sigma * predicted.x_hat)
+
+    # -------------------------------------------------------------- samples
+
+    @property
+    def sampling_network(self) -> nn.Module:
+        """The network; under guidance it is asked twice an evaluation."""
+        return self.net
+
+    def check_sampling(self, sampling: Sampling) -> None:
+        """Refuses what the model cannot be sampled by.
+
+        Raises:
+            UserError: Guidance without classes, or more steps than there are.
+        """
+        if sampling.guidance != 1 and not self.num_classes:
+            raise UserError(f"sampling: guidance={sampling.guidance:g} needs classes; train with model.num_classes")
+        self.log_snr_grid(sampling.steps)
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """The sampler with its steps; guidance where there is some."""
+        how = self.sampling
+        settings: dict[str, str | int | float | bool] = {"name": how.sampler, "steps": how.steps}
+        settings["clip_denoised"] = how.clip_denoised
+        if how.guidance != 1:
+            settings["guidance"] = how.guidance
+        return settings
+
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """From pure noise through the sampler's levels, and to the nearest level of the data."""
+        if self.num_classes and label is None:
+            label = (noise.uniform() * self.num_classes).long()
+        return self.from_noise(noise.normal(*self.shape), noise, label)
+
+    def from_noise(self, z: Tensor, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """Levels uint8 ``[B, *shape]`` that the sampler makes of z ``[B, *shape]``, its pure noise."""
+        log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
+        z = SAMPLERS[self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
+        alpha, _ = alpha_sigma(log_snrs[-1])
+        return from_symmetric(z / alpha, self.num_levels)
+
+    def _denoiser(self, label: Tensor | None) -> Callable[[Tensor, float], Prediction]:
+        """What a sampler calls: :meth:`denoise` with the labels, guidance and clipping."""
+        how = self.sampling
+
+        def denoise(z: Tensor, level: float) -> Prediction:
+            log_snr = self._levels(level, z)
+            if label is None or how.guidance == 1:
+                predicted = self.denoise(z, log_snr, label)
+            else:
+                no_class = torch.full_like(label, self.num_classes)
+                both = self.denoise(torch.cat([z, z]), log_snr.repeat(2), torch.cat([label, no_class]))
+                predicted = guided(*halves(both), how.guidance)
+            return clipped(z, log_snr, predicted) if how.clip_denoised else predicted
+
+        return denoise

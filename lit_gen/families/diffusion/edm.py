@@ -1,0 +1,113 @@
+"""The diffusion model of "Elucidating the Design Space"."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.levels import finest_log_snr
+from lit_gen.families.diffusion.prediction import from_x, scales
+from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.sampling import Sampling
+from lit_gen.likelihood import to_symmetric
+from lit_gen.nets import DenoisingNets, MLPDenoiser
+
+
+class EDM(Diffusion):
+    """Noise is added to data whose scale stays, ``y = x + sigma n``, and the network is preconditioned for each sigma.
+
+    Fitted at log-normal noise levels, with weights that make all of them alike at the start, a mean over dimensions.
+    The paper scores no likelihood. The bound here is that of continuous time, between ``sigma_max`` and a noise of a
+    sixth of the distance between levels; the latent at ``sigma_max`` is taken for normal with the variance of data of
+    variance 1 and noise together, which is the variance-preserving scale's.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        nets: The network; a small perceptron if not given.
+        p_mean: Mean of log sigma in training.
+        p_std: Its standard deviation.
+        sigma_data: Standard deviation of the data, on the scale from -1 to 1.
+        sigma_min: Last noise of a sampler before clean data.
+        sigma_max: First one.
+        rho: Of the sampler's levels: the larger, the more of them at little noise.
+        num_classes: Of the labels; 0 for none.
+        label_dropout: Share of training examples whose label is hidden.
+        sampling: How samples are drawn; by the paper's algorithm in 18 steps if not given.
+        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Karras, Aittala, Aila, Laine: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
+        arXiv:2206.00364, table 1 and equations 5, 7, 8.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        nets: DenoisingNets | None = None,
+        p_mean: float = -1.2,
+        p_std: float = 1.2,
+        sigma_data: float = 0.5,
+        sigma_min: float = 0.002,
+        sigma_max: float = 80.0,
+        rho: float = 7.0,
+        num_classes: int = 0,
+        label_dropout: float = 0.1,
+        sampling: Sampling | None = None,
+        ode_tolerance: float = 1.0e-3,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        if not 0 < sigma_min < sigma_max or min(p_std, sigma_data, rho) <= 0:
+            raise UserError(
+                f"model: 0 < sigma_min={sigma_min} < sigma_max={sigma_max} must hold, and p_std={p_std},"
+                f" sigma_data={sigma_data} and rho={rho} be positive"
+            )
+        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], num_classes)
+        sampling = sampling or Sampling("edm_heun", 18, clip_denoised=False)
+        super().__init__(
+            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
+        )
+        self.p_mean, self.p_std, self.sigma_data = p_mean, p_std, sigma_data
+        self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
+        self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -2 * math.log(sigma_max)
+        self.check_sampling(sampling)
+
+    def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
+        """See :class:`Diffusion`: z over alpha is the paper's y, and sigma over alpha its sigma."""
+        alpha, sigma = scales(log_snr, z)
+        return from_x(z, log_snr, self.preconditioned(z / alpha, sigma / alpha, label))
+
+    def preconditioned(self, y: Tensor, sigma: Tensor, label: Tensor | None) -> Tensor:
+        """The denoiser D of equation 7: the mean of the data in y ``[B, *shape]``, with noise ``[B, 1, ...]``."""
+        total = sigma.square() + self.sigma_data**2
+        c_skip, c_out = self.sigma_data**2 / total, sigma * self.sigma_data * total.rsqrt()
+        c_noise = 0.25 * sigma.flatten().log()
+        return c_skip * y + c_out * self.net(total.rsqrt() * y, c_noise, label)
+
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+        """The weighted squared error, a mean over dimensions."""
+        x = to_symmetric(batch[0], self.num_levels)
+        shape = (len(x), *[1] * len(self.shape))
+        sigma = torch.exp(self.p_mean + self.p_std * torch.randn(shape, device=x.device))
+        x_hat = self.preconditioned(x + sigma * torch.randn_like(x), sigma, self.training_label(batch[1]))
+        weight = (sigma.square() + self.sigma_data**2) / (sigma * self.sigma_data).square()
+        return (weight * (x_hat - x).square()).mean()
+
+    def log_snr_grid(self, steps: int) -> Tensor:
+        """Equation 5: from ``sigma_max`` to ``sigma_min``, and on to clean data."""
+        share = torch.linspace(0, 1, steps, dtype=torch.float64)
+        first, last = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        sigma = (first + share * (last - first)) ** self.rho
+        return torch.cat([-2 * sigma.log(), torch.tensor([torch.inf], dtype=torch.float64)])

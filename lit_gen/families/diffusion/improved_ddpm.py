@@ -1,0 +1,202 @@
+"""Improved denoising diffusion probabilistic models: the reverse steps' variances are learned."""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from lit_gen.families.diffusion.ddpm import DDPM
+from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
+from lit_gen.families.diffusion.prediction import diffuse, from_eps
+from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.sampling import Sampling
+from lit_gen.families.diffusion.schedules import NoiseSchedule
+from lit_gen.likelihood import bits_per_dim, to_symmetric
+from lit_gen.nets import DenoisingNets
+
+
+class ImprovedDDPM(DDPM):
+    """Variances between ``beta_tilde`` and ``beta`` that the network chooses for each dimension.
+
+    Fitted by the hybrid objective: L_simple, and with a small weight the bound in bits a dimension, whose gradient
+    reaches the variances alone.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        nets: The network; a small perceptron if not given.
+        schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
+        bound_weight: Of the bound beside L_simple, with the bound's sum over timesteps counted in thousands.
+        num_classes: Of the labels; 0 for none.
+        label_dropout: Share of training examples whose label is hidden.
+        sampling: How samples are drawn; in all T steps of the reverse process if not given.
+        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, equations 15, 16.
+    """
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        nets: DenoisingNets | None = None,
+        schedule: NoiseSchedule | None = None,
+        bound_weight: float = 0.001,
+        num_classes: int = 0,
+        label_dropout: float = 0.1,
+        sampling: Sampling | None = None,
+        ode_tolerance: float = 1.0e-3,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            shape=shape,
+            num_levels=num_levels,
+            nets=nets,
+            schedule=schedule,
+            num_classes=num_classes,
+            label_dropout=label_dropout,
+            sampling=sampling,
+            ode_tolerance=ode_tolerance,
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=weight_decay,
+        )
+        self.bound_weight = bound_weight
+
+    @staticmethod
+    def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:
+        """See :class:`DDPM`; the noise, and beside it the variances."""
+        return shape[0], 2 * shape[0]
+
+    def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
+        """See :class:`DDPM`; the variances' numbers are on the scale from -1 to 1, and not held within."""
+        eps_hat, mix = output.chunk(2, 1)
+        return from_eps(z, log_snr, eps_hat, 0.5 * (mix + 1))
+
+    def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
+        """See :class:`DDPM`; the variance lies between the second's ``beta_tilde`` and the first's ``beta``."""
+        log_large = F.logsigmoid(-self.log_snrs[0])  # all that the first step adds is noise
+        log_small = log_large + self.log_shares[0]
+        log_var = log_small + predicted.variance_mix * (log_large - log_small)
+        return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
+
+    # -------------------------------------------------------------- training
+
+    def term_nats(self, levels: Tensor, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
+        """What the reverse steps out of timesteps ``[B]`` cost; out of 0, the first, x itself: nats, ``[B]``."""
+        later = self.step_nats(x, timestep.clamp_min(1), predicted)
+        return torch.where(timestep > 0, later, -self.decoder_log_prob(levels, predicted))
+
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """The hybrid objective, and its two parts: a mean over dimensions, and bits a dimension."""
+        x = to_symmetric(batch[0], self.num_levels)
+        timestep = torch.randint(self.num_timesteps, (len(x),), device=x.device)
+        eps = torch.randn_like(x)
+        log_snr = self.log_snrs[timestep]
+        z = diffuse(x, eps, log_snr)
+        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])).float())
+        simple = F.mse_loss(predicted.eps_hat, eps)
+        variances_alone = Prediction(predicted.x_hat.detach(), predicted.eps_hat.detach(), predicted.variance_mix)
+        nats = self.num_timesteps * self.term_nats(batch[0], x, timestep, variances_alone).mean()
+        bound = bits_per_dim(nats, self.shape)
+        return {"loss": simple + self.bound_weight * bound, "simple": simple, "bound": bound.detach()}
+
+
+class ImprovedDDPMVLB(ImprovedDDPM):
+    """The same fitted by the bound itself, with timesteps drawn where its terms are large.
+
+    A timestep is drawn in proportion to the root mean square of its last ten terms, once each has ten; before that,
+    and with a probability of a thousandth, evenly.
+
+    Args:
+        shape: Of one example; linked from the data.
+        num_levels: Of the data; linked from the data.
+        nets: The network; a small perceptron if not given.
+        schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
+        num_classes: Of the labels; 0 for none.
+        label_dropout: Share of training examples whose label is hidden.
+        sampling: How samples are drawn; in all T steps of the reverse process if not given.
+        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
+        lr: Adam's learning rate.
+        beta1: Adam's first decay.
+        beta2: Adam's second decay.
+        weight_decay: Decoupled weight decay (AdamW).
+
+    References:
+        Nichol, Dhariwal 2021, arXiv:2102.09672, section 3.3, equation 18.
+    """
+
+    history: Tensor
+    counts: Tensor
+
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        num_levels: int,
+        nets: DenoisingNets | None = None,
+        schedule: NoiseSchedule | None = None,
+        num_classes: int = 0,
+        label_dropout: float = 0.1,
+        sampling: Sampling | None = None,
+        ode_tolerance: float = 1.0e-3,
+        lr: float = 1.0e-3,
+        beta1: float = 0.9,
+        beta2: float = 0.999,
+        weight_decay: float = 0.0,
+    ) -> None:
+        super().__init__(
+            shape=shape,
+            num_levels=num_levels,
+            nets=nets,
+            schedule=schedule,
+            num_classes=num_classes,
+            label_dropout=label_dropout,
+            sampling=sampling,
+            ode_tolerance=ode_tolerance,
+            lr=lr,
+            beta1=beta1,
+            beta2=beta2,
+            weight_decay=weight_decay,
+        )
+        # Integers and float64, which the average of the weights leaves alone, and a resumed run goes on from.
+        self.register_buffer("history", torch.zeros(self.num_timesteps, 10, dtype=torch.float32))
+        self.register_buffer("counts", torch.zeros(self.num_timesteps, dtype=torch.int64))
+
+    def timestep_probabilities(self) -> Tensor:
+        """Of drawing each timestep: ``[T]``, summing to one."""
+        even = torch.full_like(self.history[:, 0], 1 / self.num_timesteps)
+        if (self.counts < self.history.shape[1]).any():
+            return even
+        size = self.history.square().mean(1).sqrt()
+        return torch.lerp(size / size.sum(), even, 0.001)
+
+    @torch.no_grad()
+    def remember(self, timestep: Tensor, nats: Tensor) -> None:
+        """Takes the terms ``[B]`` of timesteps ``[B]`` into the history, those of all processes alike."""
+        if self.trainer.world_size > 1:
+            timestep, nats = (self.all_gather(v).flatten(0, 1) for v in (timestep, nats))  # type: ignore[union-attr]
+        for t, value in zip(timestep.tolist(), nats.tolist(), strict=True):
+            self.history[t, self.counts[t] % self.history.shape[1]] = value
+            self.counts[t] += 1
+
+    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
+        """The bound in bits a dimension, but for its constant part, the prior."""
+        x = to_symmetric(batch[0], self.num_levels)
+        probabilities = self.timestep_probabilities()
+        timestep = torch.multinomial(probabilities, len(x), replacement=True)
+        log_snr = self.log_snrs[timestep]
+        z = diffuse(x, torch.randn_like(x), log_snr)
+        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])).float())
+        nats = self.term_nats(batch[0], x, timestep, predicted)
+        self.remember(timestep, nats.detach())
+        return {"loss": bits_per_dim((nats / probabilities[timestep]).mean(), self.shape)}

@@ -1,0 +1,42 @@
+"""How samples are drawn from a diffusion model: which sampler, in how many steps, guided or not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion.samplers import SAMPLERS
+
+SamplerName = Literal["ancestral", "ddim", "edm_heun", "dpmpp_2m", "euler", "heun"]
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How samples are drawn; any model takes any of these, and one checkpoint may be scored with several.
+
+    Attributes:
+        sampler: ``ancestral``, ``ddim``, ``edm_heun``, ``dpmpp_2m``, ``euler`` or ``heun``.
+        steps: Of the sampler; those of Heun take two function evaluations each, but for the last.
+        guidance: Of a model with classes: 1 for the class's own samples, more to exaggerate it, 0 for no class.
+        clip_denoised: Whether predicted data are held within the range of data at each step.
+    """
+
+    sampler: SamplerName = "ancestral"
+    steps: int = 250
+    guidance: float = 1.0
+    clip_denoised: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuses what is no sampler.
+
+        Raises:
+            UserError: Naming the field.
+        """
+        if self.steps < 1:
+            raise UserError(f"sampling: steps={self.steps} must be at least 1")
+
+    @staticmethod
+    def samplers() -> tuple[str, ...]:
+        """The samplers' names."""
+        return tuple(SAMPLERS)

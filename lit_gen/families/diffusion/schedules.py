@@ -1,0 +1,108 @@
+"""Noise schedules in discrete time: how much of the data is left at each timestep."""
+
+from __future__ import annotations
+
+import abc
+import math
+
+import torch
+from torch import Tensor
+
+from lit_gen.errors import UserError
+
+
+class NoiseSchedule(abc.ABC):
+    """T timesteps, of which each is noisier than the last.
+
+    Args:
+        num_timesteps: T.
+
+    Raises:
+        UserError: Fewer than two timesteps.
+    """
+
+    def __init__(self, num_timesteps: int = 1000) -> None:
+        if num_timesteps < 2:
+            raise UserError(f"schedule: num_timesteps={num_timesteps} must be at least 2")
+        self.num_timesteps = num_timesteps
+
+    @abc.abstractmethod
+    def log_snrs(self) -> Tensor:
+        """Log of ``alpha_bar / (1 - alpha_bar)`` at timesteps 1 to T, falling: float64 ``[T]``."""
+
+
+def log_snrs_of(betas: Tensor) -> Tensor:
+    """The levels that forward steps of these variances lead to, float64 ``[T]`` both."""
+    log_alpha_bars = torch.log1p(-betas).cumsum(0)
+    return log_alpha_bars - torch.log(-torch.expm1(log_alpha_bars))
+
+
+class LinearBetas(NoiseSchedule):
+    """Variances on a straight line.
+
+    Args:
+        num_timesteps: T.
+        beta_first: Of the first step.
+        beta_last: Of the last one.
+
+    References:
+        Ho, Jain, Abbeel 2020, arXiv:2006.11239, section 4.
+    """
+
+    def __init__(self, num_timesteps: int = 1000, beta_first: float = 1.0e-4, beta_last: float = 0.02) -> None:
+        super().__init__(num_timesteps)
+        if not 0 < beta_first <= beta_last < 1:
+            raise UserError(f"schedule: 0 < beta_first={beta_first} <= beta_last={beta_last} < 1 must hold")
+        self.beta_first, self.beta_last = beta_first, beta_last
+
+    def log_snrs(self) -> Tensor:
+        """See :class:`NoiseSchedule`."""
+        return log_snrs_of(torch.linspace(self.beta_first, self.beta_last, self.num_timesteps, dtype=torch.float64))
+
+
+class CosineSchedule(NoiseSchedule):
+    """What is left of the data falls like a squared cosine, so that little noise is added at either end.
+
+    Args:
+        num_timesteps: T.
+        offset: s of the paper, which keeps the first steps from being too small.
+        beta_max: No step adds more.
+
+    References:
+        Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, equation 17.
+    """
+
+    def __init__(self, num_timesteps: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> None:
+        super().__init__(num_timesteps)
+        if offset <= 0 or not 0 < beta_max < 1:
+            raise UserError(f"schedule: offset={offset} must be positive, beta_max={beta_max} between 0 and 1")
+        self.offset, self.beta_max = offset, beta_max
+
+    def log_snrs(self) -> Tensor:
+        """See :class:`NoiseSchedule`."""
+        t = torch.arange(self.num_timesteps + 1, dtype=torch.float64) / self.num_timesteps
+        f = torch.cos((t + self.offset) / (1 + self.offset) * (math.pi / 2)).square()
+        return log_snrs_of((1 - f[1:] / f[:-1]).clamp_max(self.beta_max))
+
+
+class EvenLevels(NoiseSchedule):
+    """Levels at equal distances in the log signal-to-noise ratio.
+
+    No paper's, but it can be told where to start: data of few levels are clean long before the papers' schedules, made
+    for 256, are.
+
+    Args:
+        log_snr_first: At timestep 1.
+        log_snr_last: At timestep T.
+        num_timesteps: T.
+    """
+
+    def __init__(self, log_snr_first: float, log_snr_last: float = -10.0, num_timesteps: int = 1000) -> None:
+        super().__init__(num_timesteps)
+        if not log_snr_first > log_snr_last:
+            raise UserError(f"schedule: log_snr_first={log_snr_first} must be above log_snr_last={log_snr_last}")
+        self.log_snr_first, self.log_snr_last = log_snr_first, log_snr_last
+
+    def log_snrs(self) -> Tensor:
+        """See :class:`NoiseSchedule`."""
+        return torch.linspace(self.log_snr_first, self.log_snr_last, self.num_timesteps, dtype=torch.float64)
