@@ -14,7 +14,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.levels import even_shares
 from lit_gen.families.diffusion.ode import log_density
-from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves, scales
+from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves
 from lit_gen.families.diffusion.samplers import SAMPLERS, Prediction, alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import Likelihood, from_symmetric, gaussian_kl, standard_normal_log_prob, to_symmetric
@@ -192,16 +192,13 @@ class Diffusion(GenerativeModule, abc.ABC):
         log_sigma = math.log(alpha_sigma(self.log_snr_max)[1])
         found = {
             "reconstruction": -torch.cat([self.reconstruction_log_prob(*chunk) for chunk in levels]),
-            "latent": -torch.cat([log_density(self._velocity, *chunk, *ends) for chunk in chunks]),
+            "latent": -torch.cat([log_density(self._eps_hat, *chunk, *ends) for chunk in chunks]),
             "entropy": self.num_dims * log_sigma - standard_normal_log_prob(eps),
         }
         return {name: nats.view(draws, -1).mean(0) for name, nats in found.items()}
 
-    def _velocity(self, z: Tensor, log_snr: Tensor) -> Tensor:
-        """``dz / d log_snr`` along the probability-flow ODE: with ``theta = arctan(sigma / alpha)``, z turns."""
-        predicted = self.denoise(z, log_snr)
-        alpha, sigma = scales(log_snr, z)
-        return -0.5 * alpha * sigma * (alpha * predicted.eps_hat - sigma * predicted.x_hat)
+    def _eps_hat(self, z: Tensor, log_snr: Tensor) -> Tensor:
+        return self.denoise(z, log_snr).eps_hat
 
     # -------------------------------------------------------------- samples
 

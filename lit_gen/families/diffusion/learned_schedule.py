@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 
 import torch
 import torch.nn.functional as F
@@ -66,11 +67,12 @@ class MonotoneGamma(LearnedSchedule):
         super().__init__(gamma_min, gamma_max)
         if width < 1:
             raise UserError(f"schedule: width={width} must be at least 1")
-        # Before the softplus that makes them positive: a line of slope one, and a layer that hardly bends it.
+        # Before the softplus that makes them positive: a line of slope one, and a layer of steps all over the unit
+        # interval, which hardly bends it.
         self.line = nn.Parameter(torch.tensor([0.5413]))
-        self.into = nn.Parameter(torch.randn(width))
-        self.bias = nn.Parameter(-4.0 * torch.rand(width))
-        self.out = nn.Parameter(torch.full((width,), -6.0) + 0.1 * torch.randn(width))
+        self.into = nn.Parameter(8.0 + torch.randn(width))
+        self.bias = nn.Parameter(-8.0 * torch.rand(width))
+        self.out = nn.Parameter(torch.full((width,), math.log(math.expm1(0.2 / width))))
 
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """See :class:`LearnedSchedule`."""

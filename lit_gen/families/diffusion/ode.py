@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from lit_gen.families.diffusion.prediction import scales
+from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.likelihood import standard_normal_log_prob
 
 Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
 """From times ``[b]``, states ``[b, n]`` and which rows these are, int64 ``[b]``, to derivatives ``[b, n]``."""
+
+Size = Callable[[Tensor], Tensor]
+"""From times ``[b]`` to what counts as one unit of error then, ``[b]`` or ``[b, n]``."""
 
 MAX_STEPS = 10_000
 
@@ -27,7 +33,9 @@ _STAGES = (
 _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1 / 40)
 
 
-def dormand_prince(slope: Slope, y: Tensor, start: float, stop: float, tolerance: float) -> Tensor:
+def dormand_prince(
+    slope: Slope, y: Tensor, start: float, stop: float, tolerance: float, size: Size = torch.ones_like
+) -> Tensor:
     """Solves ``dy/dt = slope(t, y)`` from start to stop, every row with steps of its own.
 
     A solver with one step for a whole batch would make an example's likelihood depend on its neighbours. Steps are
@@ -39,7 +47,8 @@ def dormand_prince(slope: Slope, y: Tensor, start: float, stop: float, tolerance
         y: States at the start, ``[B, n]``.
         start: First time.
         stop: Last time, on either side of the first.
-        tolerance: Of a step's error: the root mean square over a row of ``error / (1 + |y|)``.
+        tolerance: Of a step's error: the root mean square over a row, in units of the size.
+        size: Of an error that matters; 1 if not given.
 
     Returns:
         States at the stop, ``[B, n]``.
@@ -57,7 +66,7 @@ def dormand_prince(slope: Slope, y: Tensor, start: float, stop: float, tolerance
     k0 = slope(t.to(y.dtype), y, rows)
     for _ in range(MAX_STEPS):
         new, last, error = _step(slope, t, y, h, k0, rows)
-        wrong = (error / (tolerance * (1 + torch.maximum(y.abs(), new.abs())))).square().mean(1).sqrt()
+        wrong = (error / (tolerance * size(t + h).view(len(t), -1))).square().mean(1).sqrt().to(t.dtype)
         if not wrong.isfinite().all():
             raise RuntimeError("the probability-flow ODE left the numbers: the network's output is not finite")
         good = wrong <= 1
@@ -95,45 +104,55 @@ def _weighted(weights: tuple[float, ...], ks: list[Tensor]) -> Tensor:
 
 
 def log_density(
-    velocity: Callable[[Tensor, Tensor], Tensor],
+    noise_of: Callable[[Tensor, Tensor], Tensor],
     z: Tensor,
     probe: Tensor,
     start: float,
     stop: float,
     tolerance: float,
 ) -> Tensor:
-    """Log density of z where the ODE starts, its end being standard normal: nats, ``[B]``.
+    """Log density of z where the probability-flow ODE starts, its end being standard normal: nats, ``[B]``.
 
-    ``log p(z(start)) = log N(z(stop)) + integral of tr(dv/dz)``, with the trace estimated by ``e^T (dv/dz) e`` for one
-    probe e an example, kept all the way. Unbiased but for the solver's error.
+    Followed is ``y = z / alpha``, with ``dy = eps_hat ds`` and ``s = sigma / alpha``, along the log signal-to-noise
+    ratio. Its density changes by the trace of ``d eps_hat / dy``, which is estimated by ``e^T (d eps_hat / dy) e`` for
+    one probe e an example, kept all the way: unbiased but for the solver's error. An error in y counts by its size
+    beside the noise there: at the start, where an empty background holds the noise alone, little is much.
 
     Args:
-        velocity: dz/dt, from z ``[B, *shape]`` and times ``[B]``; it is differentiated.
-        z: ``[B, *shape]``.
+        noise_of: eps_hat, from z ``[B, *shape]`` and log signal-to-noise ratios ``[B]``; it is differentiated.
+        z: ``[B, *shape]``, in the variance-preserving scale.
         probe: e, of independent signs, ``[B, *shape]``.
-        start: First time.
-        stop: Last time.
-        tolerance: Of the solver, for z and for nats a dimension.
+        start: First log signal-to-noise ratio.
+        stop: Last one.
+        tolerance: Of the solver, for y in units of the noise and for nats a dimension.
 
     References:
         Song et al.: Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
         arXiv:2011.13456, equation 39. Grathwohl et al.: FFJORD, 2019, arXiv:1810.01367, section 3.1 (the trace).
+        Karras et al. 2022, arXiv:2206.00364, equation 4 (the ODE in y).
     """
     shape, num_dims = z.shape[1:], z[0].numel()
+    (alpha_start, _), (alpha_stop, _) = alpha_sigma(start), alpha_sigma(stop)
 
     def slope(t: Tensor, y: Tensor, rows: Tensor) -> Tensor:
         # A Trainer may have switched gradients off, or inference mode on, around every test step. And bfloat16's
         # rounding would look like the solver's error, to be fought with ever smaller steps.
         no_cast = torch.autocast(z.device.type, enabled=False)
         with torch.inference_mode(False), torch.enable_grad(), no_cast:
+            log_snr = t.clone()
             at = y[:, :num_dims].clone().unflatten(1, shape).requires_grad_()
             e = probe[rows].clone()
-            v = velocity(at, t.clone())
-            (product,) = torch.autograd.grad(v, at, e)
+            eps_hat = noise_of(scales(log_snr, at)[0] * at, log_snr)
+            (product,) = torch.autograd.grad(eps_hat, at, e)
         trace = (product * e).flatten(1).sum(1, keepdim=True)
+        speed = -0.5 * torch.exp(-0.5 * t)[:, None]
         # Nats a dimension, which the tolerance is for.
-        return torch.cat([v.detach().flatten(1), trace / num_dims], 1)
+        return speed * torch.cat([eps_hat.detach().flatten(1), trace / num_dims], 1)
 
-    begin = torch.cat([z.flatten(1), torch.zeros(len(z), 1, device=z.device)], 1)
-    end = dormand_prince(slope, begin, start, stop, tolerance)
-    return standard_normal_log_prob(end[:, :num_dims]) + num_dims * end[:, num_dims]
+    def size(t: Tensor) -> Tensor:
+        return torch.cat([torch.exp(-0.5 * t)[:, None].expand(-1, num_dims), torch.ones_like(t)[:, None]], 1)
+
+    begin = torch.cat([z.flatten(1) / alpha_start, torch.zeros(len(z), 1, device=z.device)], 1)
+    end = dormand_prince(slope, begin, start, stop, tolerance, size)
+    volume = end[:, num_dims] + math.log(alpha_stop / alpha_start)
+    return standard_normal_log_prob(alpha_stop * end[:, :num_dims]) + num_dims * volume
