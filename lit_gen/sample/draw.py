@@ -18,6 +18,7 @@ from lit_gen.sample.images import write_pictures
 from lit_gen.sample.latents import Latents
 from lit_gen.sample.options import SUFFIXES, Options
 from lit_gen.sample.sequences import encoded, write_sound, write_text
+from lit_gen.samplings import Ways, samplings_of
 from lit_gen.weights import build, check_finite, load_weights
 
 
@@ -42,11 +43,19 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     file = options.out or usual.with_name(usual.name + SUFFIXES[data.modality])
     if options.temperature is not None:
         cli.model.temperature = options.temperature
+    for sampling in samplings_of(cli.model, ways_of(options)):
+        cli.model.sampling = sampling
     load_weights(cli, checkpoint, cli.config_init["scoring"].weights)
     check_finite(cli.model, path)
     cli.model.to(cli.trainer.strategy.root_device).eval()
     write = {"image": write_pictures, "text": write_text, "audio": write_sound}[data.modality]
     write(cli, options, file)
+
+
+def ways_of(options: Options) -> Ways:
+    """The one way of sampling that is asked for."""
+    asked = {"sampler": options.sampler, "steps": options.sampler_steps, "guidance": options.guidance}
+    return Ways(**{name: (value,) for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
 
 
 # ------------------------------------------------------------------ what is refused

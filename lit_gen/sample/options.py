@@ -21,6 +21,9 @@ class Options:
         seed: Names all noise.
         label: Class of the samples; None for any.
         temperature: Of the samples; None for the model's own.
+        sampler: Of a diffusion model; None for the model's own.
+        sampler_steps: Of that sampler; None for the model's own.
+        guidance: Of a diffusion model with classes; None for the model's own.
         out: The file, or of audio the files' common name; None for one beside the run's samples.
         interpolate: Pairs of rows of the split.
         steps: Images on the way between two.
@@ -37,6 +40,9 @@ class Options:
     seed: int = 0
     label: int | None = None
     temperature: float | None = None
+    sampler: str | None = None
+    sampler_steps: int | None = None
+    guidance: float | None = None
     out: Path | None = None
     interpolate: tuple[tuple[int, int], ...] = ()
     steps: int = 10
@@ -71,6 +77,9 @@ class Options:
         said += [re.sub(r"\W+", "_", self.prompt)[:20].strip("_")] if self.prompt else []
         said += [f"label{self.label}"] if self.label is not None else []
         said += [f"temperature{self.temperature:g}"] if self.temperature is not None else []
+        said += [self.sampler] if self.sampler is not None else []
+        said += [f"steps{self.sampler_steps}"] if self.sampler_steps is not None else []
+        said += [f"guidance{self.guidance:g}"] if self.guidance is not None else []
         said += ["linear"] if self.linear else []
         said += [f"seed{self.seed}"] if self.seed else []
         return "-".join(part for part in said if part)
@@ -81,6 +90,9 @@ _MEANT_FOR = {
     "n": ("samples", "nearest", "prompted"),
     "label": ("samples", "nearest", "completions", "prompted"),
     "temperature": ("samples", "nearest", "completions", "prompted"),
+    "sampler": ("samples", "nearest"),
+    "sampler_steps": ("samples", "nearest", "interpolation"),
+    "guidance": ("samples", "nearest"),
     "split": ("interpolation", "nearest", "completions"),
     "steps": ("interpolation",),
     "linear": ("interpolation",),
@@ -96,7 +108,7 @@ _ASKED_BY = {
 }
 SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
 """What is written of each modality."""
-_LEAST = {"n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
+_LEAST = {"sampler_steps": 1, "guidance": 0, "n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
 
 
 class _Parser(argparse.ArgumentParser):
@@ -124,7 +136,7 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
         given["interpolate"] = tuple(map(tuple, given["interpolate"]))
     if "complete" in given:
         given["complete"] = tuple(given["complete"])
-    _check_misspelt(rest, [action.dest for action in parser._actions])
+    _check_misspelt(rest, [action.option_strings[0].removeprefix("--") for action in parser._actions])
     options = Options(**given)
     _check(options, given)
     return options, rest
@@ -134,7 +146,10 @@ def _parser() -> _Parser:
     parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
     for name in ("n", "seed", "label", "steps", "k"):
         parser.add_argument(f"--{name}", type=_whole)
-    parser.add_argument("--temperature", type=_number)
+    parser.add_argument("--sampler-steps", type=_whole)
+    parser.add_argument("--sampler")
+    for name in ("temperature", "guidance"):
+        parser.add_argument(f"--{name}", type=_number)
     parser.add_argument("--complete", type=_whole, nargs="+", metavar="I")
     parser.add_argument("--given", type=_number)
     parser.add_argument("--prompt")
@@ -180,10 +195,10 @@ def _check(options: Options, given: dict[str, object]) -> None:
     for name in given:
         if (meant_for := _MEANT_FOR.get(name)) and options.picture not in meant_for:
             wanted = " or ".join(_ASKED_BY[picture] for picture in meant_for)
-            raise UserError(f"--{name} is for {wanted}, and does nothing here; leave it out")
+            raise UserError(f"--{name.replace('_', '-')} is for {wanted}, and does nothing here; leave it out")
     for name, least in _LEAST.items():
         value = getattr(options, name)
         if value is not None and not least <= value < math.inf:
-            raise UserError(f"--{name} is {value}; give at least {least}")
+            raise UserError(f"--{name.replace('_', '-')} is {value}; give at least {least}")
     if options.out is not None and options.out.suffix.lower() not in SUFFIXES.values():
         raise UserError(f"--out: {options.out} does not end in .png (images), .txt (text) or .wav (audio)")

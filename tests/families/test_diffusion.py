@@ -210,6 +210,23 @@ def test_guidance_doubles_the_evaluations_and_needs_classes() -> None:
         DDPM(SHAPE, LEVELS, sampling=Sampling("ddim", 101))
 
 
+@pytest.mark.parametrize("family", [DDPM, VDM, EDM, FlowMatching])
+def test_latents_lead_back_to_their_example(family: type) -> None:
+    torch.manual_seed(0)
+    model = family(SHAPE, LEVELS, lr=4e-3)
+    source = KnownEntropy(SHAPE, LEVELS, num_train=2_000, num_val=20, num_test=60)
+    laws.fit(model, source, 150)
+    model.sampling = Sampling("ancestral", 100, clip_denoised=False)
+    x = source.split("test").x
+    with torch.no_grad():
+        z = model.to_latent(x, Noise(0, range(60)))
+        found = model.from_latent(z)
+    assert 0.6 < float(z.std()) < 1.5
+    assert float((found == x).float().mean()) > 0.97
+    chance = torch.roll(x, 1, 0)
+    assert float((chance == x).float().mean()) < 0.6
+
+
 def test_clipped_predictions_lie_in_the_datas_range() -> None:
     model = stirred(EDM, sampling=Sampling("edm_heun", 5, clip_denoised=True))
     z = 3 * torch.randn(20, *SHAPE)

@@ -232,12 +232,25 @@ class Diffusion(GenerativeModule, abc.ABC):
             label = (noise.uniform() * self.num_classes).long()
         return self.from_noise(noise.normal(*self.shape), noise, label)
 
-    def from_noise(self, z: Tensor, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Levels uint8 ``[B, *shape]`` that the sampler makes of z ``[B, *shape]``, its pure noise."""
+    def from_noise(
+        self, z: Tensor, noise: Noise, label: Tensor | None = None, sampler: str | None = None
+    ) -> Tensor:
+        """Levels uint8 ``[B, *shape]`` that a sampler, the model's own if not given, makes of pure noise z."""
         log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
-        z = SAMPLERS[self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
+        z = SAMPLERS[sampler or self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
         alpha, _ = alpha_sigma(log_snrs[-1])
         return from_symmetric(z / alpha, self.num_levels)
+
+    def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
+        """Where the probability-flow ODE leads from levels x: ``[B, D]``, by DDIM's steps taken backwards."""
+        log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
+        cleanest = [level for level in log_snrs if level < math.inf][::-1]
+        z = alpha_sigma(cleanest[0])[0] * to_symmetric(x, self.num_levels)
+        return SAMPLERS["ddim"](self._denoiser(None), z, cleanest, noise).flatten(1)
+
+    def from_latent(self, z: Tensor) -> Tensor:
+        """Levels uint8 ``[B, *shape]`` that DDIM makes of noise ``[B, D]``."""
+        return self.from_noise(z.unflatten(1, self.shape), Noise(0, range(len(z))), sampler="ddim")
 
     def _denoiser(self, label: Tensor | None) -> Callable[[Tensor, float], Prediction]:
         """What a sampler calls: :meth:`denoise` with the labels, guidance and clipping."""

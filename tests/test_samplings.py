@@ -1,0 +1,118 @@
+"""One checkpoint, several ways of drawing samples from it: in the record, and in pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from commands import SMALL, the_record
+from conftest import REPO
+
+from lit_gen import evaluate, fit
+from lit_gen.leaderboard.record import Record
+from lit_gen.leaderboard.score import Score
+from lit_gen.process import run_command
+from lit_gen.sample.__main__ import main as sample
+
+DIFFUSION = REPO / "configs/recipes/digits/diffusion.yaml"
+TINY = [
+    "--model.nets.channels=16",
+    "--model.nets.num_res_blocks=1",
+    "--model.schedule.width=8",
+    "--model.sampling.steps=4",
+    "--scoring.draws=1",
+    "--budget.max_images=400",
+]
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of a diffusion model with classes."""
+    root = tmp_path_factory.mktemp("diffusion")
+    options = [f"--config={DIFFUSION}", f"--trainer.default_root_dir={root}", "--run_name=run", *SMALL, *TINY]
+    fit.main([*options, "--model.num_classes=10"])
+    return root / "run"
+
+
+def distances(record: Record) -> dict[tuple[str | None, object, object], Score]:
+    """By sampler, steps and guidance."""
+    return {
+        (s.protocol.sampler, s.protocol.sampler_settings["steps"], s.protocol.sampler_settings.get("guidance")): s
+        for s in record.scores
+        if s.name == "fd_mnist_cnn"
+    }
+
+
+def test_samplers_and_budgets_are_added_to_the_record(run: Path) -> None:
+    before = the_record(run)
+    own = distances(before)
+    assert list(own) == [("ancestral", 4, None)]
+    evaluate.main([str(run / "checkpoints/best.ckpt"), "--sampler", "ddim", "heun", "--steps", "2", "3"])
+    after = the_record(run)
+    found = distances(after)
+    evaluations = {
+        key[:2]: score.protocol.sampler_settings["function_evaluations"] for key, score in found.items()
+    }
+    # Heun's method evaluates twice a step; this model's last step does not end at clean data, so it does so too.
+    expected = {("ancestral", 4): 4, ("ddim", 2): 2, ("ddim", 3): 3, ("heun", 2): 4, ("heun", 3): 6}
+    assert evaluations == expected
+    assert len({score.value for score in found.values()}) == 5
+    # What was there stays: the model's own sampler, its likelihood, its cost.
+    assert found[("ancestral", 4, None)].value == own[("ancestral", 4, None)].value
+    likelihoods = [{s.protocol.hash: s.value for s in r.scores if s.kind} for r in (before, after)]
+    assert likelihoods[0] == likelihoods[1]
+    assert before.cost == after.cost
+    # One question, many answers: they share a column.
+    assert len({score.protocol.column_key() for score in found.values()}) == 1
+    assert len({score.protocol.column_key(strict=True) for score in found.values()}) == 5
+
+
+def test_guided_samples_are_another_question(run: Path) -> None:
+    evaluate.main([str(run / "checkpoints/best.ckpt"), "--guidance", "2.0"])
+    found = distances(the_record(run))
+    guided, plain = found[("ancestral", 4, 2)], found[("ancestral", 4, None)]
+    assert guided.protocol.column_key() != plain.protocol.column_key()
+    assert guided.protocol.sampler_settings["function_evaluations"] == 8
+
+
+def test_the_same_sampler_twice_gives_the_same_number(run: Path) -> None:
+    before = distances(the_record(run))[("ancestral", 4, None)]
+    evaluate.main([str(run / "checkpoints/best.ckpt"), "--steps", "4"])
+    after = distances(the_record(run))[("ancestral", 4, None)]
+    assert (after.value, after.protocol.hash) == (before.value, before.protocol.hash)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--sampler", "dimm"], "--sampler dimm: there are ancestral, ddim, edm_heun, dpmpp_2m, euler, heun"),
+        (["--steps", "0"], "steps=0 must be at least 1"),
+        (["--steps", "few"], "invalid int value: 'few'"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused_in_a_line(
+    options: list[str], words: str, run: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = (run / "record.json").read_bytes()
+    assert run_command(evaluate.main, [str(run / "checkpoints/best.ckpt"), *options]) == 2
+    error = capsys.readouterr().err
+    assert words in error
+    assert "Traceback" not in error
+    assert (run / "record.json").read_bytes() == record
+
+
+def test_pictures_by_other_samplers_and_interpolations(run: Path, tmp_path: Path) -> None:
+    def drawn(name: str, *options: str) -> bytes:
+        file = tmp_path / f"{name}.png"
+        sample([str(run / "checkpoints/best.ckpt"), f"--out={file}", *options])
+        return file.read_bytes()
+
+    found = {
+        drawn("own", "--n=9"),
+        drawn("ddim", "--n=9", "--sampler=ddim"),
+        drawn("more", "--n=9", "--sampler=ddim", "--sampler-steps=8"),
+        drawn("guided", "--n=9", "--guidance=3"),
+        drawn("label", "--n=9", "--label=3", "--guidance=3"),
+        drawn("way", "--interpolate", "0", "1", "--steps=3", "--sampler-steps=8"),
+    }
+    assert len(found) == 6
