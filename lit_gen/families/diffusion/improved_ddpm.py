@@ -168,7 +168,7 @@ class ImprovedDDPMVLB(ImprovedDDPM):
             beta2=beta2,
             weight_decay=weight_decay,
         )
-        # Integers and float64, which the average of the weights leaves alone, and a resumed run goes on from.
+        # Part of the state: a resumed run draws on from what was remembered.
         self.register_buffer("history", torch.zeros(self.num_timesteps, 10, dtype=torch.float32))
         self.register_buffer("counts", torch.zeros(self.num_timesteps, dtype=torch.int64))
 
