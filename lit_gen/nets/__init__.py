@@ -1,7 +1,7 @@
 """Networks without probability: tensors in, tensors out."""
 
 from lit_gen.nets.actnorm import ActNorm
-from lit_gen.nets.adm import ADMNets, ADMUNet
+from lit_gen.nets.adm import ADMNets, ADMUNet, ImprovedNets, ImprovedUNet
 from lit_gen.nets.autoencoder import AutoencoderNets, ConvNets, MLPNets
 from lit_gen.nets.coupling import (
     CouplingNets,
@@ -41,6 +41,8 @@ __all__ = [
     "GatedPixelCNNNet",
     "GlowCouplings",
     "ImageCouplingNets",
+    "ImprovedNets",
+    "ImprovedUNet",
     "KeyValueCache",
     "MLPCouplings",
     "MLPDenoiser",

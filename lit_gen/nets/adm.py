@@ -1,8 +1,6 @@
-"""The ADM variant of the U-Net: adaptive group norms, resampling inside residual blocks, many heads."""
+"""U-Nets with adaptive group norms: that of improved DDPM, and ADM, which resamples inside residual blocks."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -10,19 +8,26 @@ from torch import Tensor, nn
 from lit_gen.nets.unet import UNet, UNetNets, zeroed
 
 
-class ADMUNet(UNet):
+class ImprovedUNet(UNet):
     """A U-Net whose blocks are told the time by a scale and a shift after their second norm.
 
-    Sides are halved and doubled by residual blocks that resample both of their branches, and the short cuts of these
-    have no parameters. Arguments and errors are those of :class:`UNet`.
+    Arguments and errors are those of :class:`UNet`.
 
     References:
-        Dhariwal, Nichol: Diffusion Models Beat GANs on Image Synthesis, 2021, arXiv:2105.05233, section 3.
+        Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, appendix A.
     """
 
     def block(self, width: int, wanted: int) -> nn.Module:
         """A residual block with an adaptive norm."""
         return AdaptiveResBlock(width, wanted, 4 * self.channels, self.dropout, self.num_groups, self.eps)
+
+
+class ADMUNet(ImprovedUNet):
+    """The same, whose sides are halved and doubled by residual blocks that resample both of their branches.
+
+    References:
+        Dhariwal, Nichol: Diffusion Models Beat GANs on Image Synthesis, 2021, arXiv:2105.05233, section 3.
+    """
 
     def down_block(self, width: int) -> nn.Module:
         """Halves the sides."""
@@ -90,6 +95,22 @@ class Double(nn.Module):
         return F.interpolate(x, scale_factor=2.0, mode="nearest")
 
 
+class ImprovedNets(UNetNets):
+    """The U-Net of improved DDPM.
+
+    Args:
+        channels: Of the first level.
+        multipliers: Of the channels, one a level.
+        num_res_blocks: A level.
+        attention: Heights of maps that are followed by attention.
+        head_channels: Of one attention head; 0 for a single head.
+        dropout: Rate inside the blocks.
+        num_groups: Of the group norms.
+    """
+
+    net: type[UNet] = ImprovedUNet
+
+
 class ADMNets(UNetNets):
     """The U-Net of ADM.
 
@@ -103,18 +124,4 @@ class ADMNets(UNetNets):
         num_groups: Of the group norms.
     """
 
-    def __init__(
-        self,
-        channels: int = 32,
-        multipliers: Sequence[int] = (1, 2),
-        num_res_blocks: int = 1,
-        attention: Sequence[int] = (),
-        head_channels: int = 16,
-        dropout: float = 0.0,
-        num_groups: int = 8,
-    ) -> None:
-        super().__init__(channels, multipliers, num_res_blocks, attention, head_channels, dropout, num_groups)
-
-    def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
-        """See :class:`DenoisingNets`."""
-        return ADMUNet(shape, in_channels, out_channels, num_classes=num_classes, **self.options)  # type: ignore[arg-type]
+    net: type[UNet] = ADMUNet

@@ -286,7 +286,10 @@ class UNetNets(DenoisingNets):
         head_channels: Of one attention head; 0 for a single head.
         dropout: Rate inside the blocks.
         num_groups: Of the group norms.
+        eps: Of the group norms.
     """
+
+    net: type[UNet] = UNet
 
     def __init__(
         self,
@@ -297,6 +300,7 @@ class UNetNets(DenoisingNets):
         head_channels: int = 0,
         dropout: float = 0.0,
         num_groups: int = 8,
+        eps: float = 1e-5,
     ) -> None:
         self.options = {
             "channels": channels,
@@ -306,8 +310,9 @@ class UNetNets(DenoisingNets):
             "head_channels": head_channels,
             "dropout": dropout,
             "num_groups": num_groups,
+            "eps": eps,
         }
 
     def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
         """See :class:`DenoisingNets`."""
-        return UNet(shape, in_channels, out_channels, num_classes=num_classes, **self.options)  # type: ignore[arg-type]
+        return self.net(shape, in_channels, out_channels, num_classes=num_classes, **self.options)  # type: ignore[arg-type]
