@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 
 from families.gaussians import GaussianSource, PerfectDiffusion, correlated
-from lit_gen.families.diffusion import samplers
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion import ode, samplers
 from lit_gen.families.diffusion.ode import dormand_prince, log_density
 from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
 from lit_gen.likelihood import to_symmetric
@@ -163,8 +164,14 @@ def test_the_solver_keeps_its_tolerance_and_knows_no_neighbours() -> None:
 
 
 def test_a_slope_that_is_no_number_is_told() -> None:
-    with pytest.raises(RuntimeError, match="not finite"):
+    with pytest.raises(UserError, match="not finite"):
         dormand_prince(lambda t, y, rows: y * math.nan, torch.ones(2, 1), 0.0, 1.0, 1e-3)
+    ode.MAX_STEPS, before = 5, ode.MAX_STEPS
+    try:
+        with pytest.raises(UserError, match="more than 5 steps; raise model.init_args.ode_tolerance"):
+            dormand_prince(lambda t, y, rows: -1e4 * y, torch.ones(2, 1), 0.0, 1.0, 1e-3)
+    finally:
+        ode.MAX_STEPS = before
 
 
 def test_the_densitys_error_falls_with_the_tolerance() -> None:

@@ -20,7 +20,7 @@ from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import Likelihood, from_symmetric, gaussian_kl, standard_normal_log_prob, to_symmetric
 from lit_gen.noise import Noise
 
-_CHUNK_ELEMENTS = 1 << 20  # numbers in a batch that the ODE is solved for at once
+_CHUNK_ELEMENTS = 1 << 18  # numbers in a batch that the ODE is solved for at once
 
 class Diffusion(GenerativeModule, abc.ABC):
     """Data are noised, ``z = alpha x + sigma eps``, and a network learns to tell what they were.

@@ -8,6 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from lit_gen.errors import UserError
 from lit_gen.families.diffusion.prediction import scales
 from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.likelihood import standard_normal_log_prob
@@ -54,7 +55,7 @@ def dormand_prince(
         States at the stop, ``[B, n]``.
 
     Raises:
-        RuntimeError: A row takes more than ``MAX_STEPS`` steps, or is no number.
+        UserError: A row takes more than ``MAX_STEPS`` steps, or is no number.
 
     References:
         Dormand, Prince: A family of embedded Runge-Kutta formulae, 1980. Hairer, Norsett, Wanner: Solving Ordinary
@@ -81,7 +82,9 @@ def dormand_prince(
         if not going.any():
             return out
         t, h, y, k0, rows = t[going], h[going], y[going], k0[going], rows[going]
-    raise RuntimeError(f"the probability-flow ODE took more than {MAX_STEPS} steps; raise the tolerance")
+    raise UserError(
+        f"the probability-flow ODE took more than {MAX_STEPS} steps; raise model.init_args.ode_tolerance ({tolerance:g})"
+    )
 
 
 def _step(
