@@ -23,8 +23,12 @@ class Turns(L.Callback):
         self.images += len(batch[0])
         if is_over(self.since):
             assert isinstance(pl_module, GenerativeModule)
-            tell(self.images, self.since, count(pl_module), bits_per_dim(float(outputs["loss"]), pl_module.shape))
+            tell(self.images, self.since, count(pl_module), self.bpd(float(outputs["loss"]), pl_module.shape))
             self.images, self.since = 0, wait_for_turn()
+
+    def bpd(self, loss: float, shape: tuple[int, ...]) -> float:
+        """What a loss in nats an image is in bits a dimension."""
+        return bits_per_dim(loss, shape)
 
 
 def count(model: L.LightningModule) -> int:

@@ -7,6 +7,7 @@ machine whose speed drifts slows them all alike. A contestant's first window war
 from __future__ import annotations
 
 import json
+import math
 import os
 import re
 import statistics
@@ -30,7 +31,7 @@ class Window:
         rate: Images a second.
         peak_mib: The process's largest resident set so far.
         parameters: Of its model.
-        bpd: Bits a dimension in its last step; not a number for a sampler.
+        bpd: Bits a dimension in its last step; not a number for a sampler, or where the loss is no likelihood.
     """
 
     rate: float
@@ -137,15 +138,25 @@ def imports_mib(environment: Mapping[str, str]) -> float:
 
 
 class Results:
-    """Windows of a contest by contestant, round by round."""
+    """Windows of a contest by contestant, round by round.
 
-    def __init__(self, contestants: Mapping[str, Contestant], rounds: int, ours: Sequence[str]) -> None:
+    Args:
+        contestants: By name.
+        rounds: How many.
+        ours: Which of them are no peers.
+        reference: To whom ratios are taken; the fastest peer if not given.
+    """
+
+    def __init__(
+        self, contestants: Mapping[str, Contestant], rounds: int, ours: Sequence[str], reference: str | None = None
+    ) -> None:
         self.windows: dict[str, list[Window]] = {name: [] for name in contestants}
         for _ in range(rounds):
             for name, contestant in contestants.items():
                 self.windows[name].append(contestant.turn())
         self.peers = [name for name in self.windows if name not in ours]
-        self.fastest = max(self.peers, key=self.rate)
+        self.fastest_peer = max(self.peers, key=self.rate)
+        self.reference = reference or self.fastest_peer
 
     def rate(self, name: str) -> float:
         """The median."""
@@ -160,8 +171,8 @@ class Results:
         return self.windows[name][-1].peak_mib
 
     def ratios(self, name: str) -> list[float]:
-        """To the fastest peer, round by round."""
-        pairs = zip(self.windows[name], self.windows[self.fastest], strict=True)
+        """To the reference, round by round."""
+        pairs = zip(self.windows[name], self.windows[self.reference], strict=True)
         return [mine.rate / theirs.rate for mine, theirs in pairs]
 
     def ratio(self, name: str) -> float:
@@ -170,12 +181,15 @@ class Results:
 
     def table(self, title: str) -> str:
         """All that was measured, a line a contestant."""
-        lines = [f"\n{title}; ratio to {self.fastest}, the fastest peer, median (lowest to highest)"]
+        which = ", the fastest peer" if self.reference == self.fastest_peer else ""
+        lines = [f"\n{title}; ratio to {self.reference}{which}, median (lowest to highest)"]
+        width = max(14, *(len(name) + 1 for name in self.windows))
         for name, windows in self.windows.items():
             last, ratios = windows[-1], self.ratios(name)
+            bits = "" if math.isnan(last.bpd) else f"{last.bpd:>8.2f} bits/dim"
             lines.append(
-                f"  {name:<14}{self.rate(name):>10,.1f} images/s  {statistics.median(ratios):>7.2f}"
+                f"  {name:<{width}}{self.rate(name):>10,.1f} images/s  {statistics.median(ratios):>7.2f}"
                 f" ({min(ratios):.2f} to {max(ratios):.2f}){last.parameters:>12,} parameters"
-                f"{last.peak_mib:>7,.0f} MiB{last.bpd:>8.2f} bits/dim"
+                f"{last.peak_mib:>7,.0f} MiB{bits}"
             )
         return "\n".join(lines)

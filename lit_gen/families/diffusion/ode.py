@@ -69,7 +69,7 @@ def dormand_prince(
         new, last, error = _step(slope, t, y, h, k0, rows)
         wrong = (error / (tolerance * size(t + h).view(len(t), -1))).square().mean(1).sqrt().to(t.dtype)
         if not wrong.isfinite().all():
-            raise RuntimeError("the probability-flow ODE left the numbers: the network's output is not finite")
+            raise UserError("the probability-flow ODE left the numbers: the network's output is not finite")
         good = wrong <= 1
         t = torch.where(good, t + h, t)
         y, k0 = torch.where(good[:, None], new, y), torch.where(good[:, None], last, k0)
@@ -83,7 +83,8 @@ def dormand_prince(
             return out
         t, h, y, k0, rows = t[going], h[going], y[going], k0[going], rows[going]
     raise UserError(
-        f"the probability-flow ODE took more than {MAX_STEPS} steps; raise model.init_args.ode_tolerance ({tolerance:g})"
+        f"the probability-flow ODE took more than {MAX_STEPS} steps; raise the tolerance, which is {tolerance:g}"
+        " (model.init_args.ode_tolerance)"
     )
 
 
