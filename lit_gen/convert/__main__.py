@@ -1,0 +1,149 @@
+"""``python -m lit_gen.convert FOLDER --data CONFIG.yaml``: a published DDPM becomes a run."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
+
+import yaml
+
+from lit_gen.convert.architecture import attended, model_config, shape_of
+from lit_gen.convert.published import SCHEDULER, Published, read_folder
+from lit_gen.errors import UserError, nearest
+from lit_gen.process import quicken, run_command
+
+USAGE = """usage: python -m lit_gen.convert FOLDER --data CONFIG.yaml [--out RUN_FOLDER] [--averaged]
+                                 [--SECTION.OPTION=VALUE ...]
+
+Brings in a DDPM that was published for diffusers, and writes a run's folder that lit_gen.evaluate scores and
+lit_gen.sample draws from as from any other; on the leaderboard it stands with the models trained here. Nothing is
+downloaded, and diffusers is not needed.
+
+  hf download google/ddpm-cifar10-32 --local-dir ddpm-cifar10-32
+  python -m lit_gen.convert ddpm-cifar10-32 --data configs/data/cifar10.yaml
+  python -m lit_gen.evaluate runs/<run>/checkpoints/pretrained.ckpt --scoring.num_samples=50000
+
+FOLDER              of a pipeline (model_index.json, unet/, scheduler/), or of a UNet2DModel alone (config.json,
+                    diffusion_pytorch_model.safetensors or .bin, scheduler_config.json); without a scheduler's file, the
+                    defaults of diffusers' DDPMScheduler are taken, and the command says so
+--data CONFIG.yaml  the data to be scored with, such as configs/data/cifar10.yaml; their images have the net's size
+--out RUN_FOLDER    a new folder; ddpm-<data>-<date>-<time> below trainer.default_root_dir if not given
+--averaged          the weights are an average over training, such as google/ddpm-ema-church-256: scores then say "ema
+                    weights", of an unknown halflife. Else they say "raw weights"
+
+What training cost is not known: the record leaves it open, and the leaderboard says n/a. A net or a process that ours
+cannot be is refused. Other options are those of lit_gen.fit (python -m lit_gen.fit --help), such as
+--model.init_args.sampling.steps=250 or --quality.extractor=null."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """The command's own options.
+
+    Attributes:
+        data: The YAML of the data.
+        out: The run's folder; None for a new one below the root.
+        averaged: Whether the weights are an average.
+    """
+
+    data: Path
+    out: Path | None
+    averaged: bool
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises instead of printing a page of usage."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises.
+
+        Raises:
+            UserError: Always.
+        """
+        raise UserError(message.removeprefix("argument "))
+
+
+def parse(args: list[str]) -> tuple[Options, list[str]]:
+    """The command's own options, and those of ``lit_gen.fit`` in their order.
+
+    Raises:
+        UserError: No data are given, or files and folders are not as they must be.
+    """
+    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--data", type=Path)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--averaged", action="store_true")
+    found, rest = parser.parse_known_args(args)
+    options = Options(**vars(found))
+    for option in rest:
+        name = option.removeprefix("--").split("=")[0]
+        if option.startswith("--") and "." not in name and (hint := nearest(name, vars(found))):
+            raise UserError(f"unknown option --{name}{hint}")
+    if options.data is None or not options.data.is_file():
+        given = "which data?" if options.data is None else f"there is no file {options.data};"
+        raise UserError(f"--data: {given} give a YAML file, such as configs/data/cifar10.yaml")
+    if options.out is not None and options.out.exists():
+        raise UserError(f"--out: {options.out} is there already; give a new folder")
+    return options, rest
+
+
+def convert(folder: Path, options: Options, rest: list[str]) -> Path:
+    """Converts a folder; nothing is written before all of it is read, checked and translated.
+
+    Args:
+        folder: Of diffusers.
+        options: The command's own.
+        rest: Those of ``lit_gen.fit``.
+
+    Returns:
+        The checkpoint's path.
+
+    Raises:
+        UserError: The folder, its model or the data are not as they must be.
+    """
+    published = read_folder(folder)
+    model, shape = model_config(published), shape_of(published)
+    attends = attended(published.net, published.net_file)
+    # torch and Lightning are not waited for by those whose folder is refused.
+    from lit_gen.convert.run import Converting, make_folder, write_run
+    from lit_gen.convert.weights import read_weights, translated
+
+    tensors = read_weights(published.weights)
+    quicken(rest)
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
+        yaml.safe_dump({"model": model}, file)
+        file.flush()
+        cli = Converting([f"--config={options.data}", f"--config={file.name}", *rest], model, shape, folder)
+    state = translated(tensors, cli.model.net, attends, published.net.layers_per_block, published.weights)
+    state = {f"net.{name}": tensor for name, tensor in state.items()}
+    path = write_run(cli, state, published, make_folder(cli, options.out), options.averaged)
+    _report(published, path)
+    return path
+
+
+def _report(published: Published, path: Path) -> None:
+    if published.process_file is None:
+        print(f"no {SCHEDULER} there: taken for diffusers' default, {published.process}")
+    print(f"run          {path.parent.parent}")
+    print(f"checkpoint   {path}")
+    print(f"to score it  python -m lit_gen.evaluate {path}")
+
+
+def main(args: list[str]) -> None:
+    """The command."""
+    if not args or not {"-h", "--help"}.isdisjoint(args):
+        print(USAGE)
+        if args:
+            return
+    if not args or args[0].startswith("-"):
+        raise UserError("which folder? give its path first")
+    options, rest = parse(args[1:])
+    convert(Path(args[0]), options, rest)
+
+
+if __name__ == "__main__":
+    sys.exit(run_command(main, sys.argv[1:]))

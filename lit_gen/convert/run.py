@@ -1,0 +1,131 @@
+"""A run's folder out of published weights: what ``evaluate`` and ``sample`` need, and what is known of the training."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from lightning.pytorch.cli import instantiate_class
+from torch import Tensor
+
+from lit_gen.callbacks.keep_config import KEY
+from lit_gen.cli import CLI
+from lit_gen.convert.published import Published
+from lit_gen.errors import UserError
+from lit_gen.recording import NOTES, environment, now
+from lit_gen.run_folder import make_run_folder
+
+CHECKPOINT = "pretrained.ckpt"
+# What makes the model that the weights are of; how it is sampled may be chosen.
+_FIXED = ("nets", "schedule", "num_classes")
+
+
+class Converting(CLI):
+    """Builds the published model for the user's data.
+
+    Args:
+        args: The command line of ``lit_gen.fit``.
+        model: The ``model`` section that the folder stands for.
+        shape: Of the images that it is for.
+        folder: For messages.
+    """
+
+    def __init__(self, args: list[str], model: dict[str, Any], shape: tuple[int, ...], folder: Path) -> None:
+        self._model, self._shape, self._folder = model, shape, folder
+        super().__init__(args, purpose="evaluate")
+
+    def before_instantiate_classes(self) -> None:
+        """Refuses other data and another model, while it is still clear which of the two is wrong.
+
+        Raises:
+            UserError: The data have another shape, or an option says what the folder does.
+        """
+        data = instantiate_class((), self.config["data"].as_dict())  # which reads no file
+        if tuple(data.shape) != self._shape:
+            raise UserError(
+                f"--data: '{data.name}' has shape {tuple(data.shape)}, and the model of {self._folder} is for"
+                f" {self._shape}; give data of that shape (data.init_args.size, channels)"
+            )
+        asked = self.plain_config()["model"]
+        if asked["class_path"] != self._model["class_path"]:
+            raise UserError(f"--model is what {self._folder} holds, and cannot be chosen; leave it out")
+        for name in _FIXED:
+            if asked["init_args"][name] != self._model["init_args"][name]:
+                raise UserError(f"--model: {name} is what {self._folder} says, and cannot be chosen; leave it out")
+
+
+def make_folder(cli: CLI, out: Path | None) -> Path:
+    """The run's folder: the one that is asked for, or a new one below the Trainer's root.
+
+    Raises:
+        UserError: It is there already, or cannot be made.
+    """
+    if out is None:
+        return make_run_folder(
+            cli.config["trainer"]["default_root_dir"], cli.config["run_name"], f"ddpm-{cli.datamodule.name}"
+        )
+    try:
+        out.mkdir(parents=True)
+    except OSError as error:
+        raise UserError(f"--out: cannot make {out} ({error.strerror})") from error
+    return out
+
+
+def write_run(cli: CLI, state: dict[str, Tensor], published: Published, folder: Path, averaged: bool) -> Path:
+    """Writes checkpoint, configuration and notes; returns the checkpoint's path.
+
+    Args:
+        cli: The model and data.
+        state: The model's weights.
+        published: Where they came from.
+        folder: Of the run, which is there.
+        averaged: Whether they are an average over training.
+    """
+    path = folder / "checkpoints" / CHECKPOINT
+    path.parent.mkdir(exist_ok=True)
+    text = cli.config_text()
+    torch.save(checkpoint(state, text, averaged), path)
+    (folder / "config.yaml").write_text(text)
+    notes = {
+        # Not measured; the leaderboard says n/a.
+        "images_seen": None,
+        "train_seconds": None,
+        "peak_memory_bytes": None,
+        "environment": dataclasses.asdict(environment(cli.trainer)),
+        "git_commit": None,  # no code of ours has trained it
+        "created": now(),
+        "selection": {"rule": "published weights", "checkpoint": CHECKPOINT, "step": 0},
+        "published": {
+            "folder": str(published.net_file.parent.absolute()),
+            "weights": published.weights.name,
+            "sha256": digest(published.weights),
+        },
+    }
+    (folder / NOTES).write_text(json.dumps(notes, indent=1) + "\n")
+    return path
+
+
+def checkpoint(state: dict[str, Tensor], config: str, averaged: bool) -> dict[str, Any]:
+    """What a run's checkpoint holds, as far as it is known.
+
+    Args:
+        state: The weights.
+        config: The resolved configuration.
+        averaged: Whether the weights are an average. The raw ones were then never published: not-a-numbers stand in
+            for them, so that ``scoring.weights=raw`` is refused and no score bears a wrong name.
+    """
+    callbacks: dict[str, Any] = {"Budget": {"images_seen": None}, "Throughput": {"train_seconds": None}}
+    if averaged:
+        callbacks["EMA"] = {"average": state, "halflife_images": None, "images_seen": 0, "pending": 0}
+        state = {name: torch.full((), torch.nan).expand(tensor.shape) for name, tensor in state.items()}
+    return {"state_dict": state, "callbacks": callbacks, "global_step": 0, "epoch": 0, KEY: config}
+
+
+def digest(file: Path) -> str:
+    """SHA-256 of a file, in hex."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
