@@ -90,7 +90,10 @@ def check_resume(model: LightningModule, checkpoint: str | None) -> None:
         UserError: The file is missing, is something else, or holds another model's weights.
     """
     if checkpoint is not None:
-        load_state(model, read_checkpoint(Path(checkpoint), "ckpt_path: "))
+        content = read_checkpoint(Path(checkpoint), "ckpt_path: ")
+        if "optimizer_states" not in content:
+            raise UserError(f"ckpt_path: {checkpoint} holds weights alone, and no training to go on from; leave it out")
+        load_state(model, content)
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:

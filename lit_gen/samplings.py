@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import itertools
 from dataclasses import dataclass
-from typing import Any, NoReturn, Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
+from lit_gen.arguments import Arguments
 from lit_gen.errors import UserError, nearest
 
 
@@ -49,32 +49,20 @@ class Ways:
         return {name: values for name, values in vars(self).items() if values}
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of printing a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(message.removeprefix("argument "))
-
-
 def parse(args: list[str]) -> tuple[Ways, list[str]]:
     """The ways that a command line asks for, and what else it holds.
 
     Raises:
-        UserError: A number that is none.
+        UserError: A number that is none, or a misspelt option.
 
     >>> parse(["--steps", "10", "20", "--scoring.draws=2"])
     (Ways(sampler=(), steps=(10, 20), guidance=()), ['--scoring.draws=2'])
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Arguments()
     for name, kind in (("sampler", str), ("steps", int), ("guidance", float)):
         parser.add_argument(f"--{name}", type=kind, nargs="+", default=())
-    found, rest = parser.parse_known_args(args)
-    return Ways(**{name: tuple(values) for name, values in vars(found).items()}), rest
+    found, rest = parser.split(args)
+    return Ways(**{name: tuple(values) for name, values in found.items()}), rest
 
 
 def samplings_of(model: object, ways: Ways) -> list[Any]:

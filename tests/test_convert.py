@@ -16,7 +16,7 @@ from commands import the_record
 from conftest import REPO
 from torch import Tensor
 
-from lit_gen import evaluate
+from lit_gen import evaluate, fit
 from lit_gen.convert import __main__ as convert
 from lit_gen.data import Digits
 from lit_gen.families import DDPM
@@ -517,3 +517,13 @@ def test_command_line_is_checked_first(net: UNet, tmp_path: Path, capsys: pytest
     assert "cannot make" in refusal([folder, data, f"--out={tmp_path / 'file' / 'run'}"], capsys)
     assert run_command(convert.main, ["--help"]) == 0
     assert "usage: python -m lit_gen.convert" in capsys.readouterr().out
+
+
+def test_there_is_no_training_to_go_on_from(net: UNet, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = str(write_folder(tmp_path / "model", theirs(net)))
+    convert.main([folder, f"--data={DIGITS}", f"--out={tmp_path / 'run'}"])
+    path = tmp_path / "run" / "checkpoints" / "pretrained.ckpt"
+    arguments = [f"--config={tmp_path / 'run' / 'config.yaml'}", f"--ckpt_path={path}"]
+    assert run_command(fit.main, [*arguments, f"--trainer.default_root_dir={tmp_path / 'more'}"]) == 2
+    assert "holds weights alone, and no training to go on from" in capsys.readouterr().err
+    assert not (tmp_path / "more").exists()

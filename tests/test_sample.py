@@ -429,5 +429,5 @@ def test_help_and_bad_options_wait_for_no_library() -> None:
     found = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     assert found.stdout.startswith("usage: python -m lit_gen.sample CHECKPOINT")
-    for name in Options.__dataclass_fields__:
+    for name in (field.replace("_", "-") for field in Options.__dataclass_fields__):
         assert f"--{name} " in found.stdout, f"--{name} is not in the usage"

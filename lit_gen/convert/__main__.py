@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 import yaml
 
+from lit_gen.arguments import Arguments
 from lit_gen.convert.architecture import attended, model_config, shape_of
 from lit_gen.convert.published import SCHEDULER, Published, read_folder
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import UserError
 from lit_gen.process import quicken, run_command
 
 USAGE = """usage: python -m lit_gen.convert FOLDER --data CONFIG.yaml [--out RUN_FOLDER] [--averaged]
@@ -55,34 +54,18 @@ class Options:
     averaged: bool
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of printing a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(message.removeprefix("argument "))
-
-
 def parse(args: list[str]) -> tuple[Options, list[str]]:
     """The command's own options, and those of ``lit_gen.fit`` in their order.
 
     Raises:
         UserError: No data are given, or files and folders are not as they must be.
     """
-    parser = _Parser(add_help=False, allow_abbrev=False)
+    parser = Arguments()
     parser.add_argument("--data", type=Path)
     parser.add_argument("--out", type=Path)
     parser.add_argument("--averaged", action="store_true")
-    found, rest = parser.parse_known_args(args)
-    options = Options(**vars(found))
-    for option in rest:
-        name = option.removeprefix("--").split("=")[0]
-        if option.startswith("--") and "." not in name and (hint := nearest(name, vars(found))):
-            raise UserError(f"unknown option --{name}{hint}")
+    found, rest = parser.split(args)
+    options = Options(**found)
     if options.data is None or not options.data.is_file():
         given = "which data?" if options.data is None else f"there is no file {options.data};"
         raise UserError(f"--data: {given} give a YAML file, such as configs/data/cifar10.yaml")

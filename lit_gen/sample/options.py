@@ -7,9 +7,9 @@ import math
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
-from lit_gen.errors import UserError, nearest
+from lit_gen.arguments import Arguments
+from lit_gen.errors import UserError
 
 
 @dataclass(frozen=True)
@@ -111,18 +111,6 @@ SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
 _LEAST = {"sampler_steps": 1, "guidance": 0, "n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
 
 
-class _Parser(argparse.ArgumentParser):
-    """A parser that raises instead of printing a page of usage."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(message.removeprefix("argument "))
-
-
 def parse(args: list[str]) -> tuple[Options, list[str]]:
     """The command's own options, and the others in their order.
 
@@ -130,20 +118,18 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
         UserError: An option's value cannot be, or it does nothing for the picture that is asked for.
     """
     parser = _parser()
-    found, rest = parser.parse_known_args(args)
-    given = vars(found)
+    given, rest = parser.split(args)
     if "interpolate" in given:
         given["interpolate"] = tuple(map(tuple, given["interpolate"]))
     if "complete" in given:
         given["complete"] = tuple(given["complete"])
-    _check_misspelt(rest, [action.option_strings[0].removeprefix("--") for action in parser._actions])
     options = Options(**given)
     _check(options, given)
     return options, rest
 
 
-def _parser() -> _Parser:
-    parser = _Parser(add_help=False, allow_abbrev=False, argument_default=argparse.SUPPRESS)
+def _parser() -> Arguments:
+    parser = Arguments(argument_default=argparse.SUPPRESS)
     for name in ("n", "seed", "label", "steps", "k"):
         parser.add_argument(f"--{name}", type=_whole)
     parser.add_argument("--sampler-steps", type=_whole)
@@ -173,15 +159,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a number") from None
-
-
-def _check_misspelt(rest: list[str], names: list[str]) -> None:
-    """Names the command's own option that was meant: the parser of ``lit_gen.fit`` knows only its own."""
-    for option in rest:
-        name = option.removeprefix("--").split("=")[0]
-        # Most of the others' names have a dot, and those without resemble none of these.
-        if option.startswith("--") and "." not in name and (hint := nearest(name, names)):
-            raise UserError(f"unknown option --{name}{hint}")
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
