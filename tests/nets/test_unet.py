@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
 import yaml
 from conftest import REPO
 from torch import nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import ADMNets, DenoisingNets, ImprovedNets, MLPDenoiser, UNetNets
-from lit_gen.nets.unet import sinusoids
+from lit_gen.nets.unet import Attention, Upsample, sinusoids
 
 KINDS = [UNetNets, ImprovedNets, ADMNets]
 
@@ -90,6 +91,35 @@ def test_attention_and_levels_let_far_pixels_meet(kind: type[UNetNets]) -> None:
     assert reach(plain).tolist() == [13, 13]
     attending = kind(multipliers=(1,), attention=(16,), **options).build((1, 16, 16), 1, 1, 0)
     assert reach(attending).tolist() == [16, 16]
+
+
+def test_upsampling_is_a_convolution_of_the_enlarged_maps() -> None:
+    torch.manual_seed(0)
+    layer = Upsample(6).double()
+    x = torch.randn(2, 6, 5, 3, dtype=torch.float64, requires_grad=True)
+    found = layer(x, torch.zeros(2, 1))
+    truth = layer.conv(F.interpolate(x, scale_factor=2.0, mode="nearest"))
+    assert torch.allclose(found, truth, atol=1e-12)
+    weights = torch.randn_like(truth)
+    inputs = (x, layer.conv.weight, layer.conv.bias)
+    for a, b in zip(
+        torch.autograd.grad((found * weights).sum(), inputs), torch.autograd.grad((truth * weights).sum(), inputs),
+        strict=True,
+    ):
+        assert torch.allclose(a, b, atol=1e-11)
+
+
+def test_attention_is_over_all_positions_in_each_precision() -> None:
+    torch.manual_seed(0)
+    layer = stirred(Attention(8, 4, 2, 1e-5))
+    x = torch.randn(2, 8, 3, 3)
+    positions = layer.norm(x).flatten(2).transpose(1, 2)
+    q, k, v = layer.qkv(positions).unflatten(2, (3, 2, 4)).permute(2, 0, 3, 1, 4)
+    seen = ((q @ k.transpose(2, 3)) / 2.0).softmax(3) @ v
+    truth = x + layer.out(seen.transpose(1, 2).flatten(2)).transpose(1, 2).unflatten(2, (3, 3))
+    assert torch.allclose(layer(x, torch.zeros(2, 1)), truth, atol=1e-5)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert torch.allclose(layer(x, torch.zeros(2, 1)).float(), truth, atol=0.05)
 
 
 def test_sinusoids_reach_from_one_to_a_ten_thousandth() -> None:
