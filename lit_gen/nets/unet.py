@@ -63,7 +63,9 @@ class UNet(nn.Module):
         self.channels, self.num_classes, self.dropout = channels, num_classes, dropout
         self.num_groups, self.eps, self.head_channels = num_groups, eps, head_channels
         widths = [channels * multiplier for multiplier in multipliers]
-        check_sizes(shape, len(widths), [channels, *widths], num_groups, head_channels)
+        check_sizes(shape, [channels, *widths], num_groups)
+        attending = [w for level, w in enumerate(widths) if shape[1] >> level in attention]
+        check_heads([*attending, widths[-1]], head_channels)
         self.time = nn.Sequential(nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, 4 * channels))
         self.label = nn.Embedding(num_classes + 1, 4 * channels) if num_classes else None
         self.enter = nn.Conv2d(in_channels, channels, 3, padding=1)
@@ -137,34 +139,44 @@ class UNet(nn.Module):
         return self.leave(h)
 
 
-def check_sizes(shape: tuple[int, ...], levels: int, widths: Sequence[int], num_groups: int, heads: int) -> None:
+def check_sizes(shape: tuple[int, ...], widths: Sequence[int], num_groups: int) -> None:
     """Refuses a U-Net that cannot be built.
 
     Args:
         shape: Of the images.
-        levels: Of the net.
-        widths: All numbers of channels that occur.
+        widths: Numbers of channels, of what enters and of each level.
         num_groups: Of the norms.
-        heads: Channels of a head; 0 for one head of all.
 
     Raises:
         UserError: Naming what does not fit.
     """
     if len(shape) != 3:
         raise UserError(f"a U-Net takes images (C, H, W), not data of shape {tuple(shape)}")
-    if not levels or min(*widths, num_groups) < 1:
+    halvings = len(widths) - 2
+    if halvings < 0 or min(*widths, num_groups) < 1:
         raise UserError("nets: channels, multipliers and num_groups must be positive, and there must be a level")
-    factor = 2 ** (levels - 1)
-    if shape[1] % factor or shape[2] % factor:
+    if shape[1] % 2**halvings or shape[2] % 2**halvings:
         raise UserError(
-            f"nets: {levels} levels halve the sides {levels - 1} times, and {shape[1]}x{shape[2]} cannot be;"
+            f"nets: {halvings + 1} levels halve the sides {halvings} times, and {shape[1]}x{shape[2]} cannot be;"
             " give fewer multipliers"
         )
     for width in widths:
-        if width % num_groups or (heads and width % heads) or width % 2:
+        if width % num_groups or width % 2:
             raise UserError(
-                f"nets: {width} channels must be even, and a multiple of num_groups {num_groups} and of head_channels"
-                f" {heads}; change channels or these"
+                f"nets: {width} channels must be even, and a multiple of num_groups {num_groups}; change either"
+            )
+
+
+def check_heads(widths: Sequence[int], head_channels: int) -> None:
+    """Refuses heads that do not share the channels of a level with attention, or of the middle, which has it always.
+
+    Raises:
+        UserError: Naming a width.
+    """
+    for width in widths:
+        if head_channels and width % head_channels:
+            raise UserError(
+                f"nets: {width} channels attend, and are no multiple of head_channels {head_channels}; change either"
             )
 
 

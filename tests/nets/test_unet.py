@@ -129,12 +129,18 @@ def test_sinusoids_reach_from_one_to_a_ten_thousandth() -> None:
     assert found[0].tolist() == [0] * 4 + [1] * 4
 
 
+def test_heads_are_asked_of_levels_that_attend_alone() -> None:
+    net = UNetNets(16, (1, 4), head_channels=32, attention=(4,)).build((1, 8, 8), 1, 1, 0)
+    assert net(torch.zeros(1, 1, 8, 8), torch.zeros(1)).shape == (1, 1, 8, 8)
+
+
 @pytest.mark.parametrize(
     ("options", "shape", "words"),
     [
         ({"multipliers": (1, 2, 2)}, (1, 10, 10), "halve the sides 2 times, and 10x10 cannot"),
         ({"multipliers": (1, 3), "num_groups": 5}, (1, 8, 8), "multiple of num_groups 5"),
-        ({"head_channels": 24}, (1, 8, 8), "head_channels"),
+        ({"head_channels": 24}, (1, 8, 8), "64 channels attend, and are no multiple of head_channels 24"),
+        ({"head_channels": 64, "attention": (8,)}, (1, 8, 8), "32 channels attend"),
         ({"multipliers": ()}, (1, 8, 8), "there must be a level"),
         ({}, (16,), "takes images"),
     ],
