@@ -202,7 +202,7 @@ def test_a_few_steps_on_one_batch_lower_the_cost(fresh: Case) -> None:
 
 
 def test_a_state_dict_round_trip_gives_the_same_model(fresh: Case, tmp_path: Any) -> None:
-    model, x = fresh.model, fresh.source.split("val").x
+    model, x = fresh.model, fresh.source.split("val").x[:50]
     laws.fit(model, fresh.source, 2)
     laws.stir(model)
     torch.save(model.state_dict(), tmp_path / "state.pt")
