@@ -61,17 +61,20 @@ def make_record(
     config = yaml.safe_load(checkpoint[KEY])
     scored_with = None if here == trained else here
     seconds, images = notes["train_seconds"], notes["images_seen"]
+    # Of one machine, the one that the record names, and not of whichever scored last.
+    seconds_per_1000, evaluations = scorer.seconds_per_1000_samples, scorer.evaluations_per_sample
+    if before is not None and before.cost.seconds_per_1000_samples is not None:
+        seconds_per_1000 = before.cost.seconds_per_1000_samples
+    if before is not None and before.cost.function_evaluations_per_sample is not None:
+        evaluations = before.cost.function_evaluations_per_sample
     cost = Cost(
         parameters=sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
         images_seen=images,
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
         images_per_second=images / seconds if seconds else None,
-        # Of one machine, the one that the record names, and not of whichever scored last; and of one sampler.
-        seconds_per_1000_samples=(before.cost if before else scorer).seconds_per_1000_samples,
-        function_evaluations_per_sample=(
-            before.cost.function_evaluations_per_sample if before else scorer.evaluations_per_sample
-        ),
+        seconds_per_1000_samples=seconds_per_1000,
+        function_evaluations_per_sample=evaluations,
     )
     model = type(cli.model)
     files = {"checkpoint": path, "config": run / "config.yaml", **final_samples(home)}

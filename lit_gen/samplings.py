@@ -82,7 +82,8 @@ def samplings_of(model: object, ways: Ways) -> list[Any]:
     for name in ways.sampler:
         if name not in known:
             raise UserError(f"--sampler {name}: there are {', '.join(known)}{nearest(name, known)}")
-    combinations = [dict(zip(ways.asked, values, strict=True)) for values in itertools.product(*ways.asked.values())]
+    distinct = [dict.fromkeys(values) for values in ways.asked.values()]
+    combinations = [dict(zip(ways.asked, values, strict=True)) for values in itertools.product(*distinct)]
     found = [dataclasses.replace(model.sampling, **combination) for combination in combinations]
     for sampling in found:
         model.check_sampling(sampling)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import lightning as L
@@ -40,7 +41,7 @@ class Scorer(L.Callback):
     Attributes:
         scores: The model's scores.
         floors: Scores of references under the same protocols.
-        seconds_per_1000_samples: Measured on this process while the (first) samples were drawn.
+        seconds_per_1000_samples: Measured on this process while samples were drawn in the model's own way.
         evaluations_per_sample: Calls of the model's sampling network for one of these, counted.
     """
 
@@ -75,8 +76,8 @@ class Scorer(L.Callback):
         if not self.samplings:
             self._score_samples(trainer, pl_module)
         for sampling in self.samplings:
-            pl_module.sampling = sampling
-            self._score_samples(trainer, pl_module)
+            with sampled_by(pl_module, sampling):
+                self._score_samples(trainer, pl_module)
 
     def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
         split = self.scoring.split
@@ -159,7 +160,7 @@ class Scorer(L.Callback):
                 floor = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
                 self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
-        if self.seconds_per_1000_samples is None:
+        if not self.samplings:  # what a record calls the model's cost is that of its own way
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
 
@@ -206,6 +207,17 @@ class Scorer(L.Callback):
             )
             for name, value, error, more in rows
         ]
+
+
+@contextlib.contextmanager
+def sampled_by(model: GenerativeModule, sampling: Any) -> Iterator[None]:
+    """Lets a model draw samples in another way than its own for a while."""
+    own = model.sampling
+    model.sampling = sampling
+    try:
+        yield
+    finally:
+        model.sampling = own
 
 
 class _TimedSampler:

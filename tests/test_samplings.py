@@ -67,6 +67,19 @@ def test_samplers_and_budgets_are_added_to_the_record(run: Path) -> None:
     assert len({score.protocol.column_key(strict=True) for score in found.values()}) == 5
 
 
+def test_a_record_that_begins_with_other_samplers_shows_the_models_own_samples(run: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "alone" / "best.ckpt"
+    alone.parent.mkdir()
+    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+    evaluate.main([str(alone), "--steps", "1", "1"])
+    record = the_record(tmp_path)
+    assert list(distances(record)) == [("ancestral", 1, None)]
+    assert record.cost.function_evaluations_per_sample is None
+    assert (alone.parent / "samples/final.png").read_bytes() == (run / "samples/final.png").read_bytes()
+    evaluate.main([str(alone)])
+    assert the_record(tmp_path).cost.function_evaluations_per_sample == 4
+
+
 def test_guided_samples_are_another_question(run: Path) -> None:
     evaluate.main([str(run / "checkpoints/best.ckpt"), "--guidance", "2.0"])
     found = distances(the_record(run))

@@ -15,7 +15,7 @@ from torch.distributions import Normal, kl_divergence
 from lit_gen.data import Digits, KnownEntropy
 from lit_gen.errors import UserError
 from lit_gen.families import DDPM, EDM, VDM, FlowMatching, ImprovedDDPM, ImprovedDDPMVLB
-from lit_gen.families.diffusion import CosineSchedule, LinearBetas, OptimalTransportCoupling, Sampling
+from lit_gen.families.diffusion import CosineSchedule, LinearBetas, OptimalTransportCoupling, Sampling, decoder
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob, nearest_level_log_prob
 from lit_gen.families.diffusion.learned_schedule import LinearGamma, MonotoneGamma
 from lit_gen.families.diffusion.levels import even_shares
@@ -132,7 +132,7 @@ def test_the_discrete_bound_is_the_sum_of_its_terms(variance_mix: float) -> None
         q = Normal(q_mean, math.exp(0.5 * log_small))
         p = Normal(p_mean, math.exp(0.5 * (log_small + variance_mix * (log_large - log_small))))
         total = total + kl_divergence(q, p).flatten(1).sum(1)
-    total = total - model.reconstruction_log_prob(x, z)
+    total = total - model.reconstruction_log_prob(x, z, clip=True)
     assert torch.allclose(found.nats, total, rtol=1e-4)
 
 
@@ -292,6 +292,70 @@ def test_learned_variances_get_their_gradient_from_the_bound_alone_and_means_fro
         if reaches:
             assert torch.allclose(eps_gradient, before, atol=1e-7)
         before = eps_gradient
+
+
+@pytest.mark.parametrize("num_timesteps", [1000, 4000])
+def test_learned_variances_have_finite_gradients_out_of_any_noise(num_timesteps: int) -> None:
+    """Far out the decoder's gradient is no number, and a masked row's would still reach all weights."""
+    torch.manual_seed(0)
+    model = ImprovedDDPM((1, 4, 4), 256, schedule=CosineSchedule(num_timesteps))
+    laws.stir(model, scale=0.1)
+    timestep = torch.cat([torch.arange(64), torch.arange(num_timesteps - 64, num_timesteps)])
+    x = torch.randint(256, (128, 1, 4, 4)).to(torch.uint8)
+    real, log_snr = to_symmetric(x, 256), model.log_snrs[timestep]
+    z = diffuse(real, torch.randn_like(real), log_snr)
+    predicted = model.denoise(z, log_snr)
+    assert predicted.x_hat.abs().max() > 1_000
+    model.term_nats(x, real, timestep, predicted).mean().backward()
+    assert all(p.grad.isfinite().all() for p in model.parameters() if p.grad is not None)
+
+
+def test_weight_decay_is_for_the_network_alone() -> None:
+    model = stirred(VDM, weight_decay=0.5)
+    network, rest = model.configure_optimizers().param_groups
+    assert network["weight_decay"] == 0.5
+    assert rest["weight_decay"] == 0.0
+    assert any(p is model.schedule.ends for p in rest["params"])
+    assert len(network["params"]) + len(rest["params"]) == len(list(model.parameters()))
+
+
+def test_what_a_score_of_samples_depends_on_is_said() -> None:
+    assert DDPM(SHAPE, LEVELS, variance_mix=0.5).sampler_settings()["variance_mix"] == 0.5
+    assert "variance_mix" not in ImprovedDDPM(SHAPE, LEVELS).sampler_settings()
+    assert EDM(SHAPE, LEVELS, rho=5.0).sampler_settings()["rho"] == 5.0
+    assert DDPM(SHAPE, LEVELS, num_classes=2).sampler_settings()["class_conditional"] is True
+    assert "class_conditional" not in DDPM(SHAPE, LEVELS).sampler_settings()
+
+
+@pytest.mark.parametrize(
+    ("build", "words"),
+    [
+        (lambda: Sampling("foo"), "no sampler 'foo'"),  # type: ignore[arg-type]
+        (lambda: Sampling("ddim", 5, math.nan), "must be a number"),
+        (lambda: Sampling("ddim", 5, -1.0), "not negative"),
+        (lambda: FlowMatching(SHAPE, LEVELS, coupling=OptimalTransportCoupling(), num_classes=2), "no longer normal"),
+        (lambda: FlowMatching(SHAPE, LEVELS, sampling=Sampling("euler", 1)).to_latent(levels(2), Noise(0, range(2))),
+         "at least 2 steps"),
+    ],
+)
+def test_what_makes_no_sense_is_refused(build: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        build()
+
+
+def test_the_nearest_levels_of_large_images_are_asked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    x = torch.randint(LEVELS, (6, 3, 8, 8)).to(torch.uint8)
+    y = to_symmetric(x, LEVELS) + 0.3 * torch.randn(6, 3, 8, 8)
+    found = []
+    for logits in (decoder._LOGITS, 6 * LEVELS * 50):
+        monkeypatch.setattr(decoder, "_LOGITS", logits)
+        deviation = torch.tensor(0.3, requires_grad=True)
+        whole = nearest_level_log_prob(x, y, deviation, LEVELS)
+        (gradient,) = torch.autograd.grad(whole.sum(), deviation)
+        with torch.no_grad():
+            assert torch.allclose(nearest_level_log_prob(x, y, 0.3, LEVELS), whole, atol=1e-3)
+        found.append(torch.cat([whole, gradient[None]]))
+    assert torch.allclose(found[0], found[1], rtol=1e-4)
 
 
 def test_timesteps_are_drawn_where_the_terms_are_large_once_all_are_known() -> None:

@@ -10,7 +10,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.levels import even_shares, finest_log_snr
-from lit_gen.families.diffusion.prediction import diffuse, from_eps
+from lit_gen.families.diffusion.prediction import clipped, diffuse, from_eps
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
@@ -95,7 +95,7 @@ class DDPM(Diffusion):
 
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
         """The network's output as a prediction."""
-        return from_eps(z, log_snr, output, self.variance_mix)
+        return from_eps(z, log_snr, output.float(), self.variance_mix)
 
     def time(self, timestep: Tensor) -> Tensor:
         """What the network is told of timesteps counted from 0: thousandths of the whole, as in 1,000 timesteps."""
@@ -146,10 +146,11 @@ class DDPM(Diffusion):
         distance = torch.exp(s + log_share - excess) * (x - predicted.x_hat).square()
         return 0.5 * (excess + torch.exp(-excess) - 1 + distance).flatten(1).sum(1)
 
-    def reconstruction_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
+    def reconstruction_log_prob(self, x: Tensor, z: Tensor, clip: bool = False) -> Tensor:
         """A Gaussian around x_hat, gathered in bins."""
-        predicted = self.predict(z, self.log_snrs[:1].expand(len(x)))
-        return self.decoder_log_prob(x, predicted)
+        log_snr = self.log_snrs[:1].expand(len(x))
+        predicted = self.denoise(z, log_snr)
+        return self.decoder_log_prob(x, clipped(z, log_snr, predicted) if clip else predicted)
 
     def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
         """The same, of a prediction at the first timestep; both choices give it the second's ``beta_tilde``."""
@@ -157,6 +158,10 @@ class DDPM(Diffusion):
         return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
 
     # -------------------------------------------------------------- samples
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """See :class:`Diffusion`; where the variances are fixed, at which."""
+        return {**super().sampler_settings(), "variance_mix": self.variance_mix}
 
     def log_snr_grid(self, steps: int) -> Tensor:
         """Timesteps evenly spread from T to 1, then clean data (Nichol, Dhariwal 2021, section 4)."""

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from torch.utils.checkpoint import checkpoint
 
 from lit_gen.likelihood import to_symmetric
+
+_LOGITS = 1 << 26  # of the nearest-level decoder at once: 256 MiB
 
 
 def nearest_level_log_prob(x: Tensor, y: Tensor, deviation: float | Tensor, num_levels: int) -> Tensor:
@@ -21,9 +24,18 @@ def nearest_level_log_prob(x: Tensor, y: Tensor, deviation: float | Tensor, num_
         Kingma, Salimans, Poole, Ho 2021, arXiv:2107.00630, section 3.3.
     """
     levels = to_symmetric(torch.arange(num_levels, device=y.device), num_levels)
-    logits = -0.5 * ((y.flatten(1)[..., None] - levels) / torch.as_tensor(deviation).flatten()).square()
-    chosen = logits.gather(2, x.flatten(1)[..., None].long()).squeeze(2)
-    return (chosen - logits.logsumexp(2)).sum(1)
+    deviation = torch.as_tensor(deviation, device=y.device).flatten()
+
+    def some(x: Tensor, y: Tensor) -> Tensor:
+        logits = -0.5 * ((y[..., None] - levels) / deviation).square()
+        return (logits.gather(2, x[..., None].long()).squeeze(2) - logits.logsumexp(2)).sum(1)
+
+    # A logit for each level of each dimension: of large images only so many at once.
+    size = max(1, _LOGITS // (len(x) * num_levels))
+    pieces = list(zip(x.flatten(1).split(size, 1), y.flatten(1).split(size, 1), strict=True))
+    if len(pieces) == 1 or not torch.is_grad_enabled():
+        return torch.stack([some(*piece) for piece in pieces]).sum(0)
+    return torch.stack([checkpoint(some, *piece, use_reentrant=False) for piece in pieces]).sum(0)
 
 
 def discretized_gaussian_log_prob(x: Tensor, mean: Tensor, log_var: Tensor, num_levels: int) -> Tensor:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -32,7 +33,8 @@ class Diffusion(GenerativeModule, abc.ABC):
     **The bound** (``vlb``) is the variational one: what is left of x at the last level (``prior``), the levels between
     (``diffusion``), and x itself out of the first level (``reconstruction``). Draws are noise levels an example,
     spread evenly. **The estimate** (``ode``) replaces the first two by the density that the probability-flow ODE gives
-    to a draw of the first level, less that draw's own: it is what the deterministic samplers draw from.
+    to a draw of the first level, less that draw's own: it is what the deterministic samplers draw from, in the limit of
+    many steps and where nothing is clipped.
 
     Where there are classes, the network is also trained without (``label_dropout``), and the likelihood is that of
     x alone: the network's without a class.
@@ -103,8 +105,14 @@ class Diffusion(GenerativeModule, abc.ABC):
             UserError: The model cannot be sampled in so many steps.
         """
 
-    def reconstruction_log_prob(self, x: Tensor, z: Tensor) -> Tensor:
-        """Log P(x | z) of levels x, from z at the first level: nats, ``[B]``."""
+    def reconstruction_log_prob(self, x: Tensor, z: Tensor, clip: bool = False) -> Tensor:
+        """Log P(x | z) of levels x, from z at the first level: nats, ``[B]``.
+
+        Args:
+            x: Levels ``[B, *shape]``.
+            z: ``[B, *shape]``.
+            clip: Whether a predicted x is held in the data's range, where one is asked for.
+        """
         alpha, sigma = alpha_sigma(self.log_snr_max)
         return nearest_level_log_prob(x, z / alpha, sigma / alpha, self.num_levels)
 
@@ -135,7 +143,11 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
         """AdamW, which is Adam where the weight decay is 0."""
-        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+        groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
+        rest = [p for name, p in self.named_parameters() if not name.startswith("net.")]
+        # What is no network, such as the ends of a learned schedule, has no reason to be near zero.
+        groups += [{"params": rest, "weight_decay": 0.0}] if rest else []
+        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
 
     # -------------------------------------------------------------- likelihood
 
@@ -157,7 +169,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         parts = {
             "prior": gaussian_kl(alpha * real, log_var),
             "diffusion": self.diffusion_nats(real, noise, draws),
-            "reconstruction": -self.reconstruction_log_prob(x, z),
+            "reconstruction": -self.reconstruction_log_prob(x, z, self.sampling.clip_denoised),
         }
         name = "vlb-clipped" if self.sampling.clip_denoised else "vlb"
         return Likelihood(sum(parts.values(), torch.zeros((), device=x.device)), "bound", name, parts)
@@ -224,6 +236,8 @@ class Diffusion(GenerativeModule, abc.ABC):
         settings["clip_denoised"] = how.clip_denoised
         if how.guidance != 1:
             settings["guidance"] = how.guidance
+        if self.num_classes:
+            settings["class_conditional"] = True
         return settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
@@ -242,9 +256,15 @@ class Diffusion(GenerativeModule, abc.ABC):
         return from_symmetric(z / alpha, self.num_levels)
 
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
-        """Where the probability-flow ODE leads from levels x: ``[B, D]``, by DDIM's steps taken backwards."""
+        """Where the probability-flow ODE leads from levels x: ``[B, D]``, by DDIM's steps taken backwards.
+
+        Raises:
+            UserError: One step alone leaves no way to go back.
+        """
         log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
         cleanest = [level for level in log_snrs if level < math.inf][::-1]
+        if len(cleanest) < 2:
+            raise UserError("a way through the latents needs at least 2 steps of the sampler (--sampler-steps)")
         z = alpha_sigma(cleanest[0])[0] * to_symmetric(x, self.num_levels)
         return SAMPLERS["ddim"](self._denoiser(None), z, cleanest, noise).flatten(1)
 

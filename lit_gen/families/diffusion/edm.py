@@ -94,7 +94,7 @@ class EDM(Diffusion):
         total = sigma.square() + self.sigma_data**2
         c_skip, c_out = self.sigma_data**2 / total, sigma * self.sigma_data * total.rsqrt()
         c_noise = 0.25 * sigma.flatten().log()
-        return c_skip * y + c_out * self.net(total.rsqrt() * y, c_noise, label)
+        return c_skip * y + c_out * self.net(total.rsqrt() * y, c_noise, label).float()
 
     def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
         """The weighted squared error, a mean over dimensions."""
@@ -104,6 +104,11 @@ class EDM(Diffusion):
         x_hat = self.preconditioned(x + sigma * torch.randn_like(x), sigma, self.training_label(batch[1]))
         weight = (sigma.square() + self.sigma_data**2) / (sigma * self.sigma_data).square()
         return (weight * (x_hat - x).square()).mean()
+
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """See :class:`Diffusion`; and the levels of the grid."""
+        grid = {"sigma_min": self.sigma_min, "sigma_max": self.sigma_max, "rho": self.rho}
+        return {**super().sampler_settings(), **grid}
 
     def log_snr_grid(self, steps: int) -> Tensor:
         """Equation 5: from ``sigma_max`` to ``sigma_min``, and on to clean data."""

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_gen.families.diffusion.coupling import Coupling, IndependentCoupling
+from lit_gen.errors import UserError
+from lit_gen.families.diffusion.coupling import Coupling, IndependentCoupling, OptimalTransportCoupling
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.levels import finest_log_snr
 from lit_gen.families.diffusion.prediction import scales
@@ -21,7 +22,9 @@ class FlowMatching(Diffusion):
 
     Time runs as in the other diffusion models, from the data at 0 to the noise at 1, the other way round than in the
     papers. Fitted by the direction's squared error, a mean over dimensions. The ODE's likelihood is what the papers
-    score; the bound is that of the diffusion with the same noised data (Kingma, Gao 2023, arXiv:2303.00848).
+    score; the bound is that of the diffusion whose noise is independent of the data (Kingma, Gao 2023,
+    arXiv:2303.00848). Under a coupling by optimal transport that is another process than the one learned: the bound
+    holds and is loose, and ancestral samples are not the model's own.
 
     Args:
         shape: Of one example; linked from the data.
@@ -64,6 +67,11 @@ class FlowMatching(Diffusion):
             shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
         )
         self.coupling = coupling or IndependentCoupling()
+        if num_classes and isinstance(self.coupling, OptimalTransportCoupling):
+            raise UserError(
+                "model: under optimal transport the noise of a class is no longer normal, and samples of it would start"
+                " at the wrong noise; leave out coupling or num_classes"
+            )
         # Samples start at pure noise; a likelihood near it, where what is left of x is 0.007 of its size.
         self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -10.0
         self.check_sampling(sampling)
@@ -72,7 +80,7 @@ class FlowMatching(Diffusion):
         """See :class:`Diffusion`; z over ``alpha + sigma`` lies on the line, at ``t = sigma / (alpha + sigma)``."""
         alpha, sigma = scales(log_snr, z)
         y, t = z / (alpha + sigma), sigma / (alpha + sigma)
-        v = self.net(y, 1000 * t.flatten(), label)
+        v = self.net(y, 1000 * t.flatten(), label).float()
         return Prediction(y - t * v, y + (1 - t) * v)
 
     def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:

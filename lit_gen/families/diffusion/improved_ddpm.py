@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -80,7 +82,7 @@ class ImprovedDDPM(DDPM):
 
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
         """See :class:`DDPM`; the variances' numbers are on the scale from -1 to 1, and not held within."""
-        eps_hat, mix = output.chunk(2, 1)
+        eps_hat, mix = output.float().chunk(2, 1)
         return from_eps(z, log_snr, eps_hat, 0.5 * (mix + 1))
 
     def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
@@ -90,12 +92,22 @@ class ImprovedDDPM(DDPM):
         log_var = log_small + predicted.variance_mix * (log_large - log_small)
         return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
 
+    def sampler_settings(self) -> dict[str, str | int | float | bool]:
+        """See :class:`Diffusion`; the variances are learned."""
+        settings = super().sampler_settings()
+        return {name: value for name, value in settings.items() if name != "variance_mix"}
+
     # -------------------------------------------------------------- training
 
     def term_nats(self, levels: Tensor, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
         """What the reverse steps out of timesteps ``[B]`` cost; out of 0, the first, x itself: nats, ``[B]``."""
         later = self.step_nats(x, timestep.clamp_min(1), predicted)
-        return torch.where(timestep > 0, later, -self.decoder_log_prob(levels, predicted))
+        # The decoder sees the truth in the other rows: out of much noise x_hat lies far away, where its gradient is no
+        # number, and no number times zero is none either.
+        first = (timestep == 0).view(-1, *[1] * (x.ndim - 1))
+        mix = torch.where(first, torch.as_tensor(predicted.variance_mix, device=x.device), 0.5)
+        near = Prediction(torch.where(first, predicted.x_hat, x), predicted.eps_hat, mix)
+        return torch.where(timestep > 0, later, -self.decoder_log_prob(levels, near))
 
     def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """The hybrid objective, and its two parts: a mean over dimensions, and bits a dimension."""
@@ -104,7 +116,7 @@ class ImprovedDDPM(DDPM):
         eps = torch.randn_like(x)
         log_snr = self.log_snrs[timestep]
         z = diffuse(x, eps, log_snr)
-        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])).float())
+        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])))
         simple = F.mse_loss(predicted.eps_hat, eps)
         variances_alone = Prediction(predicted.x_hat.detach(), predicted.eps_hat.detach(), predicted.variance_mix)
         nats = self.num_timesteps * self.term_nats(batch[0], x, timestep, variances_alone).mean()
@@ -186,6 +198,8 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         if self.trainer.world_size > 1:
             timestep, nats = (self.all_gather(v).flatten(0, 1) for v in (timestep, nats))  # type: ignore[union-attr]
         for t, value in zip(timestep.tolist(), nats.tolist(), strict=True):
+            if not math.isfinite(value):
+                continue  # the loss says so; probabilities of timesteps must stay numbers
             self.history[t, self.counts[t] % self.history.shape[1]] = value
             self.counts[t] += 1
 
@@ -196,7 +210,7 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         timestep = torch.multinomial(probabilities, len(x), replacement=True)
         log_snr = self.log_snrs[timestep]
         z = diffuse(x, torch.randn_like(x), log_snr)
-        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])).float())
+        predicted = self.read(z, log_snr, self.net(z, self.time(timestep), self.training_label(batch[1])))
         nats = self.term_nats(batch[0], x, timestep, predicted)
         self.remember(timestep, nats.detach())
         return {"loss": bits_per_dim((nats / probabilities[timestep]).mean(), self.shape)}

@@ -152,7 +152,7 @@ def edm_heun(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Nois
 
 
 def dpmpp_2m(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """DPM-Solver++ of second order with two steps' memory; the first step and the last are of first order.
+    """DPM-Solver++ of second order with two steps' memory; the first step, and one to clean data, are of first order.
 
     References:
         Lu et al.: DPM-Solver++, 2022, arXiv:2211.01095, algorithm 2.

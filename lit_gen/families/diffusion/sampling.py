@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Literal
 
@@ -35,6 +36,10 @@ class Sampling:
         """
         if self.steps < 1:
             raise UserError(f"sampling: steps={self.steps} must be at least 1")
+        if self.sampler not in SAMPLERS:
+            raise UserError(f"sampling: there is no sampler '{self.sampler}'; there are {', '.join(SAMPLERS)}")
+        if not 0 <= self.guidance < math.inf:
+            raise UserError(f"sampling: guidance={self.guidance:g} must be a number, and not negative")
 
     @staticmethod
     def samplers() -> tuple[str, ...]:

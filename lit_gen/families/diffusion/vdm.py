@@ -99,7 +99,7 @@ class VDM(Diffusion):
         low, high = self.schedule.ends.detach()
         time = 1000 * (-log_snr - low) / (high - low)
         features = [z] + [f(2**n * math.pi * z) for n in self.octaves for f in (torch.sin, torch.cos)]
-        return from_eps(z, log_snr, z + self.net(torch.cat(features, 1), time, label))
+        return from_eps(z, log_snr, z + self.net(torch.cat(features, 1), time, label).float())
 
     # -------------------------------------------------------------- training
 
