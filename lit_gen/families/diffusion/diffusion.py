@@ -278,8 +278,8 @@ class Diffusion(GenerativeModule, abc.ABC):
 
         def denoise(z: Tensor, level: float) -> Prediction:
             log_snr = self._levels(level, z)
-            if label is None or how.guidance == 1:
-                predicted = self.denoise(z, log_snr, label)
+            if label is None or how.guidance in (0, 1):
+                predicted = self.denoise(z, log_snr, label if how.guidance else None)
             else:
                 no_class = torch.full_like(label, self.num_classes)
                 both = self.denoise(torch.cat([z, z]), log_snr.repeat(2), torch.cat([label, no_class]))
