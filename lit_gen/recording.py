@@ -60,22 +60,7 @@ def make_record(
     trained, commit, created = _origin(run, before, here)
     config = yaml.safe_load(checkpoint[KEY])
     scored_with = None if here == trained else here
-    seconds, images = notes["train_seconds"], notes["images_seen"]
-    # Of one machine, the one that the record names, and not of whichever scored last.
-    seconds_per_1000, evaluations = scorer.seconds_per_1000_samples, scorer.evaluations_per_sample
-    if before is not None and before.cost.seconds_per_1000_samples is not None:
-        seconds_per_1000 = before.cost.seconds_per_1000_samples
-    if before is not None and before.cost.function_evaluations_per_sample is not None:
-        evaluations = before.cost.function_evaluations_per_sample
-    cost = Cost(
-        parameters=sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
-        images_seen=images,
-        train_seconds=seconds,
-        peak_memory_bytes=notes["peak_memory_bytes"],
-        images_per_second=images / seconds if seconds else None,
-        seconds_per_1000_samples=seconds_per_1000,
-        function_evaluations_per_sample=evaluations,
-    )
+    cost = _cost(cli, notes, scorer, before.cost if before else None)
     model = type(cli.model)
     files = {"checkpoint": path, "config": run / "config.yaml", **final_samples(home)}
     return Record(
@@ -95,6 +80,27 @@ def make_record(
         git_commit=commit,
         files={role: str(f.relative_to(home)) for role, f in files.items() if f.is_file() and f.is_relative_to(home)},
         notes={"data_skipped": skipped} if (skipped := getattr(cli.datamodule, "skipped", 0)) else {},
+    )
+
+
+def _cost(cli: CLI, notes: dict[str, Any], scorer: Scorer, before: Cost | None) -> Cost:
+    """What the training and a sample cost; of samples what was measured first stays.
+
+    That is of one machine, the one that the record names, and not of whichever scored last.
+    """
+    seconds, images = notes["train_seconds"], notes["images_seen"]
+    measured = {
+        "seconds_per_1000_samples": scorer.seconds_per_1000_samples,
+        "function_evaluations_per_sample": scorer.evaluations_per_sample,
+    }
+    kept = {name: getattr(before, name) for name in measured if getattr(before, name, None) is not None}
+    return Cost(
+        parameters=sum(p.numel() for p in cli.model.parameters() if p.requires_grad),
+        images_seen=images,
+        train_seconds=seconds,
+        peak_memory_bytes=notes["peak_memory_bytes"],
+        images_per_second=images / seconds if seconds else None,
+        **(measured | kept),
     )
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_gen.nets.unet import UNet, UNetNets, zeroed
+from lit_gen.nets.unet import UNet, UNetNets
+from lit_gen.nets.unet_blocks import zeroed
 
 
 class ImprovedUNet(UNet):

@@ -9,7 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.nets.unet import DenoisingNets, sinusoids, zeroed
+from lit_gen.nets.unet import DenoisingNets
+from lit_gen.nets.unet_blocks import sinusoids, zeroed
 
 
 class DenoisingMLP(nn.Module):
