@@ -155,7 +155,9 @@ def test_uniform_noise_costs_at_least_log2_levels(trained: Case) -> None:
 
 def test_a_trained_model_scores_just_above_the_entropy(trained: Case) -> None:
     for estimator in trained.family.estimators:
-        excess = laws.bits_above_entropy(trained.model, trained.source, estimator, draws=5)
+        kind = laws.nll(trained.model, trained.source.split("test").x[:2], estimator).kind
+        draws = 1 if kind == "estimate" else 5  # an estimate's draw is the solution of an equation
+        excess = laws.bits_above_entropy(trained.model, trained.source, estimator, draws)
         # The bounds of the diffusion models fall slowly on data of three levels.
         limit = 0.8 if isinstance(trained.model, Diffusion) else 0.3
         assert excess < limit, f"{estimator} is {excess:.3f} bits/dim above the entropy after 400 steps"
