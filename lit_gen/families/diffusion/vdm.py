@@ -7,7 +7,6 @@ import math
 import torch
 from torch import Tensor
 
-from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.learned_schedule import Monotone, ScheduleOf
@@ -67,8 +66,6 @@ class VDM(Diffusion):
         beta2: float = 0.99,
         weight_decay: float = 0.01,
     ) -> None:
-        if not shape:
-            raise UserError("VDM models images (C, H, W)")
         # As many as make the finest sine one level long.
         finest = round(math.log2(num_levels))
         octaves = (max(finest - 1, 1), max(finest, 2)) if fourier_features else ()
