@@ -17,7 +17,8 @@ from lit_gen.leaderboard.record import Record
 from lit_gen.process import quicken, run_command
 from lit_gen.recording import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
 from lit_gen.samplings import parse, samplings_of
-from lit_gen.scoring import Scorer
+from lit_gen.scoring import Scorer, scored_rows
+from lit_gen.settings import Scoring
 from lit_gen.summary import print_record
 from lit_gen.weights import build, check_finite, load_weights
 
@@ -35,6 +36,7 @@ options of the protocol:
   --scoring.num_samples=N         samples behind the distance and the Inception Score
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
   --scoring.draws=K               draws an example
+  --scoring.max_examples=N        examples whose likelihood is taken, where all would take too long
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
@@ -51,17 +53,17 @@ All options: python -m lit_gen.fit --help"""
 
 
 class _OneSplit(L.LightningDataModule):
-    """Shows a Trainer one split of the data as its test set."""
+    """Shows a Trainer what is scored as its test set: one split of the data, or some of it."""
 
-    def __init__(self, data: Any, split: str) -> None:
+    def __init__(self, data: Any, scoring: Scoring) -> None:
         super().__init__()
-        self.data, self.split_name = data, split
+        self.data, self.scoring = data, scoring
         self.name = data.name
         self.split = data.split
 
     def test_dataloader(self) -> Any:
         self.data.trainer = self.trainer
-        return self.data.test_dataloader() if self.split_name == "test" else self.data.val_dataloader()
+        return self.data.eval_loader(self.scoring.split, scored_rows(self.data, self.scoring))
 
 
 def score(
@@ -73,7 +75,7 @@ def score(
     check_finite(cli.model, path)
     scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife, samplings)
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
-    trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring.split), verbose=False)
+    trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring), verbose=False)
     return scorer
 
 

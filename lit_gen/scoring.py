@@ -26,6 +26,19 @@ from lit_gen.settings import Scoring
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
 
 
+def scored_rows(data: DiscreteDataModule, scoring: Scoring) -> Tensor | None:
+    """Rows of the split whose likelihood is taken, in file order: some at random, or None for all of them."""
+    length, wanted = len(data.split(scoring.split).x), scoring.max_examples
+    if wanted is None or wanted >= length:
+        return None
+    return some_rows(length, wanted, scoring.seed).sort().values
+
+
+def some_rows(length: int, n: int, seed: int) -> Tensor:
+    """As many rows as are wanted, drawn without repetition: the first ones may all be of one class."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))[:n]
+
+
 class Scorer(L.Callback):
     """Takes all scores of a model at the end of a test, on all processes together.
 
@@ -99,28 +112,32 @@ class Scorer(L.Callback):
         nats = model.test_nats
         if not nats.count:
             return
-        expected = len(self.data.split(self.scoring.split).x)
+        rows = scored_rows(self.data, self.scoring)
+        expected = len(self.data.split(self.scoring.split).x) if rows is None else len(rows)
         if nats.count != expected:
-            raise RuntimeError(f"{nats.count} examples were scored where the split has {expected}")
+            raise RuntimeError(f"{nats.count} examples were scored where there are {expected}")
         if nats.non_finite:
             raise UserError(
                 f"{nats.non_finite} of {expected} {self.scoring.split} examples have no finite likelihood,"
                 " so there is no score; train longer, or at a lower learning rate"
             )
+        examples: dict[str, Any] = {}
+        if rows is not None:
+            examples = {"data_hash": self.data.fingerprint_of(self.scoring.split, rows), "num_examples": len(rows)}
         likelihood = model.test_likelihood
         draws = self.scoring.draws if likelihood.kind != "exact" else None
         for metric, value, error in (
             ("bpd", bits_per_dim(nats.mean, model.shape), bits_per_dim(nats.standard_error, model.shape)),
             ("nll", nats.mean, nats.standard_error),
         ):
-            protocol = self._protocol(trainer, metric, estimator=likelihood.estimator, draws=draws)
+            protocol = self._protocol(trainer, metric, estimator=likelihood.estimator, draws=draws, **examples)
             self.scores.append(
                 Score(
                     name=metric, value=value, standard_error=error, kind=likelihood.kind, protocol=protocol
                 )
             )
         uniform = self._protocol(
-            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None
+            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None, **examples
         )
         bits = math.log2(model.num_levels)
         self.floors.append(
@@ -156,18 +173,13 @@ class Scorer(L.Callback):
             x = self.data.split("train").x
             taken = any(floor.protocol.sampler for floor in self.floors)  # with an earlier way of sampling
             if not taken and len(x) >= self.scoring.num_samples:
-                real = x[self._some_rows(len(x))]
+                real = x[some_rows(len(x), self.scoring.num_samples, self.scoring.seed)]
                 floor = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
                 self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
         if not self.samplings:  # what a record calls the model's cost is that of its own way
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
-
-    def _some_rows(self, length: int) -> Tensor:
-        """As many rows as samples, drawn without repetition: the first ones may all be of one class."""
-        generator = torch.Generator().manual_seed(self.scoring.seed)
-        return torch.randperm(length, generator=generator)[: self.scoring.num_samples]
 
     def _sample_scores(
         self,

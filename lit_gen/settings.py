@@ -17,6 +17,7 @@ class Scoring:
         num_samples: Samples behind the distance and the Inception Score.
         estimator: One of the family's likelihood estimators; null for its first.
         draws: Draws an example of that estimator.
+        max_examples: Held-out examples whose likelihood is taken, drawn from the split by the seed; null for all.
         weights: ``ema``, ``raw``, or ``auto``: the average where the run kept one.
         seed: Names the scores' noise.
     """
@@ -25,6 +26,7 @@ class Scoring:
     num_samples: int = 1_000
     estimator: str | None = None
     draws: int = 1
+    max_examples: int | None = None
     weights: Literal["auto", "ema", "raw"] = "auto"
     seed: int = 0
 
@@ -37,4 +39,8 @@ class Scoring:
         if self.num_samples < 20 or self.draws < 1:
             raise UserError(
                 f"scoring: num_samples={self.num_samples} must be at least 20 and draws={self.draws} at least 1"
+            )
+        if self.max_examples is not None and self.max_examples < 2:
+            raise UserError(
+                f"scoring.max_examples is {self.max_examples}; a mean with an error takes 2 examples at least, null all"
             )

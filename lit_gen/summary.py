@@ -25,13 +25,15 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
     for score in record.scores:
         known = metric(score.name, record.dimension)
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
-        how = score.protocol.estimator or f"{score.protocol.num_samples:,} samples"
+        protocol = score.protocol
+        how = f"{protocol.estimator}, {protocol.num_examples:,} examples" if protocol.estimator else ""
+        how = how or f"{protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
             known.label,
             f"{sign}{score.value:.4f} {known.unit}".rstrip(),
             error,
-            f"{score.protocol.split}, {how}, {score.protocol.weights} weights",
+            f"{protocol.split}, {how}, {protocol.weights} weights",
         )
     table.add_section()
     for name, shown in _costs(record):

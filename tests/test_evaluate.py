@@ -13,9 +13,13 @@ import torch
 from commands import run_fit, the_record
 
 from lit_gen import evaluate
+from lit_gen.callbacks.checkpoint import read_checkpoint
 from lit_gen.leaderboard.record import Record, read_record
 from lit_gen.leaderboard.score import Score
+from lit_gen.noise import Noise
 from lit_gen.process import run_command
+from lit_gen.scoring import some_rows
+from lit_gen.weights import build, load_weights
 
 FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
 
@@ -75,6 +79,39 @@ def rewritten(checkpoint: Path, **state: torch.Tensor | float) -> None:
         for tensors in (content["state_dict"], content["callbacks"]["EMA"]["average"]):
             tensors[name.replace("__", ".")][...] = value
     torch.save(content, checkpoint)
+
+
+# ------------------------------------------------------------------ some of the split
+
+
+def test_the_likelihood_of_some_examples_is_a_score_of_its_own(runs: dict[str, Path]) -> None:
+    """What takes seconds an example need not be taken of all; examples keep their draws, and columns stay apart."""
+    checkpoint = best(runs["vae"])
+    scored(checkpoint, "--scoring.max_examples=50", "--quality.extractor=null")
+    record = the_record(runs["vae"].parent)
+    whole, some = (by_name(record, num_examples=n)["nll"] for n in (447, 50))
+    assert whole.protocol.data_hash != some.protocol.data_hash
+
+    cli = build(read_checkpoint(checkpoint), [])
+    load_weights(cli, read_checkpoint(checkpoint), "auto")
+    rows = some_rows(447, 50, 0)
+    assert len(set(rows.tolist())) == 50
+    with torch.no_grad():
+        likelihood = cli.model.eval().nll(cli.datamodule.split("test").x[rows], Noise(0, rows, cli.model.device))
+    assert some.value == pytest.approx(float(likelihood.nats.mean()), rel=1e-5)
+    assert some.standard_error == pytest.approx(float(likelihood.nats.std() / math.sqrt(50)), rel=1e-3)
+
+
+def test_as_many_examples_as_there_are_make_no_difference(runs: dict[str, Path]) -> None:
+    """All is all, however it was asked for."""
+    before = as_json(the_record(runs["vae"].parent).scores)
+    scored(best(runs["vae"]), "--scoring.max_examples=447")
+    assert as_json(the_record(runs["vae"].parent).scores) == before
+
+
+def test_one_example_has_no_error(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    """And none at all no mean."""
+    assert "scoring.max_examples is 1" in refusal([str(best(runs["vae"])), "--scoring.max_examples=1"], capsys)
 
 
 # ------------------------------------------------------------------ the same twice

@@ -17,10 +17,8 @@ from torch import Tensor
 
 import lit_gen
 from lit_gen import fit, recording, scoring
-from lit_gen.data import Digits
 from lit_gen.families.vae import VAE
 from lit_gen.noise import Noise
-from lit_gen.settings import Scoring
 
 # ------------------------------------------------------------------ the floor
 
@@ -29,8 +27,7 @@ def test_the_floor_is_of_images_from_anywhere_in_the_split() -> None:
     """The first rows of a folder sorted by class are of one class."""
 
     def rows(seed: int, length: int = 1000) -> list[int]:
-        scorer = scoring.Scorer(Digits(), Scoring(num_samples=100, seed=seed), None, "raw", None)
-        return scorer._some_rows(length).tolist()
+        return scoring.some_rows(length, 100, seed).tolist()
 
     drawn = rows(seed=0)
     assert drawn == rows(seed=0), "the same on every process"

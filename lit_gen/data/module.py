@@ -6,13 +6,14 @@ import abc
 import hashlib
 import json
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import lightning.pytorch as L
 import numpy as np
 import torch
 from torch import Tensor
 
+from lit_gen.data.chosen import ChosenLoader
 from lit_gen.data.loader import Redraw, SliceLoader
 from lit_gen.errors import UserError, nearest
 
@@ -119,6 +120,10 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
             self._fingerprints[name] = self._digest(self.split(name).x)
         return self._fingerprints[name]
 
+    def fingerprint_of(self, name: SplitName, rows: Tensor) -> str:
+        """The same of some rows of a split, int64 [M]."""
+        return self._digest(self.split(name).x[rows])
+
     def train_dataloader(self) -> SliceLoader:
         """Shuffled batches; in file order under ``Trainer(overfit_batches=...)``."""
         x, redraw = self._training()
@@ -144,11 +149,23 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
 
     def val_dataloader(self) -> SliceLoader:
         """Every validation example once, in file order."""
-        return self._eval_loader("val")
+        return self.eval_loader("val")
 
     def test_dataloader(self) -> SliceLoader:
         """Every test example once, in file order."""
-        return self._eval_loader("test")
+        return self.eval_loader("test")
+
+    def eval_loader(self, name: SplitName, rows: Tensor | None = None) -> SliceLoader:
+        """Every example of a split once, in file order; or those in ``rows``, int64 [M], in theirs."""
+        split, trainer = self.split(name), self.trainer
+        how: dict[str, Any] = {
+            "batch_size": self.eval_batch_size,
+            "rank": 0 if trainer is None else trainer.global_rank,
+            "world_size": 1 if trainer is None else trainer.world_size,
+        }
+        if rows is None:
+            return SliceLoader(split.x, split.label, shuffle=False, **how)
+        return ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **how)
 
     def _training(self) -> tuple[Tensor, Redraw | None]:
         """What training batches are sliced from, and how a batch is redrawn, if it is.
@@ -156,17 +173,6 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         Where what is sliced does not hold the examples themselves, ``redraw`` makes them of it.
         """
         return self.split("train").x, None
-
-    def _eval_loader(self, name: SplitName) -> SliceLoader:
-        split, trainer = self.split(name), self.trainer
-        return SliceLoader(
-            split.x,
-            split.label,
-            batch_size=self.eval_batch_size,
-            shuffle=False,
-            rank=0 if trainer is None else trainer.global_rank,
-            world_size=1 if trainer is None else trainer.world_size,
-        )
 
     def _digest(self, x: Tensor, rule: str = "") -> str:
         header = {"dtype": str(x.dtype), "shape": list(x.shape), "num_levels": self.num_levels}
