@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import abc
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -14,6 +15,10 @@ from torch import Tensor, nn
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
 from lit_gen.noise import Noise
+
+# Divisors of 250, so that whoever asks for 250 samples at a time gets whole blocks.
+_BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
+_BLOCK_INTEGERS = 1 << 22
 
 
 @dataclass(frozen=True)
@@ -119,7 +124,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         return {"name": "ancestral"}
 
     def sample(
-        self, n: int, *, seed: int = 0, first: int = 0, block: int = 250, label: int | None = None
+        self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None
     ) -> Tensor:
         """Samples number ``first .. first+n-1`` of the stream named by seed: uint8 ``[n, *shape]``, on the CPU.
 
@@ -130,14 +135,16 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     @torch.no_grad()
     def sample_blocks(
-        self, n: int, *, seed: int = 0, first: int = 0, block: int = 250, label: int | None = None
+        self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None
     ) -> Iterator[Tensor]:
         """As :meth:`sample`, a block at a time, for more samples than memory holds.
 
-        Blocks start at multiples of ``block``: whatever ``first`` is, a sample stands in the same batch, so that
-        not even the last bit of a float sum, which depends on the batch, differs between calls.
+        A block is 250 samples, or fewer where they are large: 10 colour images of 256x256. Blocks start at multiples of
+        ``block``: whatever ``first`` is, a sample stands in the same batch, so that not even the last bit of a float
+        sum, which depends on the batch, differs between calls.
         """
         self.check_label(label)
+        block = block or next(size for size in _BLOCKS if size * math.prod(self.shape) <= _BLOCK_INTEGERS or size == 1)
         training = self.training
         self.eval()
         try:

@@ -117,6 +117,19 @@ def test_blocks_cover_the_samples_exactly(n: int, first: int, block: int) -> Non
     assert all(1 <= len(b) <= block for b in blocks)
 
 
+@pytest.mark.parametrize(("side", "expected"), [(2, 250), (32, 250), (128, 50), (256, 10), (2048, 1)])
+def test_large_samples_are_drawn_few_at_a_time(side: int, expected: int) -> None:
+    """250 images of 256x256 would not fit beside a large network; blocks divide the 250 that scores ask for."""
+    model = Table()
+    model.shape = (3, side, side)
+    asked: list[int] = []
+    model.generate = lambda noise, label=None: (  # type: ignore[method-assign]
+        asked.append(len(noise)) or torch.zeros(len(noise), 1, dtype=torch.uint8)
+    )
+    model.sample(250, first=500)
+    assert asked == [expected] * (250 // expected)
+
+
 def test_samples_run_in_eval_mode_without_gradients_and_put_the_mode_back() -> None:
     model = Table()
     model.train()

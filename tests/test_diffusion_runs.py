@@ -14,7 +14,7 @@ from test_resume import assert_same_end
 from lit_gen import fit
 
 # Four timesteps: each is known ten times over within a few batches, and draws then depend on what was remembered.
-FOUR = "init_args: {num_timesteps: 4, beta_first: 0.1, beta_last: 0.5}"
+FOUR = "init_args: {num_timesteps: 4, beta_first: 0.3, beta_last: 0.95}"
 MODELS = {
     "VDM": ["--model.schedule=Monotone", "--model.schedule.width=8"],
     "ImprovedDDPMVLB": [f"--model.schedule={{class_path: lit_gen.families.diffusion.LinearBetas, {FOUR}}}"],

@@ -114,7 +114,7 @@ def test_the_parts_sum_to_the_whole(family: type, estimator: str) -> None:
 @pytest.mark.parametrize("variance_mix", [0.0, 1.0])
 def test_the_discrete_bound_is_the_sum_of_its_terms(variance_mix: float) -> None:
     """With a draw for each timestep, against divergences that torch takes."""
-    model = stirred(DDPM, schedule=LinearBetas(6, 0.01, 0.3), variance_mix=variance_mix)
+    model = stirred(DDPM, schedule=LinearBetas(6, 0.05, 0.9), variance_mix=variance_mix)
     x, n = levels(5), 5
     found = model.nll(x, Noise(3, range(n)), "vlb", draws=5)
     noise, real = Noise(3, range(n)), to_symmetric(x, LEVELS)
@@ -327,6 +327,14 @@ def test_what_a_score_of_samples_depends_on_is_said() -> None:
     assert "class_conditional" not in DDPM(SHAPE, LEVELS).sampler_settings()
 
 
+def test_a_schedule_that_stops_short_of_noise_is_told() -> None:
+    """The paper's variances are made for 1,000 timesteps; with 100 of them a third of the data is left."""
+    with pytest.warns(UserWarning, match=r"36\.\d% of the data's variance is left"):
+        DDPM(SHAPE, LEVELS, schedule=LinearBetas(100))
+    for schedule in (LinearBetas(), CosineSchedule(100), None):
+        DDPM(SHAPE, LEVELS, schedule=schedule)
+
+
 @pytest.mark.parametrize(
     ("build", "words"),
     [
@@ -359,7 +367,7 @@ def test_the_nearest_levels_of_large_images_are_asked_in_pieces(monkeypatch: pyt
 
 
 def test_timesteps_are_drawn_where_the_terms_are_large_once_all_are_known() -> None:
-    model = ImprovedDDPMVLB(SHAPE, LEVELS, schedule=LinearBetas(4))
+    model = ImprovedDDPMVLB(SHAPE, LEVELS, schedule=LinearBetas(4, 0.3, 0.95))
     model._trainer = type("OneProcess", (), {"world_size": 1})()  # type: ignore[assignment]
     even = torch.full((4,), 0.25)
     model.remember(torch.arange(4).repeat(9), torch.ones(36))
@@ -371,7 +379,7 @@ def test_timesteps_are_drawn_where_the_terms_are_large_once_all_are_known() -> N
     assert torch.allclose(model.timestep_probabilities(), expected)
     model.remember(torch.tensor([2]), torch.tensor([1.0]))  # the oldest of ten makes room
     assert model.timestep_probabilities()[2] < expected[2]
-    other = ImprovedDDPMVLB(SHAPE, LEVELS, schedule=LinearBetas(4))
+    other = ImprovedDDPMVLB(SHAPE, LEVELS, schedule=LinearBetas(4, 0.3, 0.95))
     other.load_state_dict(model.state_dict())
     assert torch.equal(other.timestep_probabilities(), model.timestep_probabilities())
 

@@ -38,6 +38,13 @@ def test_a_class_s_density_is_torch_s_normal() -> None:
     assert torch.allclose(prior.log_prob(z, label), expected, atol=1e-4)
 
 
+def test_a_score_of_samples_says_that_they_are_of_classes() -> None:
+    """Models that are told a class stand in a column of their own."""
+    build = flows.OF_IMAGES["Glow"]
+    assert build((1, 2, 2), 3, num_classes=3).sampler_settings()["class_conditional"] is True
+    assert "class_conditional" not in build((1, 2, 2), 3).sampler_settings()
+
+
 def test_the_temperature_narrows_each_class() -> None:
     prior = ClassConditional(2, 3)
     laws.stir(prior, scale=1.0)  # type: ignore[arg-type]

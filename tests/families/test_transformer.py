@@ -90,6 +90,12 @@ def test_the_configuration_is_the_base_model() -> None:
     assert sum(p.numel() for p in model.parameters()) == blocks + rest
 
 
+def test_a_score_of_samples_says_that_they_are_of_classes() -> None:
+    """Models that are told a class stand in a column of their own."""
+    assert Transformer((1, 4), 3, num_classes=3).sampler_settings()["class_conditional"] is True
+    assert "class_conditional" not in Transformer((1, 4), 3).sampler_settings()
+
+
 def test_a_class_conditional_model_learns_the_classes() -> None:
     """Level c in class c: after a few steps a class's own data are the likelier by far."""
     torch.manual_seed(0)

@@ -121,8 +121,9 @@ class Autoregressive(GenerativeModule, abc.ABC):
         return self.next
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The temperature."""
-        return {"name": "ancestral", "temperature": self.temperature}
+        """The temperature; whether each sample is of a class."""
+        settings: dict[str, str | int | float | bool] = {"name": "ancestral", "temperature": self.temperature}
+        return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Dimension by dimension, each from the conditional given those drawn."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.errors import UserError
@@ -17,6 +18,8 @@ from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
 from lit_gen.likelihood import to_symmetric
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.noise import Noise
+
+_LEFT_AT_MOST = 0.01  # the papers' schedules leave 0.00004 and less
 
 
 class DDPM(Diffusion):
@@ -81,6 +84,11 @@ class DDPM(Diffusion):
         self.register_buffer("log_shares", log_shares.float(), persistent=False)
         self.log_snr_max, self.log_snr_min = float(log_snrs[0]), float(log_snrs[-1])
         self.check_sampling(sampling)
+        if (left := float(torch.sigmoid(log_snrs[-1]))) > _LEFT_AT_MOST:
+            rank_zero_warn(
+                f"model.schedule: {left:.1%} of the data's variance is left at its last timestep, and samples start at"
+                " pure noise; take more timesteps, or larger ones"
+            )
 
     @staticmethod
     def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:

@@ -153,8 +153,9 @@ class Flow(GenerativeModule, abc.ABC):
         return self.decode
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The temperature."""
-        return {"name": "inverse", "temperature": self.temperature}
+        """The temperature; whether each sample is of a class."""
+        settings: dict[str, str | int | float | bool] = {"name": "inverse", "temperature": self.temperature}
+        return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Latents from the prior, back through the bijection, and down to the level they lie in."""
