@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import GatedPixelCNNNet, PixelCNNNet
+from lit_gen.nets.gates import tanh_gate
 from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
 from lit_gen.nets.pixelcnn import MaskedBlock
 
@@ -165,6 +166,19 @@ def test_gated_pixelcnn_sees_all_within_its_reach(
 def test_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, int]) -> None:
     with pytest.raises(UserError, match=message):
         PixelCNNNet(3, 2, **({"channels": 6, "num_blocks": 1, "head_channels": 6} | settings))
+
+
+def test_rows_far_above_are_heard_through_many_layers_before_training() -> None:
+    """The vertical stack has gates and no short cut: as torch starts convolutions, each layer would pass a third."""
+    torch.manual_seed(0)
+    net = GatedPixelCNNNet(1, 4, 32, [1] * 8, 32)
+    x = torch.rand(4, 1, 12, 12)
+    v = net.vertical(x)
+    heard = [v.std((0, 2, 3)).mean()]
+    for layer in net.layers:
+        v = tanh_gate(layer.vertical(v), 1)
+        heard.append(v.std((0, 2, 3)).mean())
+    assert heard[-1] > 0.05 * heard[0]
 
 
 @pytest.mark.parametrize(
