@@ -31,6 +31,7 @@ class VerticalConv2d(nn.Conv2d):
         # A gate at small numbers halves what passes, and no short cut goes past it: weights of unit gain would leave
         # a thousandth of the image after ten layers.
         nn.init.normal_(self.weight, std=2.0 * self.weight[0].numel() ** -0.5)
+        assert self.bias is not None
         nn.init.zeros_(self.bias)
         side = dilation * reach
         self.pads = (side, side, side, -dilation if first else 0)

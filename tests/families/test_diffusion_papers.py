@@ -153,6 +153,23 @@ def test_timesteps_are_drawn_where_the_terms_are_large_once_all_are_known() -> N
     assert torch.equal(other.timestep_probabilities(), model.timestep_probabilities())
 
 
+def test_a_timestep_s_last_ten_terms_are_remembered_whatever_the_batch() -> None:
+    """One batch may hold a timestep twice, or more often than there are places, or a term that is no number."""
+    model = ImprovedDDPMVLB(SHAPE, LEVELS, schedule=LinearBetas(4, 0.3, 0.95))
+    model._trainer = type("OneProcess", (), {"world_size": 1})()  # type: ignore[assignment]
+    generator = torch.Generator().manual_seed(0)
+    terms: list[list[float]] = [[] for _ in range(4)]
+    for size in (1, 7, 64, 3, 100, 20):
+        timestep, nats = torch.randint(4, (size,), generator=generator), torch.rand(size, generator=generator)
+        nats[torch.rand(size, generator=generator) < 0.1] = torch.inf
+        model.remember(timestep, nats)
+        for t, value in zip(timestep.tolist(), nats.tolist(), strict=True):
+            terms[t] += [value] if math.isfinite(value) else []
+    for t in range(4):
+        assert int(model.counts[t]) == len(terms[t])
+        assert sorted(model.history[t].tolist()) == sorted(terms[t][-10:])
+
+
 @torch.no_grad()
 def test_edms_loss_starts_at_one_at_every_level() -> None:
     """A network that says nothing costs the same everywhere, for data of the stated deviation (equation 8)."""

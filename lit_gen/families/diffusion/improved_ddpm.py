@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -197,11 +195,14 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         """Takes the terms ``[B]`` of timesteps ``[B]`` into the history, those of all processes alike."""
         if self.trainer.world_size > 1:
             timestep, nats = (self.all_gather(v).flatten(0, 1) for v in (timestep, nats))  # type: ignore[union-attr]
-        for t, value in zip(timestep.tolist(), nats.tolist(), strict=True):
-            if not math.isfinite(value):
-                continue  # the loss says so; probabilities of timesteps must stay numbers
-            self.history[t, self.counts[t] % self.history.shape[1]] = value
-            self.counts[t] += 1
+        finite = nats.isfinite()  # of others the loss says so; probabilities of timesteps must stay numbers
+        timestep, nats = timestep[finite], nats[finite]
+        length = self.history.shape[1]
+        same = timestep[:, None] == timestep
+        place = self.counts[timestep] + same.tril(-1).sum(1)
+        kept = same.triu(1).sum(1) < length  # a batch may hold one timestep more often than its history has places
+        self.history[timestep[kept], place[kept] % length] = nats[kept]
+        self.counts.index_add_(0, timestep, torch.ones_like(timestep))
 
     def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
         """The bound in bits a dimension, but for its constant part, the prior."""
