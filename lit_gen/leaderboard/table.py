@@ -37,7 +37,8 @@ class Column:
         metric: The metric's name.
         key: What `Protocol.column_key` gives for all of its scores.
         protocol: Of one of its scores; its question side holds for all.
-        differs: The fields on which it differs from the metric's other columns, by their names.
+        differs: The fields on which it differs from the metric's other columns, by their names; without hashes where
+            the others tell the columns apart, as a number of examples does.
         decimals: Digits printed after the point, the same in all its cells.
         dimension: What one dimension of its data is called.
     """
@@ -190,8 +191,14 @@ def _columns(scores: Sequence[Score], strict: bool, dimensions: Mapping[str, str
 
 def _differing(questions: Sequence[Mapping[str, Scalar]]) -> list[str]:
     names = dict.fromkeys(name for question in questions for name in question)
-    # As JSON, since Python holds True and 1 for equal.
-    return [n for n in names if len({json.dumps(question.get(n)) for question in questions}) > 1]
+
+    def answers(*names: str) -> set[str]:
+        # As JSON, since Python holds True and 1 for equal.
+        return {json.dumps([question.get(n) for n in names]) for question in questions}
+
+    differing = [n for n in names if len(answers(n)) > 1]
+    readable = [n for n in differing if not n.endswith("_hash")]
+    return readable if len(answers(*readable)) == len(answers(*differing)) else differing
 
 
 def _floor_rows(floors: Sequence[Score], columns: Sequence[Column]) -> tuple[Row, ...]:

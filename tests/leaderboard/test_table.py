@@ -53,6 +53,20 @@ def test_headers_say_how_many_samples() -> None:
         "FD-mnist_cnn [num_samples=1000]", "FD-mnist_cnn [num_samples=10000]"]
 
 
+def test_a_hash_is_named_only_where_nothing_readable_sets_columns_apart() -> None:
+    """Some of a split's examples have a hash and a count of their own; two drawings of as many, the hash alone."""
+    whole, some = make_bpd(), make_bpd(data_hash="b" * 64, num_examples=50)
+    section, = sections_of(one(whole, name="a"), one(some, name="b"))
+    assert [c.qualifier for c in section.columns] == ["[num_examples=50]", "[num_examples=447]"]
+    other = make_bpd(data_hash="c" * 64, num_examples=50)
+    section, = sections_of(one(whole, name="a"), one(some, name="b"), one(other, name="c"))
+    assert [c.qualifier for c in section.columns] == [
+        "[data_hash=aaaaaaaa, num_examples=447]",
+        "[data_hash=bbbbbbbb, num_examples=50]",
+        "[data_hash=cccccccc, num_examples=50]",
+    ]
+
+
 def test_weights_and_temperature_split_too() -> None:
     raw = make_fd(weights="raw", ema_halflife_images=None)
     hot = make_fd(sampler_settings={"temperature": 1.2})
