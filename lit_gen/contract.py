@@ -123,6 +123,11 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """What describes the sampler, for the record: ``name`` and whatever else changes its samples."""
         return {"name": "ancestral"}
 
+    @property
+    def sample_block(self) -> int:
+        """How many samples are drawn at a time: 250, or fewer where they are large: 10 colour images of 256x256."""
+        return next(size for size in _BLOCKS if size * math.prod(self.shape) <= _BLOCK_INTEGERS or size == 1)
+
     def sample(
         self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None
     ) -> Tensor:
@@ -139,12 +144,12 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     ) -> Iterator[Tensor]:
         """As :meth:`sample`, a block at a time, for more samples than memory holds.
 
-        A block is 250 samples, or fewer where they are large: 10 colour images of 256x256. Blocks start at multiples of
-        ``block``: whatever ``first`` is, a sample stands in the same batch, so that not even the last bit of a float
-        sum, which depends on the batch, differs between calls.
+        Blocks, of :attr:`sample_block` if not given, start at multiples of ``block``: whatever ``first`` is, a sample
+        stands in the same batch, so that not even the last bit of a float sum, which depends on the batch, differs
+        between calls.
         """
         self.check_label(label)
-        block = block or next(size for size in _BLOCKS if size * math.prod(self.shape) <= _BLOCK_INTEGERS or size == 1)
+        block = block or self.sample_block
         training = self.training
         self.eval()
         try:

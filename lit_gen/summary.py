@@ -26,8 +26,10 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         known = metric(score.name, record.dimension)
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         protocol = score.protocol
-        how = f"{protocol.estimator}, {protocol.num_examples:,} examples" if protocol.estimator else ""
-        how = how or f"{protocol.num_samples:,} samples"
+        if protocol.estimator:
+            how = f"{protocol.estimator}, {protocol.num_examples:,} examples"
+        else:
+            how = f"{protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
             known.label,

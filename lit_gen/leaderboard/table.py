@@ -192,9 +192,9 @@ def _columns(scores: Sequence[Score], strict: bool, dimensions: Mapping[str, str
 def _differing(questions: Sequence[Mapping[str, Scalar]]) -> list[str]:
     names = dict.fromkeys(name for question in questions for name in question)
 
-    def answers(*names: str) -> set[str]:
+    def answers(*fields: str) -> set[str]:
         # As JSON, since Python holds True and 1 for equal.
-        return {json.dumps([question.get(n) for n in names]) for question in questions}
+        return {json.dumps([question.get(n) for n in fields]) for question in questions}
 
     differing = [n for n in names if len(answers(n)) > 1]
     readable = [n for n in differing if not n.endswith("_hash")]

@@ -55,7 +55,7 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
     return x, given, done.cpu().unflatten(0, (len(x), options.k))
 
 
-def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, block: int = 250) -> Tensor:
+def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, block: int | None = None) -> Tensor:
     """Samples that begin as they are told: uint8 ``[n, *shape]``, on the CPU. Sample i is of noise i.
 
     Args:
@@ -63,7 +63,7 @@ def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, 
         prompt: Levels uint8 ``[L]`` of the first dimensions.
         n: How many.
         options: ``seed`` and ``label``.
-        block: Drawn at a time.
+        block: Drawn at a time; :attr:`GenerativeModule.sample_block` if not given.
 
     Raises:
         UserError: A label that the model does not know; or the model does not begin with the first dimensions.
@@ -75,7 +75,7 @@ def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, 
         raise UserError(f"--prompt: {type(model).__name__} does not draw from the beginning to the end; leave it out")
     begun = torch.zeros(size, dtype=torch.uint8)
     begun[:given] = prompt
-    parts = []
+    parts, block = [], block or model.sample_block
     for start in range(0, n, block):
         rows = range(start, min(start + block, n))
         x = begun.expand(len(rows), -1).unflatten(1, model.shape).to(model.device)
