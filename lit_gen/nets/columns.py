@@ -17,8 +17,6 @@ class Columns(abc.ABC):
     :meth:`write`; and so on for the next row.
     """
 
-    device: torch.device
-
     @abc.abstractmethod
     def start_row(self) -> None:
         """Keeps the row that is complete, and adds up what the next one takes from the rows above."""

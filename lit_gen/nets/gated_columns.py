@@ -85,7 +85,6 @@ class GatedPixelCNNColumns(Columns):
         weight, self.levels_bias = net.levels.linear()
         self.levels = weight.T.contiguous()
         self.size = (net.levels.num_channels, net.levels.num_levels)
-        self.device = weight.device
         self.last = weight.new_empty(batch_size, len(self.head))
         # Each layer writes where the next one's convolution reads.
         self.outs = [layer.conv.slots for layer in self.layers] + [[self.last] * width]

@@ -153,7 +153,6 @@ class PixelCNNColumns(Columns):
         weight, self.levels_bias = net.levels.linear()
         self.levels = weight.T.contiguous()
         self.size = (net.levels.num_channels, net.levels.num_levels)
-        self.device = weight.device
         self.x, self.relu = weight.new_empty(2, batch_size, len(net.first.bias))  # type: ignore[arg-type]
 
     def start_row(self) -> None:

@@ -165,13 +165,12 @@ class KeyValueCache:
             raise UserError(f"transformer: it has {net.length} positions, and was asked for one more")
         self.asked += 1
         turns = None if self.turns is None else self.turns[i]
-        with torch.autocast(self.start.device.type, enabled=False):
-            h = self.start if symbol is None else F.embedding(symbol, net.symbols.weight)
-            if net.positions is not None:
-                h = h + net.positions[i]
-            for layer in self.layers:
-                h = layer.step(h, i, turns)
-            return net.head(net.norm(h))
+        h = self.start if symbol is None else F.embedding(symbol, net.symbols.weight)
+        if net.positions is not None:
+            h = h + net.positions[i]
+        for layer in self.layers:
+            h = layer.step(h, i, turns)
+        return net.head(net.norm(h))
 
 
 class _CachedBlock:

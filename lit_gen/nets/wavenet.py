@@ -184,17 +184,16 @@ class WaveNetQueues:
         net, channels = self.net, self.net.channels
         slots = self.starts + self.asked % self.sizes
         self.asked += 1
-        with torch.autocast(self.inputs.device.type, enabled=False):
-            self._read(symbol)
-            past = torch.baddbmm(self.bias, self.rings.index_select(0, slots), self.past)
-            for i, now in enumerate(self.now):
-                both = torch.addmm(past[i], self.inputs[i], now)
-                gate = torch.tanh(both[:, :channels]).mul_(torch.sigmoid(both[:, channels:]))
-                self.gates[:, i] = gate
-                if i < len(self.carry):
-                    torch.addmm(self.inputs[i], gate, self.carry[i], out=self.inputs[i + 1])
-            self.rings.index_copy_(0, slots, self.inputs)
-            return net.head(self.gates.flatten(1))
+        self._read(symbol)
+        past = torch.baddbmm(self.bias, self.rings.index_select(0, slots), self.past)
+        for i, now in enumerate(self.now):
+            both = torch.addmm(past[i], self.inputs[i], now)
+            gate = torch.tanh(both[:, :channels]).mul_(torch.sigmoid(both[:, channels:]))
+            self.gates[:, i] = gate
+            if i < len(self.carry):
+                torch.addmm(self.inputs[i], gate, self.carry[i], out=self.inputs[i + 1])
+        self.rings.index_copy_(0, slots, self.inputs)
+        return net.head(self.gates.flatten(1))
 
     def _read(self, symbol: Tensor | None) -> None:
         """The first convolution: of the last symbol and the one before, where there are any."""

@@ -71,6 +71,15 @@ def test_samples_are_the_naive_ones_draw_for_draw(name: str, monkeypatch: pytest
 
 
 @pytest.mark.parametrize("name", autoregressives.ALL)
+def test_samples_of_a_model_trained_in_bfloat16_are_drawn_in_float32(name: str) -> None:
+    """The Trainer's autocast is around the sampling of a run, and not around that of ``lit_gen.sample``."""
+    model = stirred(name)
+    with torch.autocast("cpu", torch.bfloat16):
+        inside = model.sample(50, seed=3)
+    assert torch.equal(inside, model.sample(50, seed=3))
+
+
+@pytest.mark.parametrize("name", autoregressives.ALL)
 def test_samples_occur_as_often_as_they_are_likely(name: str) -> None:
     model = stirred(name, (1, 2, 2))
     states = KnownEntropy((1, 2, 2), LEVELS).enumerate()

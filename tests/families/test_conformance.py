@@ -84,6 +84,22 @@ def test_a_sample_depends_on_its_seed_and_number_alone(stirred: Case) -> None:
     assert not torch.equal(model.sample(40, seed=1), whole)
 
 
+def test_a_run_in_bfloat16_trains_scores_and_samples(stirred: Case) -> None:
+    """As fit does, with ``--trainer.precision=bf16-mixed``: also the samples are drawn within autocast."""
+    model, source = stirred.model, stirred.source
+    before = [p.detach().clone() for p in model.parameters()]
+    laws.fit(model, source, 2, precision="bf16-mixed")
+    assert any(not torch.equal(p, q) for p, q in zip(model.parameters(), before, strict=True))
+    assert all(p.isfinite().all() and p.dtype == torch.float32 for p in model.parameters())
+    x = source.split("val").x
+    with torch.autocast("cpu", torch.bfloat16):
+        assert model.sample(20).unique(dim=0).shape[0] > 1
+        low = [laws.nll(model, x, estimator).nats for estimator in model.estimators]
+    for nats, estimator in zip(low, model.estimators, strict=True):
+        assert nats.dtype in (torch.float32, torch.float64)
+        assert nats.mean() == pytest.approx(float(laws.nll(model, x, estimator).nats.mean()), rel=0.1)
+
+
 def test_sampling_and_scoring_leave_everything_as_it_was(fresh: Case) -> None:
     model, x = fresh.model, fresh.source.split("val").x
     state = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}

@@ -50,13 +50,6 @@ def test_the_known_entropy_is_reached() -> None:
     sequences.assert_the_known_entropy_is_reached(Transformer((1, 2, 2), 3, positions="rotary"), 500)
 
 
-def test_the_cache_is_float32_under_bf16() -> None:
-    model = stirred((9,))
-    with torch.autocast("cpu", torch.bfloat16):
-        inside = model.sample(30)
-    assert torch.equal(inside, model.sample(30))
-
-
 def test_channels_of_a_pixel_follow_one_another() -> None:
     """The second channel of a pixel sees its first, and no channel sees the next pixel."""
     model, x = stirred((2, 1, 3)), torch.zeros(1, 2, 1, 3, dtype=torch.uint8)
