@@ -146,6 +146,20 @@ def processes(config: Any) -> int:
     return max(1, count * nodes)
 
 
+def check_optimizers(model: LightningModule) -> None:
+    """Refuses settings that torch's optimizers refuse, before there is a folder for the run.
+
+    Raises:
+        UserError: In the optimizer's words.
+    """
+    try:
+        model.configure_optimizers()
+    except ValueError as error:
+        raise UserError(f"model: {one_line(error)}") from error
+    except RuntimeError:
+        return  # one that asks its Trainer, which is not there yet, will be asked again
+
+
 def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
     """Builds a Trainer; what it refuses is the user's to mend.
 

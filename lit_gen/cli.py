@@ -195,6 +195,7 @@ class CLI(LightningCLI):
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
             checks.check_resume(self.model, self.config["ckpt_path"])
+            checks.check_optimizers(self.model)
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":

@@ -21,6 +21,11 @@ _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
 _BLOCK_INTEGERS = 1 << 22
 
 
+def block_within(n: int) -> int:
+    """The largest divisor of 250 that is at most n; at least 1."""
+    return next((size for size in _BLOCKS if size <= n), 1)
+
+
 @dataclass(frozen=True)
 class Estimation:
     """How a likelihood is to be estimated: by which of a family's estimators, with how many draws.
@@ -126,7 +131,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     @property
     def sample_block(self) -> int:
         """How many samples are drawn at a time: 250, or fewer where they are large: 10 colour images of 256x256."""
-        return next(size for size in _BLOCKS if size * math.prod(self.shape) <= _BLOCK_INTEGERS or size == 1)
+        return block_within(_BLOCK_INTEGERS // math.prod(self.shape))
 
     def sample(
         self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None

@@ -95,6 +95,8 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
     "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
     "grid": ("vae", "--grid.num_samples=-1", ["grid.num_samples is -1"]),
+    "decay of Adam": ("vae", "--model.beta1=1", ["model: Invalid beta parameter at index 0: 1.0"]),
+    "learning rate": ("gan", "--model.lr_generator=nan", ["lr_generator", "'nan' is not a number"]),
     "none kept": ("vae", "--checkpoint.save_top_k=-2", ["save_top_k=-2"]),
     "mode": ("vae", "--checkpoint.mode=least", ["checkpoint.mode", "min, max"]),
     "wandb": ("vae", "--wandb.mode=ofline", ["wandb.mode", "did you mean 'offline'?"]),

@@ -143,7 +143,7 @@ def test_picture_lies_beside_the_run_s_own_and_is_named_by_what_was_asked(
     main([str(run / "checkpoints/last.ckpt"), "--interpolate", "0", "1", "--linear"])
     after = {file: file.read_bytes() for file in run.rglob("*") if file.is_file()}
     assert {file.name for file in after.keys() - before.keys()} == {
-        "best-samples.png", "best-samples-label3-temperature0.5-seed2.png", "last-interpolation-linear.png"
+        "best-samples.png", "best-samples-label3-temperature0.5-seed2.png", "last-interpolation-0-1-linear.png"
     }
     assert before.items() <= after.items()
 
@@ -272,12 +272,14 @@ def test_completions_keep_what_is_given_and_draw_the_rest(
     assert rows.shape == (2, 6, 1, 8, 8)
     assert torch.equal(rows[:, 0], real)
     assert torch.equal(rows[:, 1, :, :4], real[:, :, :4])
-    assert rows[:, 1, :, 4:].eq(to_uint8(torch.tensor(8), 17)).all(), "what is not given is grey"
+    assert rows[:, 1, :, 4:].eq(128).all(), "what is not given is grey"
     assert torch.equal(rows[:, 2:, :, :4], real[:, None, :, :4].expand(-1, 4, -1, -1, -1))
     below = rows[:, 2:, :, 4:].flatten(0, 1)
     assert len(below.unique(dim=0)) == 8, "each completion is another"
     assert picture(runs["made"], file, "--complete", "3", "14", "--k=4") == first
     assert picture(runs["made"], file, "--complete", "3", "14", "--k=4", "--seed=1") != first
+    picture(runs["made"], file, "--complete", "14", "--k=2")
+    assert torch.equal(drawn[-1][0], rows[1, :4]), "a completion is the same whichever stand beside it"
     picture(runs["made"], file, "--complete", "3", "--given=1")
     assert torch.equal(drawn[-1][0], real[:1].expand(7, -1, -1, -1)), "all of it is given"
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from lit_gen.nets.moments import channel_moments
 
 
 class ActNorm(nn.Module):
@@ -37,12 +39,7 @@ class ActNorm(nn.Module):
 
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
-        rows = x.transpose(0, 1).flatten(1).double()
-        sums = torch.stack([rows.sum(1), rows.square().sum(1), torch.full_like(rows[:, 0], rows.shape[1])])
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(sums)
-        mean = sums[0] / sums[2]
-        std = (sums[1] / sums[2] - mean**2).clamp_min(0).sqrt()
+        mean, std = channel_moments(x)
         # A channel that never changes in the batch, a border that is always black, is left as wide as it is.
         scale = torch.where(std > 1e-3, 1 / std.clamp_min(1e-3), 1.0)
         self.log_scale.copy_(scale.log())

@@ -88,6 +88,8 @@ class PixelCNNNet(nn.Module):
         super().__init__()
         if kernel_size < 3 or kernel_size % 2 == 0:
             raise UserError(f"model.kernel_size must be odd and at least 3, not {kernel_size}")
+        if num_blocks < 0:
+            raise UserError(f"model.num_blocks is {num_blocks}; give at least 0")
         reach = kernel_size // 2
         between, inside = (channel_groups(n, num_channels) for n in (2 * channels, channels))
         head = channel_groups(head_channels, num_channels)

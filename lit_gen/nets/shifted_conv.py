@@ -6,7 +6,9 @@ import abc
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
+
+from lit_gen.nets.moments import channel_moments
 
 
 def concat_elu(x: Tensor) -> Tensor:
@@ -64,12 +66,7 @@ class WeightNormalized(nn.Module, abc.ABC):
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
         direction = self.v / torch.linalg.vector_norm(self.v, dim=self.others, keepdim=True)
-        rows = self.convolve(x, direction, None).transpose(0, 1).flatten(1).double()
-        sums = torch.stack([rows.sum(1), rows.square().sum(1), torch.full_like(rows[:, 0], rows.shape[1])])
-        if distributed.is_available() and distributed.is_initialized():
-            distributed.all_reduce(sums)
-        mean = sums[0] / sums[2]
-        std = (sums[1] / sums[2] - mean**2).clamp_min(0).sqrt()
+        mean, std = channel_moments(self.convolve(x, direction, None))
         # A channel that never changes in the batch has no width to be brought to one.
         scale = self.init_scale * torch.where(std > 1e-3, 1 / std.clamp_min(1e-3), 1.0)
         self.g.copy_(scale.view_as(self.g))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
@@ -33,8 +34,9 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
 
     Args:
         model: One that :class:`Completes`.
-        x: Levels uint8 ``[N, *shape]``.
-        options: ``given``, ``k``, ``seed`` and ``label``.
+        x: Levels uint8 ``[N, *shape]``: those rows of a split that ``options.complete`` names. A row's
+            completions have the same noise whichever rows stand beside it.
+        options: ``complete``, ``given``, ``k``, ``seed`` and ``label``.
 
     Raises:
         UserError: A label that the model does not know.
@@ -48,11 +50,23 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
     row = math.prod(model.shape) // model.shape[-2] if len(model.shape) == 3 else 1
     num_given = row * round(options.given * math.prod(model.shape) / row)
     given = model.first(num_given).cpu()
-    begun = torch.where(given, x, 0).to(torch.uint8).repeat_interleave(options.k, 0).to(model.device)
-    noise = Noise(options.seed, range(len(begun)), model.device)
-    label = None if options.label is None else torch.full((len(begun),), options.label, device=model.device)
-    done = model.complete(begun, num_given, noise, label)
-    return x, given, done.cpu().unflatten(0, (len(x), options.k))
+    begun = torch.where(given, x, 0).to(torch.uint8).repeat_interleave(options.k, 0)
+    numbers = [(row << 16) + j for row in options.complete for j in range(options.k)]
+    done = _complete(model, begun, num_given, numbers, options, model.sample_block)
+    return x, given, done.unflatten(0, (len(x), options.k))
+
+
+def _complete(
+    model: Completes, begun: Tensor, num_given: int, numbers: Sequence[int], options: Options, block: int
+) -> Tensor:
+    """The rest of ``[n, *shape]``, some at a time, each with the noise of its number: on the CPU."""
+    assert isinstance(model, GenerativeModule)
+    parts = []
+    for x, rows in zip(begun.split(block), torch.tensor(numbers).split(block), strict=True):
+        label = None if options.label is None else torch.full((len(rows),), options.label, device=model.device)
+        noise = Noise(options.seed, rows, model.device)
+        parts.append(model.complete(x.to(model.device), num_given, noise, label).cpu())
+    return torch.cat(parts)
 
 
 def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, block: int | None = None) -> Tensor:
@@ -75,10 +89,5 @@ def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, 
         raise UserError(f"--prompt: {type(model).__name__} does not draw from the beginning to the end; leave it out")
     begun = torch.zeros(size, dtype=torch.uint8)
     begun[:given] = prompt
-    parts, block = [], block or model.sample_block
-    for start in range(0, n, block):
-        rows = range(start, min(start + block, n))
-        x = begun.expand(len(rows), -1).unflatten(1, model.shape).to(model.device)
-        label = None if options.label is None else torch.full((len(rows),), options.label, device=model.device)
-        parts.append(model.complete(x, given, Noise(options.seed, rows, model.device), label).cpu())
-    return torch.cat(parts)
+    x = begun.view(model.shape).expand(n, *model.shape)
+    return _complete(model, x, given, range(n), options, block or model.sample_block)

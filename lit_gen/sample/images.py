@@ -57,9 +57,9 @@ def write_completions(cli: CLI, options: Options, file: Path) -> None:
     real = cli.datamodule.split(options.split).x
     with cli.trainer.precision_plugin.forward_context():
         x, given, done = completions(cli.model, real[list(options.complete)], options)
-    given = torch.where(given, x, cli.model.num_levels // 2)
-    rows = torch.cat([x[:, None], given[:, None], done], 1).to(torch.uint8)
-    write_png(row_picture(to_uint8(rows, cli.model.num_levels), framed=(0, 1)), file)
+    x, done = (to_uint8(levels, cli.model.num_levels) for levels in (x, done))
+    begun = torch.where(given, x, 128).to(torch.uint8)  # grey also where the data know black and white alone
+    write_png(row_picture(torch.cat([x[:, None], begun[:, None], done], 1), framed=(0, 1)), file)
 
 
 def write_neighbours(cli: CLI, options: Options, file: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 import re
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -72,9 +73,18 @@ class Options:
 
     @property
     def name(self) -> str:
-        """A name for the picture's file that tells what was asked, so that another one does not replace it."""
+        """A name for the picture's file that tells what was asked, so that another one does not replace it.
+
+        The number of samples is left out: more of them begin with the same ones.
+        """
         said = [self.picture]
-        said += [re.sub(r"\W+", "_", self.prompt)[:20].strip("_")] if self.prompt else []
+        said += [_short("-".join(str(row) for pair in self.interpolate for row in pair))] if self.interpolate else []
+        said += [_short("-".join(map(str, self.complete)))] if self.complete else []
+        said += [_short(self.prompt)] if self.prompt else []
+        said += [f"given{self.given:g}"] if self.given != Options.given else []
+        said += [f"k{self.k}"] if self.k != Options.k else []
+        said += [f"images{self.steps}"] if self.steps != Options.steps else []
+        said += [self.split] if self.split != Options.split else []
         said += [f"label{self.label}"] if self.label is not None else []
         said += [f"temperature{self.temperature:g}"] if self.temperature is not None else []
         said += [self.sampler] if self.sampler is not None else []
@@ -83,6 +93,13 @@ class Options:
         said += ["linear"] if self.linear else []
         said += [f"seed{self.seed}"] if self.seed else []
         return "-".join(part for part in said if part)
+
+
+def _short(text: str) -> str:
+    """What can stand in a file's name, at most 20 characters; where it says less than the text, a checksum too."""
+    words = re.sub(r"[^\w-]+", "_", text)
+    start = words[:20].strip("_")
+    return start if start.replace("_", " ") == text else f"{start}_{zlib.crc32(text.encode()):08x}"
 
 
 # What an option is for, where it is not for every picture: elsewhere it would do nothing, in silence.

@@ -23,7 +23,7 @@ def stirred(name: str, shape: tuple[int, ...] = SHAPE, **options: int) -> Autore
     builds = autoregressives.WITH_CLASSES if options else autoregressives.ALL
     torch.manual_seed(0)
     model = builds[name](shape, LEVELS, **options)
-    laws.stir(model)
+    laws.stir(model, scale=0.5 if options else 0.2)  # classes must differ
     return model.eval()
 
 
@@ -79,19 +79,33 @@ def test_samples_of_a_model_trained_in_bfloat16_are_drawn_in_float32(name: str) 
     assert torch.equal(inside, model.sample(50, seed=3))
 
 
-@pytest.mark.parametrize("name", autoregressives.ALL)
-def test_samples_occur_as_often_as_they_are_likely(name: str) -> None:
-    model = stirred(name, (1, 2, 2))
+def chi_square(samples: Tensor, states: Tensor, p: Tensor) -> float:
+    """Standard deviations from what samples of the states with probabilities p would show."""
+    digits = LEVELS ** torch.arange(states[0].numel())
+    seen = torch.bincount(samples.flatten(1).long() @ digits, minlength=LEVELS ** len(digits))
+    seen, expected = seen[states.flatten(1).long() @ digits].double(), len(samples) * p
+    rare = expected < 5  # counted together: chi-square is for sums that are about normal
+    seen, expected = (torch.cat([t[~rare], t[rare].sum(0, keepdim=True)]) for t in (seen, expected))
+    degrees = len(seen) - 1
+    return (float(((seen - expected).square() / expected.clamp_min(1)).sum()) - degrees) / math.sqrt(2 * degrees)
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [(name, {}) for name in autoregressives.ALL]
+    + [(name, {"num_classes": 3}) for name in autoregressives.WITH_CLASSES],
+    ids=str,
+)
+def test_samples_occur_as_often_as_they_are_likely(name: str, options: dict[str, int]) -> None:
+    model = stirred(name, (1, 2, 2), **options)
     states = KnownEntropy((1, 2, 2), LEVELS).enumerate()
     p = (-laws.nll(model, states).nats.double()).exp()
     n = 20_000
-    keys = model.sample(n, block=n).flatten(1).long() @ (LEVELS ** torch.arange(4))
-    own = states.flatten(1).long() @ (LEVELS ** torch.arange(4))
-    seen = torch.bincount(keys, minlength=LEVELS**4)[own].double()
     assert float(p.sum()) == pytest.approx(1, abs=1e-5)
-    chi_square = float(((seen - n * p).square() / (n * p)).sum())
-    degrees = len(p) - 1
-    assert abs(chi_square - degrees) < 5 * math.sqrt(2 * degrees), f"chi-square {chi_square:.0f} of {degrees}"
+    assert abs(chi_square(model.sample(n, block=n), states, p)) < 5
+    for c in range(model.num_classes):
+        of_one = model.log_prob(states, torch.full((len(states),), c)).detach().double().exp()
+        assert chi_square(model.sample(n, block=n), states, of_one) > 10, "its classes are alike"
 
 
 @pytest.mark.parametrize("name", autoregressives.ALL)
@@ -118,6 +132,26 @@ def test_what_is_given_is_kept_and_the_rest_is_drawn_from_it(name: str) -> None:
     # With the same noise, all that was drawn by the model itself is drawn again after its own beginning.
     own = model.generate(Noise(0, range(300)))
     assert torch.equal(model.complete(own, given, Noise(0, range(300))), own)
+
+
+@pytest.mark.parametrize("name", autoregressives.WITH_CLASSES)
+def test_without_a_label_the_class_is_drawn_from_what_is_given(name: str) -> None:
+    """``P(rest | given)`` of the mixture over classes; in autocast, which must not come in."""
+    model = stirred(name, (1, 2, 2), num_classes=3)
+    states, given, n = KnownEntropy((1, 2, 2), LEVELS).enumerate(), 2, 20_000
+    first = model.order[:given]
+    posterior = model.class_logits(states, given).softmax(1)
+    begun = states[posterior.amax(1).argmax()]
+    after = states[(states.flatten(1)[:, first] == begun.flatten()[first]).all(1)]
+    assert len(after) == LEVELS**2
+    p = (-laws.nll(model, after).nats.double()).exp()
+    with torch.autocast("cpu", torch.bfloat16):
+        done = model.complete(begun.expand(n, -1, -1, -1), given, Noise(0, range(n)))
+    assert abs(chi_square(done, after, p / p.sum())) < 5
+    even = torch.stack(
+        [model.log_prob(after, torch.full((len(after),), c)).detach().double().softmax(0) for c in range(3)]
+    ).mean(0)
+    assert chi_square(done, after, even) > 10, "what is given says nothing of the class"
 
 
 @pytest.mark.parametrize("name", autoregressives.WITH_CLASSES)
@@ -156,8 +190,12 @@ def test_a_draw_follows_the_logits_and_the_temperature() -> None:
         shares = torch.bincount(drawn, minlength=3) / 1000
         assert torch.allclose(shares, expected / expected.sum(), atol=2e-3)
     assert draw(p.log().expand(1000, 3), u, 0.0).eq(0).all()
-    # Rounded sums may end below the last u: it is still a level.
-    assert draw(torch.zeros(1, 256), torch.tensor([1 - 2**-24]), 1.0).item() == 255
+    # Rounded sums may end below the last u: it is still a level, and one that can occur.
+    last = torch.tensor([1 - 2**-24])
+    assert draw(torch.zeros(1, 256), last, 1.0).item() == 255
+    logits = torch.randn(500, 256, generator=torch.Generator().manual_seed(0))
+    logits[:, 200:] = -200.0
+    assert draw(logits, last.expand(500), 1.0).amax() < 200
 
 
 # ------------------------------------------------------------------ several orders

@@ -166,5 +166,6 @@ def test_two_levels_are_a_bernoulli_and_many_a_softmax_whose_first_logit_is_0() 
 
 def test_images_only() -> None:
     for family in (PixelCNN, GatedPixelCNN):
-        with pytest.raises(UserError, match=r"models images \(C, H, W\), not data of shape \(1, 4\)"):
-            family((1, 4), 3)
+        for shape in ((1, 4), (128,)):
+            with pytest.raises(UserError, match=r"models images \(C, H, W\), not data of shape \(1"):
+                family(shape, 3)

@@ -50,6 +50,18 @@ def test_the_known_entropy_is_reached() -> None:
     sequences.assert_the_known_entropy_is_reached(Transformer((1, 2, 2), 3, positions="rotary"), 500)
 
 
+@pytest.mark.parametrize(("shape", "width", "expected"), [((1, 28, 28), 64, 250), ((3, 32, 32), 512, 50)])
+def test_samples_are_drawn_as_many_at_a_time_as_the_cache_has_room_for(
+    shape: tuple[int, ...], width: int, expected: int
+) -> None:
+    with torch.device("meta"):
+        model = Transformer(shape, 256, width=width, num_blocks=6, num_heads=8)
+    held = 4 * model.cache(expected, None).layers[0].cache.numel() * 6  # type: ignore[attr-defined]
+    assert model.sample_block == expected
+    assert held < 1 << 32, "bytes"
+    assert expected == 250 or held > 1 << 31
+
+
 def test_channels_of_a_pixel_follow_one_another() -> None:
     """The second channel of a pixel sees its first, and no channel sees the next pixel."""
     model, x = stirred((2, 1, 3)), torch.zeros(1, 2, 1, 3, dtype=torch.uint8)

@@ -161,6 +161,7 @@ def test_gated_pixelcnn_sees_all_within_its_reach(
     [
         ("kernel_size must be odd and at least 3, not 4", {"kernel_size": 4}),
         ("2 features cannot be shared among 3 colour channels", {"channels": 2}),
+        ("num_blocks is -1; give at least 0", {"num_blocks": -1}),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import wave
 from pathlib import Path
@@ -136,9 +137,20 @@ def test_a_sample_after_a_prompt_is_the_same_in_any_block() -> None:
 
 
 def test_another_prompt_is_another_file() -> None:
-    assert parse(["--prompt", "ROMEO:\nO, that "])[0].name == "prompted-ROMEO_O_that"
-    assert parse(["--prompt=: !"])[0].name == "prompted"
-    assert parse(["--n=2"])[0].name == "samples"
+    long = "ROMEO:\nO, that I were a glove"
+    asked = [
+        ["--prompt", "O that"], ["--prompt", "O, that"], ["--prompt", long], ["--prompt", f"{long}!"], ["--prompt=: !"],
+        ["--n=2"], ["--complete", "3"], ["--complete", "3", "14"], ["--complete", "3", "--given=0.25"],
+        ["--complete", "3", "--k=2"], ["--complete", "3", "--split=val"], ["--interpolate", "3", "14"],
+        ["--interpolate", "3", "14", "--steps=5"], ["--complete", *map(str, range(20))],
+        ["--complete", *map(str, range(21))],
+    ]  # fmt: skip
+    names = [parse(options)[0].name for options in asked]
+    assert names[0] == "prompted-O_that"
+    assert names[2].startswith("prompted-ROMEO_O_that_")
+    assert names[5:8] == ["samples", "completions-3", "completions-3-14"]
+    assert len(set(names)) == len(names)
+    assert all(re.fullmatch(r"[\w.-]{1,60}", name) for name in names)
 
 
 # ------------------------------------------------------------------ completions

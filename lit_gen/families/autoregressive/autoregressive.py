@@ -15,6 +15,8 @@ from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, Ne
 from lit_gen.likelihood import Likelihood, categorical_log_prob
 from lit_gen.noise import Noise
 
+_LOGITS_AT_ONCE = 1 << 24
+
 
 class Autoregressive(GenerativeModule, abc.ABC):
     """``P(x) = prod_i P(x_i | x_<i)`` over integers: the chain rule, so that the likelihood is exact.
@@ -144,14 +146,34 @@ class Autoregressive(GenerativeModule, abc.ABC):
             x: Levels ``[B, *shape]``.
             num_given: How many are kept.
             noise: B rows.
-            label: int64 ``[B]``; drawn where a class-conditional model is given none.
+            label: int64 ``[B]``; drawn where a class-conditional model is given none, by Bayes' rule from what of x
+                is given.
         """
-        if self.num_classes:
-            drawn = (noise.uniform() * self.num_classes).long()
-            label = drawn if label is None else label
+        if self.num_classes and label is None:
+            label = draw(self.class_logits(x, num_given), noise.uniform(), 1.0)
         u = noise.uniform(self.num_dims)
         conditionals = self.conditionals(len(x), label)
         return self.fill(conditionals, self.order, u, x.flatten(1), num_given).unflatten(1, self.shape)
+
+    @torch.no_grad()
+    def class_logits(self, x: Tensor, num_given: int) -> Tensor:
+        """``log P(x_given | c)``, all classes being equally likely: nats, float32 ``[B, num_classes]``.
+
+        Args:
+            x: Levels ``[B, *shape]``.
+            num_given: How many of the first dimensions in the order are looked at.
+        """
+        logits = torch.zeros(len(x), self.num_classes, device=x.device)
+        if not num_given:
+            return logits
+        given, block = self.first(num_given), max(_LOGITS_AT_ONCE // (self.num_dims * self.num_levels), 1)
+        with torch.autocast(x.device.type, enabled=False):
+            for c in range(self.num_classes):
+                for rows, some in zip(x.split(block), logits.split(block), strict=True):
+                    each = self.logits(rows, torch.full((len(rows),), c, device=x.device)).float().log_softmax(1)
+                    own = each.gather(1, rows[:, None].long())[:, 0]
+                    some[:, c] = torch.where(given, own, 0.0).flatten(1).sum(1)
+        return logits
 
     @torch.no_grad()
     def fill(self, conditionals: Conditionals, order: Tensor, u: Tensor, x: Tensor, num_given: int) -> Tensor:

@@ -74,5 +74,6 @@ def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
     """
     if temperature == 0:
         return logits.argmax(1)
-    below = (logits / temperature).softmax(1).cumsum(1)[:, :-1]
-    return (u[:, None] >= below).sum(1)
+    cumulative = (logits / temperature).softmax(1).cumsum(1)
+    below, total = cumulative[:, :-1], cumulative[:, -1:]  # a sum in float32 can end short of one
+    return ((u[:, None] * total >= below) & (below < total)).sum(1)

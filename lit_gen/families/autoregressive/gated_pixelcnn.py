@@ -7,7 +7,7 @@ from typing import cast
 
 from torch import Tensor
 
-from lit_gen.families.autoregressive.pixelwise import Pixelwise
+from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
 from lit_gen.nets.columns import Columns
 from lit_gen.nets.gated_columns import GatedPixelCNNColumns
 from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
@@ -54,8 +54,9 @@ class GatedPixelCNN(Pixelwise):
         beta2: float = 0.999,
         weight_decay: float = 0.0,
     ) -> None:
+        num_channels = channels_of(type(self).__name__, shape)
         net = GatedPixelCNNNet(
-            shape[0], num_levels, channels, dilations, head_channels, kernel_size, first_kernel_size, num_classes
+            num_channels, num_levels, channels, dilations, head_channels, kernel_size, first_kernel_size, num_classes
         )
         super().__init__(shape, num_levels, net, num_classes, temperature, lr, beta1, beta2, weight_decay)
 

@@ -6,7 +6,7 @@ from typing import cast
 
 from torch import Tensor
 
-from lit_gen.families.autoregressive.pixelwise import Pixelwise
+from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
 from lit_gen.nets.columns import Columns
 from lit_gen.nets.pixelcnn import PixelCNNColumns, PixelCNNNet
 
@@ -49,7 +49,8 @@ class PixelCNN(Pixelwise):
         beta2: float = 0.999,
         weight_decay: float = 0.0,
     ) -> None:
-        net = PixelCNNNet(shape[0], num_levels, channels, num_blocks, head_channels, kernel_size)
+        num_channels = channels_of(type(self).__name__, shape)
+        net = PixelCNNNet(num_channels, num_levels, channels, num_blocks, head_channels, kernel_size)
         super().__init__(shape, num_levels, net, 0, temperature, lr, beta1, beta2, weight_decay)
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:

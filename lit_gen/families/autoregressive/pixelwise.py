@@ -15,6 +15,17 @@ from lit_gen.likelihood import to_unit
 from lit_gen.nets.columns import Columns
 
 
+def channels_of(family: str, shape: tuple[int, ...]) -> int:
+    """C of images ``(C, H, W)``.
+
+    Raises:
+        UserError: Other data.
+    """
+    if len(shape) != 3:
+        raise UserError(f"{family} models images (C, H, W), not data of shape {tuple(shape)}")
+    return shape[0]
+
+
 class Pixelwise(Autoregressive, abc.ABC):
     """A softmax over levels for each channel of each pixel. Levels go into the network as numbers in [0, 1].
 
@@ -42,8 +53,6 @@ class Pixelwise(Autoregressive, abc.ABC):
         beta2: float,
         weight_decay: float,
     ) -> None:
-        if len(shape) != 3:
-            raise UserError(f"{type(self).__name__} models images (C, H, W), not data of shape {tuple(shape)}")
         super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
         # A convolution reads channels-last maps faster, on a CPU and on a GPU.
         self.net = net.to(memory_format=torch.channels_last)

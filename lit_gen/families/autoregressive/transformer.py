@@ -5,9 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from lit_gen.contract import block_within
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
 from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
+
+_CACHED_NUMBERS = 1 << 30
 
 
 class Transformer(SequenceModel):
@@ -64,6 +67,12 @@ class Transformer(SequenceModel):
         self.net = CausalTransformer(
             num_levels, self.num_dims, width, num_blocks, num_heads, positions, dropout, num_classes
         )
+
+    @property
+    def sample_block(self) -> int:
+        """Fewer where keys and values, ``[2, positions, width]`` in each block, would take more than 4 GiB."""
+        held = 2 * self.num_dims * self.net.symbols.embedding_dim * len(self.net.blocks)
+        return block_within(min(super().sample_block, _CACHED_NUMBERS // held))
 
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:
         """Keys and values of what was drawn."""
