@@ -34,7 +34,8 @@ samples, unless something else is asked for:
 
 --complete I J ... examples I, J ... and what an autoregressive model makes of their beginnings. Of images a row each,
                    framed: the real image, and what is given of it. Of text and audio one after the other: the real
-                   window, what is given of it, its completions
+                   window, what is given of it, its completions. Without --label, a model with classes draws the class
+                   by what is given
   --given SHARE    of its rows, or of its length, that is given (0.5)
   --k K            completions of each (5)
 
