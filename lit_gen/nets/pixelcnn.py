@@ -100,7 +100,7 @@ class PixelCNNNet(nn.Module):
         self._start()
 
     def _start(self) -> None:
-        """He et al.'s start (2015, arXiv:1502.01852); all blocks together add about twice what they were given.
+        """He et al.'s start (2015, arXiv:1502.01852); all blocks together about double the variance they are given.
 
         By torch's defaults a block adds a three-hundredth of the variance: the net starts as its first layer.
         """
