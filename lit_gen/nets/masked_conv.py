@@ -72,18 +72,6 @@ class MaskedConv2d(nn.Module):
         self.bias = plain.bias
         self.padding = tuple(dilation * n for n in (beside, self.right, above, 0))
 
-    @torch.no_grad()
-    def restart(self, gain: float) -> None:
-        """Draws the weights anew, normal, and sets the biases to zero: features of mean square m make ``gain^2 m``.
-
-        Torch's own start counts what the masks take away as inputs too.
-        """
-        seen = self.mask.flatten(1).sum(1).clamp(min=1)
-        scale = (gain * seen.rsqrt())[:, None, None, None]
-        self.weight.normal_().mul_(self.mask).mul_(scale)
-        assert self.bias is not None
-        self.bias.zero_()
-
     def masked_weight(self) -> Tensor:
         """``[outputs, inputs, above + 1, columns]``, zero where an output must not see."""
         return self.weight if self.everything else self.weight * self.mask

@@ -12,8 +12,6 @@ from lit_gen.errors import UserError
 from lit_gen.nets.columns import Columns, ConvColumn, with_bias, with_one
 from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
 
-_THROUGH_RELU = 2**0.5  # a ReLU leaves half of the mean square
-
 
 class _CroppedReLU(torch.autograd.Function):
     """ReLU of the first rows of x: what autograd makes of a slice fills and copies one more map backwards."""
@@ -97,19 +95,6 @@ class PixelCNNNet(nn.Module):
         self.blocks = nn.ModuleList(MaskedBlock(between, inside) for _ in range(num_blocks))
         self.head = MaskedConv2d(between, head)
         self.levels = LevelLogits(head, num_channels, num_levels)
-        self._start()
-
-    def _start(self) -> None:
-        """He et al.'s start (2015, arXiv:1502.01852); all blocks together about double the variance they are given.
-
-        By torch's defaults a block adds a three-hundredth of the variance: the net starts as its first layer.
-        """
-        self.first.restart(1.0)
-        for block in self.blocks:
-            block.into.restart(_THROUGH_RELU)  # type: ignore[operator,union-attr]
-            block.conv.restart(_THROUGH_RELU)  # type: ignore[operator,union-attr]
-            block.out.restart(_THROUGH_RELU * len(self.blocks) ** -0.5)  # type: ignore[operator,union-attr]
-        self.head.restart(_THROUGH_RELU)
 
     def forward(self, x: Tensor) -> Tensor:
         """Real ``[B, C, H, W]`` to ``[B, H, W, C, L]``."""
