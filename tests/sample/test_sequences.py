@@ -136,7 +136,7 @@ def test_a_sample_after_a_prompt_is_the_same_in_any_block() -> None:
     assert len(whole.unique(dim=0)) == 7
 
 
-def test_another_prompt_is_another_file() -> None:
+def test_another_question_is_another_file() -> None:
     long = "ROMEO:\nO, that I were a glove"
     asked = [
         ["--prompt", "O that"], ["--prompt", "O, that"], ["--prompt", long], ["--prompt", f"{long}!"], ["--prompt=: !"],
