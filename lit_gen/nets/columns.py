@@ -26,8 +26,8 @@ class Columns(abc.ABC):
         """Of all channels of pixel j: ``[B, C, L]``. Those of a channel are right once the channels before it are."""
 
     @abc.abstractmethod
-    def write(self, j: int, channel: int, value: Tensor) -> None:
-        """What stands in a channel of pixel j, ``[B]``."""
+    def write(self, j: int, channel: int, features: Tensor) -> None:
+        """What stands in a channel of pixel j, ``[B, 1 + E]``."""
 
 
 class Rows:
@@ -120,6 +120,11 @@ class ConvColumn:
         base.copy_(self.bias.expand_as(base))
         for i, weight in enumerate(reversed(self.above)):
             base.addmm_(self.past.windows(self.dilation * (i + 1) - 1, self.columns, self.dilation), weight)
+
+    def write(self, j: int, channel: int, features: Tensor) -> None:
+        """What stands in a channel of pixel j, ``[B, features of a channel]``, where channels lie side by side."""
+        n = features.shape[1]
+        self.slots[j][:, channel * n : (channel + 1) * n] = features
 
     def at(self, j: int, out: Tensor) -> Tensor:
         """``[B, outputs]`` at pixel j, whose features stand in ``slots[j]``, into out."""

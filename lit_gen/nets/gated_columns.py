@@ -96,9 +96,9 @@ class GatedPixelCNNColumns(Columns):
         for i, layer in enumerate(self.layers):
             v = layer.start_row(tanh_gate(v.flatten(0, 1), 1).unflatten(0, v.shape[:2]) if i else v)
 
-    def write(self, j: int, channel: int, value: Tensor) -> None:
+    def write(self, j: int, channel: int, features: Tensor) -> None:
         """See :class:`Columns`."""
-        self.first.slots[j][:, channel] = value
+        self.first.write(j, channel, features)
 
     def logits(self, j: int) -> Tensor:
         """See :class:`Columns`."""

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets.gates import tanh_gate
-from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
+from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups, level_groups
 
 
 class VerticalConv2d(nn.Conv2d):
@@ -99,6 +99,7 @@ class GatedPixelCNNNet(nn.Module):
         kernel_size: Of the gated layers, odd.
         first_kernel_size: Of the first layer, odd.
         num_classes: 0 for none.
+        level_features: E: there are 1 + E features of each channel's level, side by side.
 
     References:
         van den Oord et al. 2016, arXiv:1606.05328, section 2. Dilations: Lippe, UvA Deep Learning tutorial 12.
@@ -114,6 +115,7 @@ class GatedPixelCNNNet(nn.Module):
         kernel_size: int = 3,
         first_kernel_size: int = 7,
         num_classes: int = 0,
+        level_features: int = 0,
     ) -> None:
         super().__init__()
         for name, size in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
@@ -123,14 +125,15 @@ class GatedPixelCNNNet(nn.Module):
             raise UserError(f"model.dilations must name at least one layer, each at least 1, not {list(dilations)}")
         reach = first_kernel_size // 2
         groups, head = (channel_groups(n, num_channels) for n in (channels, head_channels))
-        self.vertical = VerticalConv2d(num_channels, channels, reach, first=True)
-        self.horizontal = MaskedConv2d(torch.arange(num_channels), groups, beside=reach, first=True)
+        levels = level_groups(num_channels, level_features)
+        self.vertical = VerticalConv2d(len(levels), channels, reach, first=True)
+        self.horizontal = MaskedConv2d(levels, groups, beside=reach, first=True)
         self.layers = nn.ModuleList(GatedLayer(groups, kernel_size // 2, d, num_classes) for d in dilations)
         self.head = MaskedConv2d(groups, head)
         self.levels = LevelLogits(head, num_channels, num_levels)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Real ``[B, C, H, W]`` and labels int64 ``[B]`` to ``[B, H, W, C, L]``."""
+        """Real ``[B, C (1 + E), H, W]`` and labels int64 ``[B]`` to ``[B, H, W, C, L]``."""
         v, h = (conv(x).contiguous(memory_format=torch.channels_last) for conv in (self.vertical, self.horizontal))
         for i, layer in enumerate(self.layers):
             v, h = layer(tanh_gate(v, 1) if i else v, h, label)

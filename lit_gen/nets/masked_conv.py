@@ -25,6 +25,20 @@ def channel_groups(num_features: int, num_channels: int) -> Tensor:
     return torch.arange(num_features) * num_channels // num_features
 
 
+def level_groups(num_channels: int, level_features: int) -> Tensor:
+    """Which colour channel each number of the input belongs to, with E beside each level: int64 ``[C (1 + E)]``.
+
+    Raises:
+        UserError: E is negative.
+
+    >>> level_groups(3, 1).tolist()
+    [0, 0, 1, 1, 2, 2]
+    """
+    if level_features < 0:
+        raise UserError(f"model.level_features is {level_features}; give at least 0")
+    return torch.arange(num_channels).repeat_interleave(1 + level_features)
+
+
 class MaskedConv2d(nn.Module):
     """A convolution over the rows above, what stands to the left, and the earlier colour channels of the pixel itself.
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets.columns import Columns, ConvColumn, with_bias, with_one
-from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
+from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups, level_groups
 
 
 class _CroppedReLU(torch.autograd.Function):
@@ -68,6 +68,7 @@ class PixelCNNNet(nn.Module):
         num_blocks: Residual blocks.
         head_channels: Features between the two 1x1 convolutions at the end.
         kernel_size: Of the first convolution, odd.
+        level_features: E: there are 1 + E features of each channel's level, side by side.
 
     References:
         van den Oord, Kalchbrenner, Kavukcuoglu: Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759,
@@ -82,6 +83,7 @@ class PixelCNNNet(nn.Module):
         num_blocks: int,
         head_channels: int,
         kernel_size: int = 7,
+        level_features: int = 0,
     ) -> None:
         super().__init__()
         if kernel_size < 3 or kernel_size % 2 == 0:
@@ -91,13 +93,14 @@ class PixelCNNNet(nn.Module):
         reach = kernel_size // 2
         between, inside = (channel_groups(n, num_channels) for n in (2 * channels, channels))
         head = channel_groups(head_channels, num_channels)
-        self.first = MaskedConv2d(torch.arange(num_channels), between, above=reach, beside=reach, first=True)
+        levels = level_groups(num_channels, level_features)
+        self.first = MaskedConv2d(levels, between, above=reach, beside=reach, first=True)
         self.blocks = nn.ModuleList(MaskedBlock(between, inside) for _ in range(num_blocks))
         self.head = MaskedConv2d(between, head)
         self.levels = LevelLogits(head, num_channels, num_levels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Real ``[B, C, H, W]`` to ``[B, H, W, C, L]``."""
+        """Real ``[B, C (1 + E), H, W]`` to ``[B, H, W, C, L]``."""
         h = self.first(x).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             h = block(h)
@@ -148,9 +151,9 @@ class PixelCNNColumns(Columns):
         for block in self.blocks:
             block.conv.start_row()
 
-    def write(self, j: int, channel: int, value: Tensor) -> None:
+    def write(self, j: int, channel: int, features: Tensor) -> None:
         """See :class:`Columns`."""
-        self.first.slots[j][:, channel] = value
+        self.first.write(j, channel, features)
 
     def logits(self, j: int) -> Tensor:
         """See :class:`Columns`."""

@@ -20,6 +20,7 @@ Build = Callable[..., Autoregressive]
 # Each takes a shape and levels; those of the second also num_classes.
 WITH_CLASSES: dict[str, Build] = {
     "GatedPixelCNN": functools.partial(GatedPixelCNN, channels=8, first_kernel_size=5),
+    "GatedPixelCNN, level features": functools.partial(GatedPixelCNN, channels=8, level_features=3),
     "PixelCNNpp": functools.partial(PixelCNNpp, num_filters=8, num_components=3),
     "Transformer": functools.partial(Transformer, positions="rotary"),
     "Transformer, learned": functools.partial(Transformer, positions="learned"),

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from lit_gen.errors import UserError
 from lit_gen.nets import GatedPixelCNNNet, PixelCNNNet
 from lit_gen.nets.gates import tanh_gate
-from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups
+from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups, level_groups
 from lit_gen.nets.pixelcnn import MaskedBlock
 
 Taps = set[tuple[int, int]]
@@ -153,6 +153,19 @@ def test_gated_pixelcnn_sees_all_within_its_reach(
     assert torch.equal(sees(net, shape), expected(shape, before(reach)))
 
 
+@pytest.mark.parametrize("num_channels", [1, 3])
+def test_learned_features_of_a_level_are_seen_where_the_level_is(num_channels: int) -> None:
+    plain = {"channels": 12, "head_channels": 12, "level_features": 2}
+    nets = (
+        (PixelCNNNet(num_channels, 3, num_blocks=1, kernel_size=3, **plain), after(before(1), before(1) | {OWN})),
+        (GatedPixelCNNNet(num_channels, 3, dilations=(1,), first_kernel_size=3, **plain), before(2)),
+    )
+    for net, taps in nets:
+        seen, known = sees(net, (3 * num_channels, 3, 4)), expected((num_channels, 3, 4), taps)
+        for feature, channel in enumerate(level_groups(num_channels, 2).tolist()):
+            assert torch.equal(seen[:, :, :, feature], known[:, :, :, channel])
+
+
 # ------------------------------------------------------------------ refusals
 
 
@@ -162,6 +175,7 @@ def test_gated_pixelcnn_sees_all_within_its_reach(
         ("kernel_size must be odd and at least 3, not 4", {"kernel_size": 4}),
         ("2 features cannot be shared among 3 colour channels", {"channels": 2}),
         ("num_blocks is -1; give at least 0", {"num_blocks": -1}),
+        ("level_features is -1; give at least 0", {"level_features": -1}),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, int]) -> None:
@@ -188,6 +202,7 @@ def test_rows_far_above_are_heard_through_many_layers_before_training() -> None:
         ("first_kernel_size must be odd", {"first_kernel_size": 1}),
         ("dilations must name at least one layer", {"dilations": ()}),
         (r"each at least 1, not \[1, 0\]", {"dilations": (1, 0)}),
+        ("level_features is -1; give at least 0", {"level_features": -1}),
     ],
 )
 def test_gated_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, object]) -> None:

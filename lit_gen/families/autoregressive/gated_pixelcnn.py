@@ -27,6 +27,7 @@ class GatedPixelCNN(Pixelwise):
         kernel_size: Of the gated layers; 3 here, 5 in the paper's figure 2.
         first_kernel_size: Of the first layer.
         num_classes: See :class:`Autoregressive`.
+        level_features: See :class:`Pixelwise`.
         temperature: See :class:`Autoregressive`.
         lr: See :class:`Autoregressive`.
         beta1: See :class:`Autoregressive`.
@@ -48,6 +49,7 @@ class GatedPixelCNN(Pixelwise):
         kernel_size: int = 3,
         first_kernel_size: int = 7,
         num_classes: int = 0,
+        level_features: int = 0,
         temperature: float = 1.0,
         lr: float = 1.0e-3,
         beta1: float = 0.9,
@@ -56,9 +58,19 @@ class GatedPixelCNN(Pixelwise):
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
         net = GatedPixelCNNNet(
-            num_channels, num_levels, channels, dilations, head_channels, kernel_size, first_kernel_size, num_classes
+            num_channels,
+            num_levels,
+            channels,
+            dilations,
+            head_channels,
+            kernel_size,
+            first_kernel_size,
+            num_classes,
+            level_features,
         )
-        super().__init__(shape, num_levels, net, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(
+            shape, num_levels, net, level_features, num_classes, temperature, lr, beta1, beta2, weight_decay
+        )
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
         """See :class:`Pixelwise`."""

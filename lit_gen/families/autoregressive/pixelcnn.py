@@ -24,6 +24,7 @@ class PixelCNN(Pixelwise):
         num_blocks: Residual blocks; 15 in the paper, of h = 16 for MNIST and 128 for CIFAR-10.
         head_channels: Features between the two last layers; 32 in the paper for MNIST, 1,024 for CIFAR-10.
         kernel_size: Of the first convolution; 7 in the paper.
+        level_features: See :class:`Pixelwise`.
         temperature: See :class:`Autoregressive`.
         lr: See :class:`Autoregressive`.
         beta1: See :class:`Autoregressive`.
@@ -43,6 +44,7 @@ class PixelCNN(Pixelwise):
         num_blocks: int = 2,
         head_channels: int = 32,
         kernel_size: int = 7,
+        level_features: int = 0,
         temperature: float = 1.0,
         lr: float = 1.0e-3,
         beta1: float = 0.9,
@@ -50,8 +52,8 @@ class PixelCNN(Pixelwise):
         weight_decay: float = 0.0,
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
-        net = PixelCNNNet(num_channels, num_levels, channels, num_blocks, head_channels, kernel_size)
-        super().__init__(shape, num_levels, net, 0, temperature, lr, beta1, beta2, weight_decay)
+        net = PixelCNNNet(num_channels, num_levels, channels, num_blocks, head_channels, kernel_size, level_features)
+        super().__init__(shape, num_levels, net, level_features, 0, temperature, lr, beta1, beta2, weight_decay)
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
         """See :class:`Pixelwise`."""

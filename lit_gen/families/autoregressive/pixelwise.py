@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
-from lit_gen.likelihood import to_unit
+from lit_gen.families.autoregressive.level_features import LevelFeatures
 from lit_gen.nets.columns import Columns
 
 
@@ -27,12 +27,14 @@ def channels_of(family: str, shape: tuple[int, ...]) -> int:
 
 
 class Pixelwise(Autoregressive, abc.ABC):
-    """A softmax over levels for each channel of each pixel. Levels go into the network as numbers in [0, 1].
+    """A softmax over levels for each channel of each pixel.
 
     Args:
         shape: See :class:`Autoregressive`; ``(C, H, W)``.
         num_levels: See :class:`Autoregressive`.
         net: What :meth:`levels_last` asks.
+        level_features: E: learned numbers of each level, which go into the network beside the level itself, a number
+            in [0, 1]; 0, the papers', for none.
         num_classes: See :class:`Autoregressive`.
         temperature: See :class:`Autoregressive`.
         lr: See :class:`Autoregressive`.
@@ -46,6 +48,7 @@ class Pixelwise(Autoregressive, abc.ABC):
         shape: tuple[int, ...],
         num_levels: int,
         net: nn.Module,
+        level_features: int,
         num_classes: int,
         temperature: float,
         lr: float,
@@ -56,10 +59,11 @@ class Pixelwise(Autoregressive, abc.ABC):
         super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
         # A convolution reads channels-last maps faster, on a CPU and on a GPU.
         self.net = net.to(memory_format=torch.channels_last)
+        self.features = LevelFeatures(num_levels, level_features)
 
     @abc.abstractmethod
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Real x ``[B, C, H, W]`` in [0, 1], and labels or None, to logits ``[B, H, W, C, num_levels]``."""
+        """Features ``[B, C (1 + E), H, W]``, and labels or None, to logits ``[B, H, W, C, num_levels]``."""
 
     @abc.abstractmethod
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
@@ -67,18 +71,18 @@ class Pixelwise(Autoregressive, abc.ABC):
 
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """See :class:`Autoregressive`."""
-        return self.levels_last(to_unit(x, self.num_levels), label).permute(0, 4, 3, 1, 2)
+        return self.levels_last(self.features(x), label).permute(0, 4, 3, 1, 2)
 
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
         """See :class:`Autoregressive`; levels stay last, so that none of the largest maps is transposed."""
-        logits = self.levels_last(to_unit(x, self.num_levels), label).float()
+        logits = self.levels_last(self.features(x), label).float()
         levels = x.permute(0, 2, 3, 1).flatten().long()
         nats = F.cross_entropy(logits.flatten(0, 3), levels, reduction="none")
         return -nats.unflatten(0, (len(x), -1)).sum(1)
 
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
         """Each pixel's column of features is computed once for each of its channels."""
-        return PixelByPixel(self.columns(batch_size, label), self.shape, self.num_levels)
+        return PixelByPixel(self.columns(batch_size, label), self.shape, self.features)
 
 
 class PixelByPixel(Conditionals):
@@ -87,11 +91,11 @@ class PixelByPixel(Conditionals):
     Args:
         columns: What computes a pixel's logits.
         shape: ``(C, H, W)``.
-        num_levels: Of the data.
+        features: Of a level.
     """
 
-    def __init__(self, columns: Columns, shape: tuple[int, ...], num_levels: int) -> None:
-        self.columns, self.num_levels = columns, num_levels
+    def __init__(self, columns: Columns, shape: tuple[int, ...], features: LevelFeatures) -> None:
+        self.columns, self.features = columns, features
         self.num_channels, _, self.width = shape
         self.asked = 0
 
@@ -101,7 +105,7 @@ class PixelByPixel(Conditionals):
         i = self.asked
         if value is not None:
             before, channel = divmod(i - 1, self.num_channels)
-            self.columns.write(before % self.width, channel, to_unit(value, self.num_levels))
+            self.columns.write(before % self.width, channel, self.features.of(value))
         pixel, channel = divmod(i, self.num_channels)
         j = pixel % self.width
         if j == channel == 0:
