@@ -13,7 +13,7 @@ from conftest import REPO
 from lit_gen import fit
 from lit_gen.leaderboard.record import Record, read_record
 
-RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in ("vae", "gan")}
+RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in ("vae", "gan", "autoregressive")}
 SMALL = [
     "--data.init_args.batch_size=50",
     "--budget.max_images=1500",

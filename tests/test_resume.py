@@ -39,6 +39,15 @@ def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path
     assert_same_end(unbroken, resumed)
 
 
+def test_muon_resumes_too(tmp_path: Path) -> None:
+    small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=muon", "--budget.max_images=500"]
+    unbroken = run_fit("autoregressive", tmp_path, "unbroken", *small)
+    stopped = run_fit("autoregressive", tmp_path, "stopped", *small, "--trainer.max_steps=5")
+    assert checkpoint(stopped)["global_step"] == 5
+    resumed = run_fit("autoregressive", tmp_path, "resumed", *small, f"--ckpt_path={stopped}/checkpoints/last.ckpt")
+    assert_same_end(unbroken, resumed)
+
+
 def test_training_noise_and_order_matter(tmp_path: Path) -> None:
     """Guards the test above: another seed ends elsewhere, so equality there is no accident."""
     a = checkpoint(run_fit("vae", tmp_path, "a", "--budget.max_images=300"))

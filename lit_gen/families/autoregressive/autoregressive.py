@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +13,7 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, Next, draw
 from lit_gen.likelihood import Likelihood, categorical_log_prob
+from lit_gen.muon import Muon, OptimizerName
 from lit_gen.noise import Noise
 
 _LOGITS_AT_ONCE = 1 << 24
@@ -31,10 +32,11 @@ class Autoregressive(GenerativeModule, abc.ABC):
         num_classes: Of the labels, for a model of x given its class; 0 for none. The likelihood is that of x alone,
             all classes being equally likely, at the cost of one pass a class.
         temperature: Divides the logits of every conditional when sampling. Scores of samples name it.
-        lr: Adam's learning rate.
+        lr: The learning rate.
         beta1: Adam's first decay.
         beta2: Adam's second decay.
         weight_decay: Decoupled weight decay (AdamW).
+        optimizer: AdamW for all parameters, or :class:`Muon` for :meth:`hidden_weights` and AdamW for the rest.
     """
 
     estimators: ClassVar[tuple[str, ...]] = ("chain-rule",)
@@ -52,6 +54,7 @@ class Autoregressive(GenerativeModule, abc.ABC):
         beta1: float,
         beta2: float,
         weight_decay: float,
+        optimizer: OptimizerName = "adamw",
     ) -> None:
         super().__init__(shape, num_levels)
         if lr < 0 or temperature < 0 or num_classes < 0:
@@ -61,6 +64,7 @@ class Autoregressive(GenerativeModule, abc.ABC):
         self.num_dims = math.prod(self.shape)
         self.num_classes, self.temperature = num_classes, temperature
         self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.optimizer = optimizer
         self.register_buffer("order", reading_order(self.shape), persistent=False)
         self.next = Next()
 
@@ -111,9 +115,24 @@ class Autoregressive(GenerativeModule, abc.ABC):
         x, label, _ = batch
         return -self.log_prob(x, label if self.num_classes else None).mean()
 
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """``[outputs, ...]``, between layers of features; none where a subclass does not offer Muon."""
+        return []
+
+    def decays(self, parameter: nn.Parameter) -> bool:
+        """Whether weight decay reaches it."""
+        return True
+
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0."""
-        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+        """AdamW, which is Adam where the weight decay is 0, or Muon beside it."""
+        hidden = self.hidden_weights() if self.optimizer == "muon" else []
+        rest = [p for p in self.parameters() if not any(p is h for h in hidden)]
+        kept = [p for p in rest if not self.decays(p)]
+        groups: list[dict[str, Any]] = [{"params": [p for p in rest if self.decays(p)]}]
+        groups += [{"params": kept, "weight_decay": 0.0}] if kept else []
+        if hidden:
+            return Muon(hidden, groups, **self.adam)  # type: ignore[arg-type]
+        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
 
     # -------------------------------------------------------------- samples
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
+from lit_gen.muon import OptimizerName
 from lit_gen.nets.columns import Columns
 from lit_gen.nets.gated_columns import GatedPixelCNNColumns
 from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
@@ -33,6 +34,7 @@ class GatedPixelCNN(Pixelwise):
         beta1: See :class:`Autoregressive`.
         beta2: See :class:`Autoregressive`.
         weight_decay: See :class:`Autoregressive`.
+        optimizer: See :class:`Autoregressive`.
 
     References:
         van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu: Conditional Image Generation with PixelCNN
@@ -55,6 +57,7 @@ class GatedPixelCNN(Pixelwise):
         beta1: float = 0.9,
         beta2: float = 0.999,
         weight_decay: float = 0.0,
+        optimizer: OptimizerName = "adamw",
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
         net = GatedPixelCNNNet(
@@ -69,7 +72,7 @@ class GatedPixelCNN(Pixelwise):
             level_features,
         )
         super().__init__(
-            shape, num_levels, net, level_features, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape, num_levels, net, level_features, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer
         )
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
@@ -79,3 +82,9 @@ class GatedPixelCNN(Pixelwise):
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
         """See :class:`Pixelwise`."""
         return GatedPixelCNNColumns(cast(GatedPixelCNNNet, self.net), batch_size, self.shape[2], label)
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """See :class:`Autoregressive`: all but those of the first layer and of the last."""
+        net = cast(GatedPixelCNNNet, self.net)
+        inside = [*net.layers.parameters(), net.head.weight]
+        return [p for p in inside if p.ndim == 4]

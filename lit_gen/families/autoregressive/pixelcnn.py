@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import cast
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
+from lit_gen.muon import OptimizerName
 from lit_gen.nets.columns import Columns
 from lit_gen.nets.pixelcnn import PixelCNNColumns, PixelCNNNet
 
@@ -30,6 +31,7 @@ class PixelCNN(Pixelwise):
         beta1: See :class:`Autoregressive`.
         beta2: See :class:`Autoregressive`.
         weight_decay: See :class:`Autoregressive`.
+        optimizer: See :class:`Autoregressive`.
 
     References:
         van den Oord, Kalchbrenner, Kavukcuoglu: Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759,
@@ -50,10 +52,13 @@ class PixelCNN(Pixelwise):
         beta1: float = 0.9,
         beta2: float = 0.999,
         weight_decay: float = 0.0,
+        optimizer: OptimizerName = "adamw",
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
         net = PixelCNNNet(num_channels, num_levels, channels, num_blocks, head_channels, kernel_size, level_features)
-        super().__init__(shape, num_levels, net, level_features, 0, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(
+            shape, num_levels, net, level_features, 0, temperature, lr, beta1, beta2, weight_decay, optimizer
+        )
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
         """See :class:`Pixelwise`."""
@@ -62,3 +67,9 @@ class PixelCNN(Pixelwise):
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
         """See :class:`Pixelwise`."""
         return PixelCNNColumns(cast(PixelCNNNet, self.net), batch_size, self.shape[2])
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """See :class:`Autoregressive`: all but those of the first layer and of the last."""
+        net = cast(PixelCNNNet, self.net)
+        inside = [*net.blocks.parameters(), net.head.weight]
+        return [p for p in inside if p.ndim == 4]

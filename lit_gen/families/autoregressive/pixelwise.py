@@ -12,6 +12,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.level_features import LevelFeatures
+from lit_gen.muon import OptimizerName
 from lit_gen.nets.columns import Columns
 
 
@@ -41,6 +42,7 @@ class Pixelwise(Autoregressive, abc.ABC):
         beta1: See :class:`Autoregressive`.
         beta2: See :class:`Autoregressive`.
         weight_decay: See :class:`Autoregressive`.
+        optimizer: See :class:`Autoregressive`.
     """
 
     def __init__(
@@ -55,8 +57,9 @@ class Pixelwise(Autoregressive, abc.ABC):
         beta1: float,
         beta2: float,
         weight_decay: float,
+        optimizer: OptimizerName,
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
         # A convolution reads channels-last maps faster, on a CPU and on a GPU.
         self.net = net.to(memory_format=torch.channels_last)
         self.features = LevelFeatures(num_levels, level_features)

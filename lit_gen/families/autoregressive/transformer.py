@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_gen.contract import block_within
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
+from lit_gen.muon import OptimizerName
 from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
 
 _CACHED_NUMBERS = 1 << 30
@@ -35,6 +35,7 @@ class Transformer(SequenceModel):
         beta1: See :class:`Autoregressive`.
         beta2: See :class:`Autoregressive`; 0.95 as in ImageGPT.
         weight_decay: Of matrices and embeddings alone: a norm's gains are not to shrink.
+        optimizer: See :class:`Autoregressive`.
 
     References:
         Vaswani et al.: Attention Is All You Need, 2017, arXiv:1706.03762.
@@ -60,8 +61,9 @@ class Transformer(SequenceModel):
         beta1: float = 0.9,
         beta2: float = 0.95,
         weight_decay: float = 0.0,
+        optimizer: OptimizerName = "adamw",
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
         if not 0 <= dropout < 1:
             raise UserError(f"model.dropout={dropout} must be in [0, 1)")
         self.net = CausalTransformer(
@@ -78,9 +80,10 @@ class Transformer(SequenceModel):
         """Keys and values of what was drawn."""
         return KeyValueCache(self.net, batch_size, label)
 
-    def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, whose decay reaches matrices and embeddings alone."""
-        matrices = [p for p in self.parameters() if p.ndim > 1]
-        gains = [p for p in self.parameters() if p.ndim == 1]
-        groups = [{"params": matrices}, {"params": gains, "weight_decay": 0.0}]
-        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """See :class:`Autoregressive`: the blocks' matrices."""
+        return [p for p in self.net.blocks.parameters() if p.ndim > 1]
+
+    def decays(self, parameter: nn.Parameter) -> bool:
+        """Matrices and embeddings alone."""
+        return parameter.ndim > 1

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
+from lit_gen.muon import OptimizerName
 from lit_gen.nets import DilatedConvNet, WaveNetQueues
 
 
@@ -29,6 +30,7 @@ class WaveNet(SequenceModel):
         beta1: See :class:`Autoregressive`.
         beta2: See :class:`Autoregressive`.
         weight_decay: See :class:`Autoregressive`.
+        optimizer: See :class:`Autoregressive`.
 
     References:
         van den Oord et al.: WaveNet: A Generative Model for Raw Audio, 2016, arXiv:1609.03499.
@@ -51,10 +53,16 @@ class WaveNet(SequenceModel):
         beta1: float = 0.9,
         beta2: float = 0.999,
         weight_decay: float = 0.0,
+        optimizer: OptimizerName = "adamw",
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
         self.net = DilatedConvNet(num_levels, num_blocks, layers_per_block, channels, skip_channels, num_classes)
 
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:
         """Queues of the layers' inputs."""
         return WaveNetQueues(self.net, batch_size, self.num_dims, label)
+
+    def hidden_weights(self) -> list[nn.Parameter]:
+        """See :class:`Autoregressive`: all but the embeddings and the last layer."""
+        inside = [self.net.layers, self.net.carries, self.net.skip, self.net.hidden]
+        return [p for module in inside for p in module.parameters() if p.ndim > 1]

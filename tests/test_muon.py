@@ -1,0 +1,163 @@
+"""Muon against its definition, against torch's own, and beside AdamW."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError
+from lit_gen.families import MADE, GatedPixelCNN, PixelCNN, Transformer, WaveNet
+from lit_gen.families.autoregressive import Autoregressive
+from lit_gen.muon import Muon, orthogonal
+
+
+@pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8), (2, 16, 16), (1, 1, 5), (1, 5, 1)])
+def test_singular_values_become_about_one_and_directions_stay(shape: tuple[int, int, int]) -> None:
+    torch.manual_seed(0)
+    x = torch.randn(shape, dtype=torch.float64) * 1e-4
+    u, s, vt = torch.linalg.svd(x, full_matrices=False)
+    x = (u * torch.linspace(0.02, 1, s.shape[1])) @ vt  # a condition of 50
+    out = orthogonal(x)
+    inside = u.mT @ out @ vt.mT
+    assert torch.allclose(inside, torch.diag_embed(inside.diagonal(dim1=1, dim2=2)), atol=1e-12)
+    assert inside.diagonal(dim1=1, dim2=2).min() > 0.6
+    assert inside.diagonal(dim1=1, dim2=2).max() < 1.25
+    assert torch.allclose((u @ (inside @ vt)), out)
+
+
+def test_no_gradient_is_no_step() -> None:
+    assert torch.equal(orthogonal(torch.zeros(2, 3, 4)), torch.zeros(2, 3, 4))
+
+
+def steps(build: Callable[[list[nn.Parameter]], list[torch.optim.Optimizer]], count: int = 4) -> list[Tensor]:
+    """Matrices after so many steps on gradients of a fixed kind."""
+    torch.manual_seed(0)
+    parameters = [nn.Parameter(torch.randn(size)) for size in ((6, 10), (6, 10), (10, 6), (5, 5))]
+    optimizers = build(parameters)
+    for _ in range(count):
+        for p in parameters:
+            p.grad = torch.randn(p.shape)
+        for optimizer in optimizers:
+            optimizer.step()
+    return [p.detach() for p in parameters]
+
+
+def test_it_is_torchs_muon_whose_arithmetic_is_bfloat16() -> None:
+    own = steps(lambda p: [Muon(p, [], lr=0.1, weight_decay=0.2)])
+    known = steps(lambda p: [torch.optim.Muon(p, lr=0.1, weight_decay=0.2, adjust_lr_fn="match_rms_adamw")])
+    still = steps(lambda p: [])
+    for one, other, before in zip(own, known, still, strict=True):
+        assert (one - other).norm() < 0.01 * (other - before).norm()
+
+
+def test_the_others_are_adamws() -> None:
+    settings = {"lr": 0.1, "betas": (0.8, 0.9), "weight_decay": 0.3}
+
+    def groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
+        return [{"params": parameters[:-2]}, {"params": parameters[-2:], "weight_decay": 0.0}]
+
+    mixed = steps(lambda p: [Muon(p[:1], groups(p[1:]), **settings)])  # type: ignore[arg-type]
+    alone = steps(lambda p: [torch.optim.AdamW(groups(p), **settings)])  # type: ignore[arg-type]
+    assert not torch.allclose(mixed[0], alone[0], atol=1e-2)
+    for one, other in zip(mixed[1:], alone[1:], strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
+@pytest.mark.parametrize("memory_format", [torch.contiguous_format, torch.channels_last])
+def test_a_convolution_is_the_matrix_of_its_outputs(memory_format: torch.memory_format) -> None:
+    torch.manual_seed(0)
+    weight = torch.randn(4, 3, 2, 5)
+    conv = nn.Parameter(weight.clone(memory_format=memory_format))
+    flat = nn.Parameter(weight.flatten(1).clone())
+    optimizer = Muon([conv, flat], [], lr=0.1)
+    for _ in range(3):
+        conv.grad = torch.randn_like(conv)
+        flat.grad = conv.grad.flatten(1)
+        optimizer.step()
+    assert torch.allclose(conv.flatten(1), flat, atol=1e-5)
+    assert not torch.allclose(flat, weight.flatten(1), atol=1e-2)
+
+
+def test_gradients_are_there_after_the_step_and_the_closure_is_asked() -> None:
+    p = nn.Parameter(torch.ones(2, 3))
+    optimizer = Muon([p], [], lr=0.1)
+
+    def closure() -> Tensor:
+        optimizer.zero_grad()
+        loss = p.square().sum()
+        loss.backward()
+        return loss
+
+    assert float(optimizer.step(closure).detach()) == 6
+    assert p.grad is not None
+    assert torch.equal(p.grad, torch.full((2, 3), 2.0))
+
+
+def test_what_was_saved_goes_on_as_if_nothing_had_happened() -> None:
+    torch.manual_seed(0)
+    a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
+    optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+
+    def go(optimizer: Muon, a: nn.Parameter, b: nn.Parameter, seed: int) -> None:
+        torch.manual_seed(seed)
+        a.grad, b.grad = torch.randn(3, 4), torch.randn(3)
+        optimizer.step()
+
+    go(optimizer, a, b, 1)
+    c, d = copy.deepcopy(a), copy.deepcopy(b)
+    again = Muon([c], [{"params": [d]}], lr=0.7)
+    again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    go(optimizer, a, b, 2)
+    go(again, c, d, 2)
+    assert torch.equal(a, c)
+    assert torch.equal(b, d)
+
+
+MODELS: dict[str, tuple[Callable[[], Autoregressive], set[str]]] = {
+    "PixelCNN": (lambda: PixelCNN((1, 4, 4), 3, optimizer="muon"), {"net.first.weight", "net.levels.conv.weight"}),
+    "GatedPixelCNN": (
+        lambda: GatedPixelCNN((1, 4, 4), 3, num_classes=2, level_features=2, optimizer="muon"),
+        {
+            "features.learned",
+            "net.vertical.weight",
+            "net.horizontal.weight",
+            "net.levels.conv.weight",
+            "net.layers.0.classes",
+            "net.layers.1.classes",
+        },
+    ),
+    "Transformer": (
+        lambda: Transformer((6,), 3, num_blocks=1, positions="learned", optimizer="muon"),
+        {"net.symbols.weight", "net.start.weight", "net.positions", "net.head.weight"},
+    ),
+    "WaveNet": (
+        lambda: WaveNet((6,), 3, optimizer="muon"),
+        {"net.last_symbol.weight", "net.symbol_before.weight", "net.out.weight"},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_muon_has_what_lies_between_the_first_and_the_last_layer(name: str) -> None:
+    build, ends = MODELS[name]
+    torch.manual_seed(0)
+    model = build()
+    optimizer = model.configure_optimizers()
+    assert isinstance(optimizer, Muon)
+    hidden, *others = optimizer.param_groups
+    of = {id(p): name for name, p in model.named_parameters()}
+    names = [of[id(p)] for p in hidden["params"]]
+    rest = [of[id(p)] for group in others for p in group["params"]]
+    assert sorted(names + rest) == sorted(of.values()), "each parameter once"
+    assert {n for n in rest if model.get_parameter(n).ndim > 1} == ends
+    assert all(model.get_parameter(n).ndim > 1 for n in names)
+
+
+def test_a_model_without_hidden_weights_to_give_is_refused() -> None:
+    with pytest.raises((UserError, TypeError)):
+        MADE((1, 4, 4), 2, optimizer="muon")  # type: ignore[call-arg]
