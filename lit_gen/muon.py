@@ -37,8 +37,8 @@ class Muon(torch.optim.AdamW):
     """Muon with Nesterov's momentum for weights ``[outputs, ...]``, each as one matrix; AdamW for the rest.
 
     A step's root mean square is 0.2 lr, about AdamW's, so that both take one learning rate and one weight decay.
-    Matrices of one shape are made orthogonal together, in float32: for the forty of a small convolutional net that
-    costs a tenth of the time that torch.optim.Muon takes, which sees them one by one, and takes no convolutions.
+    Matrices of one shape are made orthogonal together, in float32: a small net has dozens, which one by one, as in
+    torch.optim.Muon, would take half as long as its gradients.
 
     Args:
         hidden: Weights between layers of features: not those that read the data or give the output.

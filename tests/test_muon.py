@@ -98,6 +98,26 @@ def test_gradients_are_there_after_the_step_and_the_closure_is_asked() -> None:
     assert torch.equal(p.grad, torch.full((2, 3), 2.0))
 
 
+def test_a_scaler_of_float16_changes_nothing_and_skips_what_overflowed() -> None:
+    ends = []
+    for scaled in (False, True):
+        torch.manual_seed(0)
+        a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
+        optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+        scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=scaled)
+        for i in range(4):
+            x = torch.randn(4) * (float("inf") if i == 2 else 1)
+            if i == 2 and not scaled:
+                continue
+            optimizer.zero_grad()
+            scaler.scale(((a @ x + b) ** 2).sum()).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        ends.append((a.detach(), b.detach()))
+    for one, other in zip(*ends, strict=True):
+        assert torch.allclose(one, other, atol=1e-6)
+
+
 def test_what_was_saved_goes_on_as_if_nothing_had_happened() -> None:
     torch.manual_seed(0)
     a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
