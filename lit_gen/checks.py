@@ -94,6 +94,21 @@ def check_resume(model: LightningModule, checkpoint: str | None) -> None:
         if "optimizer_states" not in content:
             raise UserError(f"ckpt_path: {checkpoint} holds weights alone, and no training to go on from; leave it out")
         load_state(model, content)
+        _check_same_optimizers(model, content["optimizer_states"], checkpoint)
+
+
+def _check_same_optimizers(model: LightningModule, states: list[dict[str, Any]], checkpoint: str) -> None:
+    try:
+        built: Any = model.configure_optimizers()
+    except RuntimeError:
+        return  # one that asks its Trainer, which is not there yet
+    optimizers = built if isinstance(built, list | tuple) else [built]
+    sizes = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
+    if sizes != [[len(group["params"]) for group in state["param_groups"]] for state in states]:
+        raise UserError(
+            f"ckpt_path: {checkpoint} was trained by another optimizer than model.optimizer and its like now say; give"
+            " the options that the run had"
+        )
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:

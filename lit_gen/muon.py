@@ -18,8 +18,8 @@ _STEPS = 5
 def orthogonal(matrices: Tensor) -> Tensor:
     """About ``U V^T`` of each ``U S V^T``, by a Newton-Schulz iteration: ``[N, rows, columns]``.
 
-    Singular values end between about 0.7 and 1.2, those under a thousandth of the matrix's norm excepted; a matrix of
-    zeros stays one.
+    Singular values of at least 1/600 of the matrix's Frobenius norm end between 0.68 and 1.21, smaller ones below; a
+    matrix of zeros stays one.
 
     References:
         Jordan et al.: Muon, an optimizer for hidden layers in neural networks, 2024, kellerjordan.github.io/posts/muon.
@@ -33,12 +33,13 @@ def orthogonal(matrices: Tensor) -> Tensor:
     return x.mT if tall else x
 
 
-class Muon(torch.optim.AdamW):
+class Muon(torch.optim.Optimizer):
     """Muon with Nesterov's momentum for weights ``[outputs, ...]``, each as one matrix; AdamW for the rest.
 
     A step's root mean square is 0.2 lr, about AdamW's, so that both take one learning rate and one weight decay.
-    Matrices of one shape are made orthogonal together, in float32: a small net has dozens, which one by one, as in
-    torch.optim.Muon, would take half as long as its gradients.
+    Matrices of one shape are made orthogonal together, in float32; torch.optim.Muon goes one by one, and takes no
+    convolutions. Of a masked weight the whole matrix takes the step: with several colour channels part of its length is
+    spent where the mask blanks.
 
     Args:
         hidden: Weights between layers of features: not those that read the data or give the output.
@@ -46,7 +47,7 @@ class Muon(torch.optim.AdamW):
         lr: Of both.
         betas: AdamW's.
         weight_decay: Decoupled, of both.
-        momentum: Muon's.
+        momentum: Muon's; None in the groups that are AdamW's.
 
     References:
         Jordan et al. 2024, see :func:`orthogonal`. The length of a step: Liu et al.: Muon is Scalable for LLM Training,
@@ -62,10 +63,10 @@ class Muon(torch.optim.AdamW):
         weight_decay: float = 0.0,
         momentum: float = 0.95,
     ) -> None:
-        groups = [{"params": list(hidden), "momentum": momentum}, *({"momentum": None, **group} for group in others)]
-        super().__init__(groups, lr, betas, weight_decay=weight_decay, fused=True)
-        # The scaler of float16 is to unscale gradients before they go into momenta, which AdamW alone would do itself.
-        self._step_supports_amp_scaling = False
+        groups = [*others] or [{"params": []}]
+        self._adamw = torch.optim.AdamW(groups, lr, betas, weight_decay=weight_decay, fused=True)
+        own = {"params": list(hidden), "momentum": momentum}
+        super().__init__([own, *self._adamw.param_groups], {**self._adamw.defaults, "momentum": None})
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -74,26 +75,23 @@ class Muon(torch.optim.AdamW):
         if closure is not None:
             with torch.enable_grad():
                 loss = closure()
-        taken: list[tuple[nn.Parameter, Tensor]] = []
         for group in self.param_groups:
             if group["momentum"] is not None:
-                taken += self._muon_step(group)
-        for parameter, _ in taken:
-            parameter.grad = None  # not for AdamW
-        super().step()
-        for parameter, grad in taken:
-            parameter.grad = grad
+                self._muon_step(group)
+        # Both are exchanged when a state is loaded.
+        self._adamw.param_groups = [group for group in self.param_groups if group["momentum"] is None]
+        self._adamw.state = self.state
+        self._adamw.step()
         return loss
 
-    def _muon_step(self, group: dict[str, Any]) -> list[tuple[nn.Parameter, Tensor]]:
-        """Parameters that were moved, and their gradients."""
-        taken = [(p, p.grad) for p in group["params"] if p.grad is not None]
-        alike: dict[tuple[int, ...], list[tuple[nn.Parameter, Tensor]]] = {}
-        for parameter, grad in taken:
-            alike.setdefault(tuple(parameter.shape), []).append((parameter, grad))
+    def _muon_step(self, group: dict[str, Any]) -> None:
+        alike: dict[tuple[int, ...], list[tuple[Tensor, Tensor]]] = {}
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                alike.setdefault(tuple(parameter.shape), []).append((parameter, parameter.grad))
         for shape, pairs in alike.items():
             weights, grads = (list(t) for t in zip(*pairs, strict=True))
-            moving = [self._moving(p) for p in weights]
+            moving = [self.state[p].setdefault("moving", torch.zeros_like(p)) for p in weights]
             torch._foreach_lerp_(moving, grads, 1 - group["momentum"])
             ahead = torch._foreach_lerp(grads, moving, group["momentum"])
             matrices = torch.stack([each.flatten(1) for each in ahead])
@@ -101,12 +99,3 @@ class Muon(torch.optim.AdamW):
             torch._foreach_mul_(weights, 1 - group["lr"] * group["weight_decay"])
             steps = [step.view(shape) for step in orthogonal(matrices).contiguous()]
             torch._foreach_add_(weights, steps, alpha=-group["lr"] * length)
-        return taken
-
-    def _moving(self, parameter: nn.Parameter) -> Tensor:
-        """Its gradient's moving average."""
-        state = self.state[parameter]
-        if not state:
-            # AdamW looks for a count in every state that it loads.
-            state.update(step=torch.zeros(()), moving=torch.zeros_like(parameter))
-        return state["moving"]

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.families import MADE, GatedPixelCNN, PixelCNN, Transformer, WaveNet
+from lit_gen.families import GatedPixelCNN, PixelCNN, Transformer, WaveNet
 from lit_gen.families.autoregressive import Autoregressive
 from lit_gen.muon import Muon, orthogonal
 
@@ -28,6 +28,17 @@ def test_singular_values_become_about_one_and_directions_stay(shape: tuple[int, 
     assert inside.diagonal(dim1=1, dim2=2).min() > 0.6
     assert inside.diagonal(dim1=1, dim2=2).max() < 1.25
     assert torch.allclose((u @ (inside @ vt)), out)
+
+
+def test_small_singular_values_are_lifted_as_the_iteration_s_polynomial_lifts_them() -> None:
+    s = torch.logspace(-4, 0, 200, dtype=torch.float64)
+    matrices = torch.diag_embed(torch.stack([s, torch.ones_like(s)], 1))  # of norm (1 + s^2)^(1/2)
+    lifted, norm = orthogonal(matrices)[:, 0, 0], (1 + s**2).sqrt()
+    large = s / norm >= 1 / 600
+    assert lifted[large].min() > 0.68
+    assert lifted.max() < 1.21
+    assert lifted[~large].min() > 0
+    assert (lifted / s * norm)[0] == pytest.approx(3.4445**5, rel=0.01), "the slope at zero"
 
 
 def test_no_gradient_is_no_step() -> None:
@@ -118,6 +129,27 @@ def test_a_scaler_of_float16_changes_nothing_and_skips_what_overflowed() -> None
         assert torch.allclose(one, other, atol=1e-6)
 
 
+def test_hooks_are_called_once_whatever_was_built_before() -> None:
+    torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
+    a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
+    optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+    a.grad, b.grad = torch.ones(2, 2), torch.ones(2)
+    seen = []
+    optimizer.register_step_pre_hook(lambda *_: seen.append(a.grad is not None))
+    optimizer.register_step_post_hook(lambda *_: seen.append(a.grad is not None))
+    optimizer.step()
+    assert seen == [True, True]
+
+
+def test_a_group_added_later_is_adamws() -> None:
+    a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    optimizer = Muon([a], [], lr=0.1)
+    optimizer.add_param_group({"params": [b]})
+    a.grad = b.grad = torch.eye(2)
+    optimizer.step()
+    assert torch.allclose(b, 1 - 0.1 * torch.eye(2))
+
+
 def test_what_was_saved_goes_on_as_if_nothing_had_happened() -> None:
     torch.manual_seed(0)
     a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
@@ -152,12 +184,12 @@ MODELS: dict[str, tuple[Callable[[], Autoregressive], set[str]]] = {
         },
     ),
     "Transformer": (
-        lambda: Transformer((6,), 3, num_blocks=1, positions="learned", optimizer="muon"),
+        lambda: Transformer((6,), 3, num_blocks=1, positions="learned", num_classes=2, optimizer="muon"),
         {"net.symbols.weight", "net.start.weight", "net.positions", "net.head.weight"},
     ),
     "WaveNet": (
-        lambda: WaveNet((6,), 3, optimizer="muon"),
-        {"net.last_symbol.weight", "net.symbol_before.weight", "net.out.weight"},
+        lambda: WaveNet((6,), 3, num_classes=2, optimizer="muon"),
+        {"net.last_symbol.weight", "net.symbol_before.weight", "net.classes.weight", "net.out.weight"},
     ),
 }
 
@@ -178,6 +210,34 @@ def test_muon_has_what_lies_between_the_first_and_the_last_layer(name: str) -> N
     assert all(model.get_parameter(n).ndim > 1 for n in names)
 
 
-def test_a_model_without_hidden_weights_to_give_is_refused() -> None:
-    with pytest.raises((UserError, TypeError)):
-        MADE((1, 4, 4), 2, optimizer="muon")  # type: ignore[call-arg]
+def test_a_family_that_names_no_hidden_weights_is_refused_and_so_is_an_unknown_name() -> None:
+    class Shy(PixelCNN):
+        def hidden_weights(self) -> list[nn.Parameter]:
+            return []
+
+    with pytest.raises(UserError, match="Shy has no hidden weights for Muon; use adamw"):
+        Shy((1, 4, 4), 2, optimizer="muon").configure_optimizers()
+    with pytest.raises(UserError, match=r"model\.optimizer is 'sgd'; give one of adamw, muon"):
+        PixelCNN((1, 4, 4), 2, optimizer="sgd")  # type: ignore[arg-type]
+
+
+def test_colours_stay_causal_under_steps_that_masks_partly_blank() -> None:
+    torch.manual_seed(0)
+    model = GatedPixelCNN((3, 2, 3), 4, channels=6, level_features=2, optimizer="muon", lr=3e-3)
+    optimizer = model.configure_optimizers()
+    x = torch.randint(0, 4, (8, 3, 2, 3))
+    before = float(model.log_prob(x).mean().detach())
+    for _ in range(20):
+        optimizer.zero_grad()
+        (-model.log_prob(x).mean()).backward()
+        optimizer.step()
+    cached, value = model.conditionals(8), None
+    with torch.no_grad():
+        assert float(model.log_prob(x).mean()) > before + 0.5
+        whole = model.logits(x).flatten(2)
+        for i, position in enumerate(model.order.tolist()):
+            later = x.flatten(1).clone()
+            later[:, model.order[i:]] = 3 - later[:, model.order[i:]]
+            assert torch.equal(model.logits(later.view_as(x)).flatten(2)[..., position], whole[..., position])
+            assert torch.allclose(cached.next(value), whole[..., position], atol=1e-5)
+            value = x.flatten(1)[:, position]

@@ -15,6 +15,8 @@ import pytest
 from commands import assert_same, checkpoint, options, run_fit, run_module
 from conftest import REPO
 
+from lit_gen.errors import UserError
+
 STATES = ("state_dict", "optimizer_states", "global_step")
 
 
@@ -39,13 +41,17 @@ def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path
     assert_same_end(unbroken, resumed)
 
 
-def test_muon_resumes_too(tmp_path: Path) -> None:
+def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
     small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=muon", "--budget.max_images=500"]
+    small += ["--model.level_features=2", "--schedule.warmup_images=200"]
     unbroken = run_fit("autoregressive", tmp_path, "unbroken", *small)
     stopped = run_fit("autoregressive", tmp_path, "stopped", *small, "--trainer.max_steps=5")
     assert checkpoint(stopped)["global_step"] == 5
-    resumed = run_fit("autoregressive", tmp_path, "resumed", *small, f"--ckpt_path={stopped}/checkpoints/last.ckpt")
-    assert_same_end(unbroken, resumed)
+    small.append(f"--ckpt_path={stopped}/checkpoints/last.ckpt")
+    assert_same_end(unbroken, run_fit("autoregressive", tmp_path, "resumed", *small))
+    with pytest.raises(UserError, match=r"was trained by another optimizer than model\.optimizer"):
+        run_fit("autoregressive", tmp_path, "other", *small, "--model.optimizer=adamw")
+    assert not (tmp_path / "other").exists()
 
 
 def test_training_noise_and_order_matter(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 import torch
 from torch import Tensor, nn
@@ -35,8 +35,9 @@ class Autoregressive(GenerativeModule, abc.ABC):
         lr: The learning rate.
         beta1: Adam's first decay.
         beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
-        optimizer: AdamW for all parameters, or :class:`Muon` for :meth:`hidden_weights` and AdamW for the rest.
+        weight_decay: Decoupled weight decay.
+        optimizer: AdamW for all parameters, or :class:`Muon` for :meth:`hidden_weights` (its momentum is 0.95, whatever
+            beta1) and AdamW for the rest.
     """
 
     estimators: ClassVar[tuple[str, ...]] = ("chain-rule",)
@@ -61,6 +62,8 @@ class Autoregressive(GenerativeModule, abc.ABC):
             raise UserError(
                 f"model: lr={lr}, temperature={temperature} and num_classes={num_classes} must not be negative"
             )
+        if optimizer not in get_args(OptimizerName):
+            raise UserError(f"model.optimizer is {optimizer!r}; give one of {', '.join(get_args(OptimizerName))}")
         self.num_dims = math.prod(self.shape)
         self.num_classes, self.temperature = num_classes, temperature
         self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
@@ -124,12 +127,18 @@ class Autoregressive(GenerativeModule, abc.ABC):
         return True
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0, or Muon beside it."""
+        """AdamW, which is Adam where the weight decay is 0, or Muon beside it.
+
+        Raises:
+            UserError: Muon, for a family that names no hidden weights.
+        """
         hidden = self.hidden_weights() if self.optimizer == "muon" else []
+        if self.optimizer == "muon" and not hidden:
+            raise UserError(f"model.optimizer: {type(self).__name__} has no hidden weights for Muon; use adamw")
         rest = [p for p in self.parameters() if not any(p is h for h in hidden)]
-        kept = [p for p in rest if not self.decays(p)]
+        gains = [p for p in rest if not self.decays(p)]
         groups: list[dict[str, Any]] = [{"params": [p for p in rest if self.decays(p)]}]
-        groups += [{"params": kept, "weight_decay": 0.0}] if kept else []
+        groups += [{"params": gains, "weight_decay": 0.0}] if gains else []
         if hidden:
             return Muon(hidden, groups, **self.adam)  # type: ignore[arg-type]
         return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]

