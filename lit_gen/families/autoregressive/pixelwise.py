@@ -13,7 +13,7 @@ from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.level_features import LevelFeatures
 from lit_gen.muon import OptimizerName
-from lit_gen.nets.columns import Columns
+from lit_gen.nets.autoregressive.columns import Columns
 
 
 def channels_of(family: str, shape: tuple[int, ...]) -> int:
