@@ -11,12 +11,12 @@ import torch.nn.functional as F
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 
+from lit_gen.data.decode_audio import decode_audio
 from lit_gen.data.hub_columns import check_column, held_out_of_train, named_splits
 from lit_gen.data.hub_source import load
 from lit_gen.data.images import carve
 from lit_gen.data.module import SPLITS, Modality, SplitName
 from lit_gen.data.sequences import Pieces, SequenceDataModule
-from lit_gen.data.wav import read_wav
 from lit_gen.errors import UserError
 from lit_gen.quantization import MU, ZERO_LEVEL, mu_law_decode, mu_law_encode
 
@@ -28,7 +28,8 @@ class HubAudio(SequenceDataModule):
     """Recordings through the ``datasets`` library: windows of T samples, uint8 [1, T], bits/dim are bits per sample.
 
     ``path`` is a local folder, else the folder ``<root>/<path>`` where that exists, else an id of the hub. The
-    files are PCM WAV; channels are averaged, and 8-bit mu-law is what WaveNet takes (see `mu_law_encode`).
+    files are WAV, FLAC, Ogg Vorbis or whatever else libsndfile decodes; channels are averaged, and 8-bit mu-law is
+    what WaveNet takes (see `mu_law_encode`).
 
     - ``pad=False``: windows of real samples that cross no recording's end; the rest of a recording that fills
       none is left out, counted and said.
@@ -159,7 +160,7 @@ class HubAudio(SequenceDataModule):
         for row, example in enumerate(rows):
             audio = example[self.column]
             file = audio["bytes"] if audio["bytes"] is not None else Path(audio["path"])
-            waveform = read_wav(file, self.sample_rate, f"recording {row} of split '{name}' of '{self.path}'")
+            waveform = decode_audio(file, self.sample_rate, f"recording {row} of split '{name}' of '{self.path}'")
             levels = torch.from_numpy(mu_law_encode(waveform))
             yield levels, 0 if self.label_column is None else int(example[self.label_column])
 

@@ -1,4 +1,4 @@
-"""Audio: WAV files to levels and back, windows within recordings, silence that is counted."""
+"""Audio: files to mu-law values and back, windows within recordings, padding that is counted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lit_gen.data import HubAudio
-from lit_gen.data.wav import read_wav
+from lit_gen.data.decode_audio import decode_audio
 from lit_gen.errors import UserError
 from lit_gen.quantization import ZERO_LEVEL, mu_law_decode, mu_law_encode
 
@@ -128,45 +128,87 @@ def test_silence_and_what_is_too_loud():
 def test_pcm_of_every_width_is_read_as_a_fraction_of_the_largest(width: int):
     most = 2 ** (8 * width - 1)
     samples = np.array([0, 1, -1, most // 2, -most // 2, most - 1, -most])
-    assert read_wav(wav(samples, width=width), RATE, "it").tolist() == (samples / most).tolist()
+    assert decode_audio(wav(samples, width=width), RATE, "it").tolist() == (samples / most).tolist()
 
 
 def test_one_byte_has_no_sign():
-    assert read_wav(wav(np.array([0, 128, 255]), width=1), RATE, "it").tolist() == [-1, 0, 127 / 128]
+    assert decode_audio(wav(np.array([0, 128, 255]), width=1), RATE, "it").tolist() == [-1, 0, 127 / 128]
 
 
 def test_channels_are_averaged(tmp_path: Path):
     file = tmp_path / "stereo.wav"
     file.write_bytes(wav(np.array([[100, 300], [-200, 200], [7, 7]])))
-    assert (read_wav(file, RATE, "it") * 32768).tolist() == [200, 0, 7]
+    assert (decode_audio(file, RATE, "it") * 32768).tolist() == [200, 0, 7]
 
 
 def test_a_higher_rate_is_filtered_and_not_only_thinned_out():
     """A tone below half the new rate stays; one above it vanishes, where thinning out would fold it down."""
     time = np.arange(4 * RATE) / (2 * RATE)
     low, high = (np.round(16_000 * np.sin(2 * np.pi * f * time)) for f in (440, 7000))
-    kept = read_wav(wav(low, 2 * RATE), RATE, "it")
+    kept = decode_audio(wav(low, 2 * RATE), RATE, "it")
     assert len(kept) == 2 * RATE
     inner = slice(100, -100)
     assert kept[inner] == pytest.approx((low / 32768)[::2][inner], abs=1e-3)
-    assert np.abs(read_wav(wav(high, 2 * RATE), RATE, "it")[inner]).max() < 1e-3
+    assert np.abs(decode_audio(wav(high, 2 * RATE), RATE, "it")[inner]).max() < 1e-3
     assert np.abs((high / 32768)[::2]).max() > 0.4
+
+
+def encoded(x: np.ndarray, file_format: str, subtype: str, rate: int = RATE) -> bytes:
+    """A file of amplitudes [L], as libsndfile writes it."""
+    import soundfile
+
+    file = io.BytesIO()
+    soundfile.write(file, x, rate, format=file_format, subtype=subtype)
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("file_format", "subtype"),
+    [("FLAC", "PCM_16"), ("FLAC", "PCM_24"), ("WAV", "PCM_24"), ("WAV", "FLOAT"), ("WAV", "DOUBLE")],
+)
+def test_lossless_formats_are_read_exactly(file_format: str, subtype: str):
+    x = recording(0, 3000) / 32768
+    assert decode_audio(encoded(x, file_format, subtype), RATE, "it").tolist() == x.tolist()
+
+
+def test_vorbis_is_read_approximately():
+    x = 0.5 * np.sin(2 * np.pi * 440 * np.arange(RATE) / RATE)
+    found = decode_audio(encoded(x, "OGG", "VORBIS"), RATE, "it")
+    assert len(found) == len(x)
+    assert np.abs(found - x).mean() < 0.02
+
+
+def test_a_path_s_ending_does_not_matter(tmp_path: Path):
+    file = tmp_path / "recording.raw"
+    file.write_bytes(wav(np.array([1, 2, 3])))
+    assert (decode_audio(file, RATE, "it") * 32768).tolist() == [1, 2, 3]
+
+
+FLAC = encoded(recording(0, 20_000) / 32768, "FLAC", "PCM_16")
 
 
 @pytest.mark.parametrize(
     ("file", "message"),
     [
-        (b"OggS" + bytes(100), r"it is not a PCM WAV file \(.*RIFF.*\); convert it"),
-        (b"", r"not a PCM WAV file \(it ends too early\)"),
-        (wav(np.zeros(5))[:20] + b"\x03" + wav(np.zeros(5))[21:], r"unknown format: 3"),  # floats
+        (b"OggS" + bytes(100), r"it is not an audio file that can be decoded \(.*\); convert it to WAV or FLAC, or"),
+        (b"", r"it is not an audio file that can be decoded \(Format not recognised\)"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), r"it is not an audio file that can be decoded"),
+        (wav(np.zeros(5))[:30], r"it is not an audio file that can be decoded"),
+        (FLAC[: len(FLAC) // 2], r"it is not an audio file that can be decoded \(.*flac.*\)"),
+        (encoded(np.array([0.0, np.nan]), "WAV", "FLOAT"), r"it has samples that are NaN or infinite"),
         (wav(np.zeros(0)), r"it has no samples; remove it"),
         (wav(np.zeros(5), rate=4000), r"recorded at 4000 Hz, below sample_rate 8000; lower sample_rate"),
     ],
 )
-def test_unfit_files_are_refused_in_one_line(file: bytes, message: str):
+def test_unfit_files_are_one_line_that_names_them(file: bytes, message: str):
     with pytest.raises(UserError, match=message) as error:
-        read_wav(file, RATE, "it")
+        decode_audio(file, RATE, "it")
     assert "\n" not in str(error.value)
+
+
+def test_an_absent_file_is_named(tmp_path: Path):
+    with pytest.raises(UserError, match=r"it is not an audio file .*No such file"):
+        decode_audio(tmp_path / "absent.wav", RATE, "it")
 
 
 # ------------------------------------------------------------------ windows
