@@ -30,7 +30,7 @@ def text_options(root: Path, *more: str) -> list[str]:
         text.append(LETTERS[place])
     root.mkdir(parents=True, exist_ok=True)
     (root / "text.txt").write_text("".join(text), encoding="utf-8")
-    data = [f"path={root / 'text.txt'}", "unit=characters", f"length={LENGTH}", "batch_size=20", "num_val=0.2"]
+    data = [f"path={root / 'text.txt'}", "unit=characters", f"length={LENGTH}", "batch_size=20", "splits.num_val=0.2"]
     return [
         *(f"--config={REPO / 'configs' / name}" for name in ("base.yaml", "data/text_file.yaml")),
         *(f"--data.init_args.{option}" for option in data),
@@ -52,7 +52,7 @@ def audio_options(root: Path, *more: str) -> list[str]:
     tones = [wav((12_000 * np.sin(2 * np.pi * (300 + 40 * (7 * i % 30)) * times)).astype(int)) for i in range(30)]
     if not (root / "tones").exists():
         store(root / "tones", {"train": tones[:20], "test": tones[20:]})
-    data = [f"path={root / 'tones'}", "name=tones", f"length={SAMPLES}", "num_val=4", "batch_size=20"]
+    data = [f"path={root / 'tones'}", "name=tones", f"length={SAMPLES}", "splits.num_val=4", "batch_size=20"]
     bank = ["num_bands=6", "frame=32", "hop=16"]
     return [
         *(f"--config={REPO / 'configs' / name}" for name in ("base.yaml", "data/spoken_digits.yaml")),

@@ -16,7 +16,7 @@ from conftest import REPO
 from lit_gen import evaluate, fit
 from lit_gen.cli.command_line import CLI
 from lit_gen.cli.process import run_command
-from lit_gen.data import DiscreteDataModule, Split
+from lit_gen.data import DiscreteDataModule, Loader, Split
 
 NOT_THERE = "no-such-thing"
 
@@ -28,7 +28,7 @@ class _Fixed(DiscreteDataModule):
 
     def __init__(self, batch_size: int = 2) -> None:
         super().__init__(
-            name="fixed", shape=(1, 8, 8), num_levels=17, batch_size=batch_size, eval_batch_size=6, seed=0
+            name="fixed", shape=(1, 8, 8), num_levels=17, batch_size=batch_size, loader=Loader(eval_batch_size=6)
         )
 
     def read(self) -> dict[str, Split]:  # type: ignore[override]
@@ -75,7 +75,7 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "abstract nets": ("vae", "--model.nets=lit_gen.nets.AutoencoderNets", ["AutoencoderNets is abstract", "ConvNets"]),
     "nets of another family": ("gan", "--model.nets=MLPNets", ["'MLPNets' is not an AdversarialNets", "DCGAN"]),
     "extractor": ("vae", "--quality.extractor=Foo", ["quality.extractor", "'Foo' is not an Extractor", "MnistCNN"]),
-    "missing argument": ("vae", "--data=HubImages", ["data: path, name, size, channels must be given"]),
+    "missing argument": ("vae", "--data=HubImages", ["data: path, name, transform.size, transform.channels must be"]),
     "config": ("vae", "--config=configs/recipes/digits/va.yaml", ["there is no file", "did you mean 'vae.yaml'?"]),
     "config folder": ("vae", "--config=configs", ["--config", "is a folder"]),
     "config without a value": ("vae", "--config", ["--config: expected one argument"]),
@@ -118,18 +118,25 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     ),
     "hub, local root": (
         "vae",
-        f"--data=HubImages --data.path=ylecun/mnist --data.root={NOT_THERE} --data.name=m --data.size=28"
-        " --data.channels=1 --data.num_val=10",
+        f"--data=HubImages --data.path=ylecun/mnist --data.hub.root={NOT_THERE} --data.name=m"
+        " --data.transform.size=28 --data.transform.channels=1 --data.splits.num_val=10",
         ["the data root", NOT_THERE],
     ),
     "hub, offline": (
         "vae",
-        "--data=HubImages --data.path=ylecun/mnst --data.name=m --data.size=28 --data.channels=1 --data.num_val=10",
+        "--data=HubImages --data.path=ylecun/mnst --data.name=m --data.transform.size=28 --data.transform.channels=1"
+        " --data.splits.num_val=10",
         ["ylecun/mnst", "LIT_GEN_DATA", "HF_HUB_OFFLINE"],
     ),
-    "folder": ("vae", f"--data=FolderImages --data.path={NOT_THERE} --data.name=m --data.size=8", ["no folder"]),
+    "folder": (
+        "vae",
+        f"--data=FolderImages --data.path={NOT_THERE} --data.name=m --data.transform.size=8"
+        " --data.transform.channels=1",
+        ["no folder"],
+    ),
+    "nested data": ("vae", "--data.loader.sed=3", ["data", "loader.sed'", "did you mean 'loader.seed'?"]),
     "shape": ("vae", "--data=test_cli.WrongShape", ["'fixed'", "(1, 9, 9)", "(1, 8, 8)"]),
-    "levels": ("vae", "--data=test_cli.TooManyLevels", ["'fixed'", "levels up to 17", "0..16"]),
+    "levels": ("vae", "--data=test_cli.TooManyLevels", ["'fixed'", "values up to 17", "0..16"]),
     "states": ("vae", "--data=KnownEntropy --data.shape=[1,30,30]", ["3**900 states"]),
     "weights": ("vae", "--quality.extractor=Inception --quality.extractor.weights=nofile", ["no file nofile"]),
 }
@@ -217,7 +224,8 @@ def test_image_of_another_size_is_refused(tmp_path: Path, capsys: pytest.Capture
 
     for i in range(10):
         Image.new("L", (9, 8)).save(tmp_path / f"{i}.png")
-    options = f"--data=FolderImages --data.path={tmp_path} --data.name=m --data.size=8 --data.channels=1".split()
+    options = f"--data=FolderImages --data.path={tmp_path} --data.name=m".split()
+    options += ["--data.transform.size=8", "--data.transform.channels=1"]
     line = refusal([f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}/runs", *options], capsys)
     assert "9x8" in line
     assert ".png" in line

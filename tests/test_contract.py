@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.contract import Estimation, GenerativeModule
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, Loader, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood, bits_per_dim
 from lit_gen.noise import Noise
@@ -168,7 +168,8 @@ def test_the_mode_is_put_back_when_sampling_stops_early() -> None:
 @pytest.fixture
 def source() -> KnownEntropy:
     """The last batch of each split is short, so that a mean of batch means is wrong."""
-    return KnownEntropy(SHAPE, LEVELS, num_train=100, num_val=107, num_test=53, eval_batch_size=50)
+    splits = SampleSizes(num_train=100, num_val=107, num_test=53)
+    return KnownEntropy(SHAPE, LEVELS, splits=splits, loader=Loader(eval_batch_size=50))
 
 
 def direct(model: Table, x: Tensor, estimator: str | None, draws: int, seed: int) -> Tensor:

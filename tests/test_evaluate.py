@@ -170,10 +170,10 @@ def test_scored_weights_are_the_named_ones(runs: dict[str, Path]) -> None:
 
 
 def test_scores_do_not_depend_on_the_batch(runs: dict[str, Path]) -> None:
-    scored(best(runs["vae"]), "--data.init_args.eval_batch_size=7", "--scoring.seed=1")
+    scored(best(runs["vae"]), "--data.loader.eval_batch_size=7", "--scoring.seed=1")
     small = by_name(the_record(runs["vae"]), seed=1)
     shutil.rmtree(runs["vae"] / "evaluations", ignore_errors=True)
-    scored(best(runs["vae"]), "--data.init_args.eval_batch_size=447", "--scoring.seed=1")
+    scored(best(runs["vae"]), "--data.loader.eval_batch_size=447", "--scoring.seed=1")
     large = by_name(the_record(runs["vae"]), seed=1)
     assert small.keys() == large.keys() == {"bpd", "nll", "fd_mnist_cnn", "is_mnist_cnn"}
     for name in small:
@@ -269,7 +269,7 @@ def test_record_names_the_training_s_machine_and_code(runs: dict[str, Path], mon
     before = read_record(runs["vae"] / "record.json")
     assert all(score.scored_with is None for score in (*before.scores, *before.floors))
     elsewhere(monkeypatch)
-    scored(best(runs["vae"]), "--scoring.seed=1", "--seed_everything=5", "--data.init_args.eval_batch_size=7")
+    scored(best(runs["vae"]), "--scoring.seed=1", "--seed_everything=5", "--data.loader.eval_batch_size=7")
     after = the_record(runs["vae"])
     for field in ("environment", "git_commit", "created", "config", "seed"):
         assert getattr(after, field) == getattr(before, field), field

@@ -57,7 +57,7 @@ def test_watching_changes_nothing(family: str, tmp_path: Path) -> None:
 
 @FAMILIES
 def test_the_folder_s_config_trains_the_same_weights(family: str, tmp_path: Path) -> None:
-    first = run_fit(family, tmp_path, "first", SHORT, "--data.init_args.seed=5", "--seed_everything=3")
+    first = run_fit(family, tmp_path, "first", SHORT, "--data.loader.seed=5", "--seed_everything=3")
     config = first / "config.yaml"
     fit.main([f"--config={config}", "--run_name=again"])
     again = tmp_path / "again"

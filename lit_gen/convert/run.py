@@ -49,7 +49,7 @@ class Converting(CLI):
         if tuple(data.shape) != self._shape:
             raise UserError(
                 f"--data: '{data.name}' has shape {tuple(data.shape)}, and the model of {self._folder} is for"
-                f" {self._shape}; give data of that shape (data.init_args.size, channels)"
+                f" {self._shape}; give data of that shape (--data.transform.size, --data.transform.channels)"
             )
         asked = self.plain_config()["model"]
         if asked["class_path"] != self._model["class_path"]:

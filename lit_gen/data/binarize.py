@@ -1,4 +1,4 @@
-"""Binarisation, one implementation for every image data set."""
+"""Binarization, one implementation for every image data set."""
 
 from __future__ import annotations
 
@@ -8,23 +8,24 @@ from typing import Literal
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from lit_gen.data.loader import Redraw
+from lit_gen.data.loader import Loader, Redraw
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
 
 Binarize = Literal["threshold", "dynamic"]
 
-# The draws of held-out splits belong to the data set, like its file order: no option moves them.
+# The draws of held-out splits belong to the data set, like its file order: no option changes them.
 EVAL_DRAW_SEED = 20160930
 _SUFFIX = {"threshold": "binary_static", "dynamic": "binary_dynamic"}
 
 
 def threshold(x: Tensor, num_levels: int) -> Tensor:
-    """Makes 1 of a grey level in the upper half of the range, 0 of one below.
+    """Maps values in the upper half of the range to 1, others to 0.
 
     Args:
-        x: uint8 [...], in {0..num_levels-1}.
-        num_levels: number of grey levels.
+        x: Values in {0..num_levels-1}, uint8 ``[...]``.
+        num_levels: Number of values.
 
     >>> threshold(torch.tensor([0, 127, 128, 255], dtype=torch.uint8), 256).tolist()
     [0, 0, 1, 1]
@@ -39,12 +40,12 @@ def bernoulli(x: Tensor, num_levels: int, generator: np.random.Generator) -> Ten
     a pixel.
 
     Args:
-        x: uint8 [...], in {0..num_levels-1}.
-        num_levels: number of grey levels.
-        generator: source of the draw.
+        x: Values in {0..num_levels-1}, uint8 ``[...]``.
+        num_levels: Number of values.
+        generator: Source of randomness.
 
     Returns:
-        uint8 [...] in {0, 1}.
+        Values in {0, 1}, uint8 ``[...]``.
 
     References:
         Salakhutdinov and Murray, On the Quantitative Analysis of Deep Belief Networks, ICML 2008.
@@ -56,19 +57,21 @@ def bernoulli(x: Tensor, num_levels: int, generator: np.random.Generator) -> Ten
 class BinarizableDataModule(DiscreteDataModule):
     """Grey (or colour) images, as they are or made binary.
 
-    - ``binarize=None``: the levels as they are.
-    - ``"threshold"``: 1 above the middle level (x > 127 of 256), once and for all; ``name`` gains
+    - ``binarize=None``: the values as they are.
+    - ``"threshold"``: 1 above the middle value (x > 127 of 256), once and for all; ``name`` gains
       ``_binary_static``.
     - ``"dynamic"``: Bernoulli(x / (num_levels - 1)); ``name`` gains ``_binary_dynamic``. Training images
-      are redrawn in every epoch; validation and test are drawn once, from a fixed seed that no option
-      moves, so that all runs are scored on the same bits. ``split("train")`` is one fixed draw; its
-      fingerprint covers the grey levels, the rule and the seed.
+      are redrawn in every epoch; validation and test are drawn once, from a fixed seed that is no
+      option, so that all runs are scored on the same bits. ``split("train")`` is one fixed draw; its
+      fingerprint covers the grey values, the rule and the seed.
 
     Args:
-        name: what records call the data, without the suffix.
-        num_levels: levels of the images before binarisation.
-        binarize: see above.
-        shape, batch_size, eval_batch_size, seed: see `DiscreteDataModule`.
+        name: Name of the data in records, without the suffix.
+        shape: Shape of one example, ``(C, H, W)``.
+        num_levels: Number of values before binarization.
+        binarize: None, "threshold" or "dynamic"; see above.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, and seed of the training order and of dynamic binarization.
     """
 
     def __init__(
@@ -77,18 +80,16 @@ class BinarizableDataModule(DiscreteDataModule):
         name: str,
         shape: tuple[int, ...],
         num_levels: int,
-        batch_size: int,
-        eval_batch_size: int,
-        seed: int,
         binarize: Binarize | None,
+        batch_size: int,
+        loader: Loader,
     ) -> None:
         super().__init__(
             name=name if binarize is None else f"{name}_{_SUFFIX[binarize]}",
             shape=shape,
             num_levels=num_levels if binarize is None else 2,
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
+            loader=loader,
         )
         self.binarize = binarize
         self.grey_levels = num_levels
@@ -96,8 +97,9 @@ class BinarizableDataModule(DiscreteDataModule):
 
     @abc.abstractmethod
     def read_grey(self) -> dict[SplitName, Split]:
-        """Reads all three splits in their own levels."""
+        """Reads all three splits with their original values."""
 
+    @override
     def read(self) -> dict[SplitName, Split]:
         """Reads the splits and applies the rule."""
         grey = self.read_grey()
@@ -107,13 +109,15 @@ class BinarizableDataModule(DiscreteDataModule):
             self._grey_train = grey["train"].x
         return {name: Split(self._binary(grey[name].x, name), grey[name].label) for name in SPLITS}
 
+    @override
     def fingerprint(self, name: SplitName) -> str:
-        """As `DiscreteDataModule.fingerprint`; a redrawn split is hashed by grey levels, rule and seed."""
+        """SHA-256 of the split; of a redrawn one, of its grey values, the rule and the seed."""
         if self.binarize == "dynamic" and name == "train" and name not in self._fingerprints:
-            rule = f"Bernoulli of x/{self.grey_levels - 1}, redrawn in every epoch, seed {self.seed}"
+            rule = f"Bernoulli of x/{self.grey_levels - 1}, redrawn in every epoch, seed {self.loader.seed}"
             self._fingerprints[name] = self._digest(self._training()[0], rule)
         return super().fingerprint(name)
 
+    @override
     def _training(self) -> tuple[Tensor, Redraw | None]:
         self.setup()
         if self._grey_train is None:

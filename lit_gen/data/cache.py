@@ -1,4 +1,4 @@
-"""Decoded splits on disk: written once, atomically, and read into memory or mapped."""
+"""Decoded splits on disk: written once, atomically, and read into memory or memory-mapped."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ import torch
 from lit_gen.data.module import SPLITS, Split, SplitName
 from lit_gen.errors import UserError
 
-# Raised whenever the same description would give other bytes than before.
+# Incremented whenever the same description would give other bytes than before.
 FORMAT = 1
 
 
@@ -28,18 +28,18 @@ def cache_root() -> Path:
 
 
 def cache_key(description: Mapping[str, object]) -> str:
-    """16 hex digits of the description of a source and of what is done to it."""
+    """16 hex digits, the hash of a description of a source and of its transform."""
     text = json.dumps({"format": FORMAT, **description}, sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 class SplitWriter:
-    """Appends examples to one ``.npy`` file, whose number is known only at the end.
+    """Appends examples to one ``.npy`` file; their number is known only at the end.
 
     Args:
-        path: the file.
-        shape: shape of one example.
-        dtype: its type.
+        path: Path of the file.
+        shape: Shape of one example.
+        dtype: Type of its entries.
     """
 
     def __init__(self, path: Path, shape: tuple[int, ...], dtype: str) -> None:
@@ -63,7 +63,7 @@ class SplitWriter:
         grown = self._file.tell() != self._start
         self._file.close()
         if grown and kind is None:
-            raise AssertionError(f"the header of {self.path} outgrew its place")
+            raise AssertionError(f"the header of {self.path} no longer fits")
 
     def _write_header(self) -> None:
         header = {"descr": self.dtype.str, "fortran_order": False, "shape": (self.count, *self.shape)}
@@ -72,12 +72,12 @@ class SplitWriter:
 
 @contextmanager
 def atomic_folder(target: Path) -> Iterator[Path]:
-    """A fresh folder that becomes ``target`` when the block ends well, and vanishes when it does not.
+    """A new folder that is renamed to ``target`` if the block succeeds, and is deleted if it fails.
 
-    Several processes may do this at once: the first to finish wins, the others drop their copy.
+    Several processes may do this at once: the first to finish wins, the others delete their copy.
 
     Raises:
-        UserError: the cache cannot be written.
+        UserError: The cache cannot be written.
     """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -103,19 +103,19 @@ def atomic_folder(target: Path) -> Iterator[Path]:
 
 
 def load_splits(folder: Path, max_memory_gb: float) -> tuple[dict[SplitName, Split], dict[str, Any]]:
-    """Reads what was cached.
+    """Reads a cache entry.
 
     Args:
-        folder: the cache entry.
-        max_memory_gb: above this sum (10**9 bytes) the images are memory-mapped instead of read.
+        folder: Folder of the entry.
+        max_memory_gb: Size in 10**9 bytes, over all splits, above which the images are memory-mapped.
 
     Returns:
-        The splits, and the entry's ``meta.json``.
+        The splits, and the content of ``meta.json``.
     """
     mapped = sum((folder / f"{name}.npy").stat().st_size for name in SPLITS) > max_memory_gb * 1e9
     splits: dict[SplitName, Split] = {}
     for name in SPLITS:
-        # "c": copy on write, so torch sees memory it may write to, and the file stays as it is
+        # "c": copy on write, because torch wants writable memory and the file must not change
         x = torch.from_numpy(np.load(folder / f"{name}.npy", mmap_mode="c" if mapped else None))
         label_file = folder / f"{name}_label.npy"
         splits[name] = Split(x, torch.from_numpy(np.load(label_file)) if label_file.exists() else None)

@@ -1,24 +1,25 @@
-"""Batches of some of a split's examples."""
+"""Batches of a subset of a split's examples."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.data.loader import Batch, SliceLoader
 
 
 class ChosenLoader(SliceLoader):
-    """Batches of chosen rows, in their order; each example keeps the identity that it has in the whole.
+    """Batches of chosen rows, in their order; each example keeps its index in the whole split.
 
-    Noise that belongs to an example is then what it would be had all been scored.
+    Noise that belongs to an example is then the same as if all were scored.
 
     Args:
-        x: uint8 [N, *shape], the whole.
-        label: int64 [N] or None.
-        rows: int64 [M], those chosen.
-        more: of :class:`SliceLoader`.
+        x: All examples, uint8 ``[N, *shape]``.
+        label: Classes of all examples, int64 ``[N]``, or None.
+        rows: Chosen rows, int64 ``[M]``.
+        **more: Further arguments of `SliceLoader`.
 
     >>> import torch
     >>> x = torch.arange(10, dtype=torch.uint8)
@@ -31,6 +32,7 @@ class ChosenLoader(SliceLoader):
         super().__init__(x[rows], None if label is None else label[rows], **more)
         self.rows = rows
 
+    @override
     def _batch(self, order: Tensor, epoch: int, pos: int) -> Batch:
         batch = super()._batch(order, epoch, pos)
         return batch._replace(index=self.rows[batch.index])

@@ -1,4 +1,4 @@
-"""From an image file to uint8 [C, H, W]: every step is stated in the config, none is guessed."""
+"""From an image file to uint8 ``[C, H, W]``: every step is stated in the configuration, none is guessed."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 Resize = Literal["none", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Crop = int | Literal["square"] | None
 
-# 8 bits a channel: what `convert` maps to grey or colour without changing the scale of the levels
+# 8 bits a channel: what `convert` maps to grey or colour without changing the scale of the values
 _EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
 
 
@@ -30,13 +30,13 @@ class Transform:
     """Centre crop, resize, then grey or colour.
 
     Args:
-        size: side of the square result.
-        channels: 1 (grey, by the luma weights of ITU-R BT.601 where the file is coloured) or 3.
-        crop: side of the centre crop in pixels of the file; "square" is the largest one; None is no crop.
-        resize: the kernel, applied with antialiasing by Pillow; "none" refuses images of another size.
+        size: Side of the square images that the model sees, in pixels.
+        channels: Number of channels: 1 (grey, by the luma weights of ITU-R BT.601 if the file is coloured) or 3.
+        crop: Side of the centre crop in pixels of the file; "square" for the largest one; None for no crop.
+        resize: Resampling kernel, applied with antialiasing by Pillow; "none" makes other sizes an error.
 
     Raises:
-        UserError: channels other than 1 and 3.
+        UserError: ``channels`` is neither 1 nor 3.
     """
 
     size: int
@@ -46,21 +46,21 @@ class Transform:
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
-            raise UserError(f"channels is {self.channels}: an image has 1 (grey) or 3 (colour)")
+            raise UserError(f"transform.channels is {self.channels}: an image has 1 (grey) or 3 (colour)")
 
     def __call__(self, source: bytes | Path | np.ndarray, where: str) -> np.ndarray:
         """Decodes one image.
 
         Args:
-            source: the file's bytes, its path, or its pixels as uint8 [H, W] or [H, W, C].
-            where: what messages call it.
+            source: Content of the file, its path, or its pixels as uint8 ``[H, W]`` or ``[H, W, C]``.
+            where: What messages call it.
 
         Returns:
-            uint8 [channels, size, size].
+            Pixels, uint8 ``[channels, size, size]``.
 
         Raises:
-            UnreadableImageError: the file cannot be decoded.
-            UserError: the image does not fit the config.
+            UnreadableImageError: The file cannot be decoded.
+            UserError: The image does not fit these options.
         """
         image = self._open(source, where)
         if image.mode not in _EIGHT_BIT:
@@ -93,20 +93,21 @@ class Transform:
         if self.crop is not None:
             side = min(width, height) if self.crop == "square" else self.crop
             if side > min(width, height):
-                raise UserError(f"{where} is {width}x{height}, smaller than crop {side}; lower crop")
+                raise UserError(f"{where} is {width}x{height}, smaller than transform.crop {side}; lower it")
             left, top = (width - side) // 2, (height - side) // 2
             image = image.crop((left, top, left + side, top + side))
         if image.size == (self.size, self.size):
             return image
         if self.resize == "none":
             raise UserError(
-                f"{where} is {image.width}x{image.height} and the config says size {self.size}, resize none; "
-                "change size, or set a resize kernel such as box, with crop: square where it is not square"
+                f"{where} is {image.width}x{image.height}, and transform.size is {self.size} without a resize; "
+                "change the size, or set transform.resize to a kernel such as box, and transform.crop to square if "
+                "the image is not square"
             )
         if image.width != image.height:
             raise UserError(
                 f"{where} is {image.width}x{image.height}: resizing it to a square would distort it; "
-                "set crop: square"
+                "set transform.crop to square"
             )
         if image.mode in ("1", "P", "PA"):  # a palette's indices cannot be averaged
             image = image.convert("L" if self.channels == 1 else "RGB")

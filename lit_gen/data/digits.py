@@ -4,41 +4,33 @@ from __future__ import annotations
 
 import numpy as np
 import torch
+from typing_extensions import override
 
 from lit_gen.data.binarize import BinarizableDataModule, Binarize
+from lit_gen.data.loader import Loader
 from lit_gen.data.module import Split, SplitName
 
 
 class Digits(BinarizableDataModule):
-    """1,797 handwritten digits, [1, 8, 8], 17 levels, split 1,000 / 350 / 447 in file order.
+    """1,797 handwritten digits, [1, 8, 8], 17 values, split 1,000 / 350 / 447 in file order.
 
     The order and the split are those of the published peer (Tomczak, Deep Generative Modeling, 2022, code
     intro_dgm), so that likelihoods compare.
 
     Args:
-        batch_size: training batch over all processes together.
-        eval_batch_size: the same for validation and test.
-        seed: seed of the training order and of dynamic binarisation.
+        batch_size: Training batch size over all processes together.
         binarize: None, "threshold" or "dynamic"; see `BinarizableDataModule`.
+        loader: Evaluation batch size, and seed of the training order and of dynamic binarization.
     """
 
     def __init__(
-        self,
-        batch_size: int = 64,
-        eval_batch_size: int = 250,
-        seed: int = 0,
-        binarize: Binarize | None = None,
+        self, batch_size: int = 64, binarize: Binarize | None = None, loader: Loader = Loader()
     ) -> None:
         super().__init__(
-            name="digits",
-            shape=(1, 8, 8),
-            num_levels=17,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-            binarize=binarize,
+            name="digits", shape=(1, 8, 8), num_levels=17, batch_size=batch_size, binarize=binarize, loader=loader
         )
 
+    @override
     def read_grey(self) -> dict[SplitName, Split]:
         """Reads the file that scikit-learn ships."""
         from sklearn.datasets import load_digits

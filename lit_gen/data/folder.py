@@ -7,10 +7,13 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
+from typing_extensions import override
+
 from lit_gen.data.binarize import Binarize
-from lit_gen.data.decode import Crop, Resize, Transform
-from lit_gen.data.images import CachedImages, Example, Source
+from lit_gen.data.decode import Transform
+from lit_gen.data.images import CachedImages, Example, ImageLoader, Source
 from lit_gen.data.module import SplitName
+from lit_gen.data.splits import RandomHeldOut
 from lit_gen.errors import UserError, nearest
 
 EXTENSIONS = {".png", ".jpg", ".jpeg", ".bmp", ".gif", ".webp", ".tif", ".tiff", ".ppm", ".pgm", ".pbm"}
@@ -25,7 +28,7 @@ _SPLIT_FOLDERS: dict[str, SplitName] = {
 
 
 def missing_folder(path: Path) -> UserError:
-    """The error for a folder that is not there, naming the deepest part that is, and its nearest entry."""
+    """The error for a folder that does not exist; names its deepest parent that does, and the nearest entry there."""
     there = path
     while not there.is_dir():
         there = there.parent
@@ -49,7 +52,7 @@ def fingerprint_folder(folder: Path) -> str:
 
 
 def image_files(folder: Path) -> list[Path]:
-    """All image files below a folder, by extension, in the order of their paths; hidden ones are left out."""
+    """All image files below a folder, by extension, sorted by path; hidden ones are left out."""
     found = []
     for parent, folders, files in os.walk(folder, followlinks=True):
         folders[:] = [name for name in folders if not name.startswith(".")]
@@ -61,69 +64,51 @@ def image_files(folder: Path) -> list[Path]:
 class FolderImages(CachedImages):
     """All images below a folder, of any file type that Pillow reads.
 
-    Splits are the sub-folders train, val (or valid, validation) and test where there is a ``train``; what
-    is missing is carved from train by a fixed seed. Where every image lies in a sub-folder, the first one
-    is its class.
+    Splits are the sub-folders train, val (or valid, validation) and test if there is a ``train``; the others are held
+    out of train by a fixed seed. If every image lies in a sub-folder, the first one is its class.
 
     Args:
-        path: the folder.
-        name: what records and leaderboards call the data.
-        size: side of the square images that the model sees.
-        channels: 1 or 3.
-        crop: side of the centre crop, "square" for the largest, None for none.
-        resize: kernel, or "none" to refuse images of another size.
-        num_val: images carved from train for validation where there is no such sub-folder; below 1 a
-            fraction.
-        num_test: the same for test.
-        split_seed: seed of the carve.
-        skip_unreadable: leave damaged files out and count them in ``skipped``, instead of refusing.
-        max_memory_gb: above it the decoded images are memory-mapped.
+        path: Folder of images.
+        name: Name of the data in records and leaderboards.
+        transform: Crop, size and channels of the images.
+        splits: Sizes of the validation and test sets that have no sub-folder, and the seed of their choice.
+        skip_unreadable: Whether damaged images are left out and counted in ``skipped``; an error if False.
         binarize: None, "threshold" or "dynamic"; see `BinarizableDataModule`.
-        batch_size: training batch over all processes together.
-        eval_batch_size: the same for validation and test.
-        seed: seed of the training order and of dynamic binarisation.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, seed of the training order, and limit of memory.
 
     Raises:
-        UserError: no such folder, no image in it, an unreadable or unfit image.
+        UserError: There is no such folder, no image in it, or one that is unreadable or does not fit.
     """
 
     def __init__(
         self,
         path: str,
         name: str,
-        size: int,
-        channels: int = 3,
-        crop: Crop = None,
-        resize: Resize = "none",
-        num_val: int | float = 0.1,
-        num_test: int | float = 0.1,
-        split_seed: int = 0,
+        transform: Transform,
+        splits: RandomHeldOut = RandomHeldOut(num_val=0.1, num_test=0.1),
         skip_unreadable: bool = False,
-        max_memory_gb: float = 2.0,
         binarize: Binarize | None = None,
         batch_size: int = 64,
-        eval_batch_size: int = 250,
-        seed: int = 0,
+        loader: ImageLoader = ImageLoader(),
     ) -> None:
         super().__init__(
             name=name,
-            transform=Transform(size, channels, crop, resize),
-            num_val=num_val,
-            num_test=num_test,
-            split_seed=split_seed,
+            transform=transform,
+            splits=splits,
             skip_unreadable=skip_unreadable,
-            max_memory_gb=max_memory_gb,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
             binarize=binarize,
+            batch_size=batch_size,
+            loader=loader,
         )
         self.path = path
 
+    @override
     def describe(self) -> dict[str, object]:
         """Names, sizes and times of the files."""
         return {"folder": fingerprint_folder(self._folder())}
 
+    @override
     def sources(self) -> dict[SplitName, Source]:
         """Lists the files of each split."""
         folder = self._folder()

@@ -2,108 +2,152 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from typing_extensions import override
+
 from lit_gen.data.binarize import Binarize
-from lit_gen.data.decode import Crop, Resize, Transform
+from lit_gen.data.decode import Transform
 from lit_gen.data.folder import fingerprint_folder
-from lit_gen.data.hub_source import Columns, load, locate, open_splits
-from lit_gen.data.images import CachedImages, Source
+from lit_gen.data.hub_columns import ImageColumns, check_column, holds_images, holds_integers, named_splits
+from lit_gen.data.hub_source import HubSource
+from lit_gen.data.images import CachedImages, Example, ImageLoader, Source
 from lit_gen.data.module import SplitName
+from lit_gen.data.splits import Splits
+from lit_gen.errors import UserError
+
+if TYPE_CHECKING:
+    import datasets
+
+_LABEL_NAMES = ("label", "labels", "fine_label", "class", "target")
 
 
 class HubImages(CachedImages):
     """An image data set through the ``datasets`` library.
 
-    ``path`` is a local folder, else the folder ``<root>/<path>`` where that exists, else an id of the
-    hub. A hub id that has been decoded once needs neither network nor ``datasets``: pin ``revision``
-    where it may change.
+    ``path`` is a local folder, else the folder ``<hub.root>/<path>`` if that exists, else an id of the hub. A hub id
+    that has been decoded once needs neither network nor ``datasets``: pin ``hub.revision`` if it may change.
 
     Args:
-        path: hub id (``ylecun/mnist``) or local folder.
-        name: what records and leaderboards call the data.
-        size: side of the square images that the model sees.
-        channels: 1 or 3.
-        subset: configuration of the hub's data set, where it has several.
-        revision: commit or tag of the hub's repository.
-        root: folder of local copies; default the environment variable LIT_GEN_DATA.
-        image_column: None finds the one column of images (files, or arrays of uint8).
-        label_column: None finds the column of classes, if any.
-        crop: side of the centre crop, "square" for the largest, None for none.
-        resize: kernel, or "none" to refuse images of another size.
-        train_split: the source's name of the training split.
-        val_split: its name of the validation split; None carves ``num_val`` from train.
-        test_split: its name of the test split; None carves ``num_test`` from train.
-        num_val: images carved from train by ``split_seed``, where ``val_split`` is None.
-        num_test: the same for test.
-        split_seed: seed of the carve.
-        skip_unreadable: leave damaged images out and count them in ``skipped``, instead of refusing.
-        max_memory_gb: above it the decoded images are memory-mapped.
+        path: Hub id (``ylecun/mnist``) or local folder.
+        name: Name of the data in records and leaderboards.
+        transform: Crop, size and channels of the images.
+        hub: Version of the data set, and folder of local copies.
+        columns: Names of the columns of images and labels.
+        splits: Names of the source's splits, and sizes of those that it lacks.
+        skip_unreadable: Whether damaged images are left out and counted in ``skipped``; an error if False.
         binarize: None, "threshold" or "dynamic"; see `BinarizableDataModule`.
-        batch_size: training batch over all processes together.
-        eval_batch_size: the same for validation and test.
-        seed: seed of the training order and of dynamic binarisation.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, seed of the training order, and limit of memory.
 
     Raises:
-        UserError: no such data set, split or column; the hub cannot be reached; an unfit image.
+        UserError: There is no such data set, split or column; the hub cannot be reached; an image does not fit.
     """
+
+    splits: Splits
 
     def __init__(
         self,
         path: str,
         name: str,
-        size: int,
-        channels: int,
-        subset: str | None = None,
-        revision: str | None = None,
-        root: str | None = None,
-        image_column: str | None = None,
-        label_column: str | None = None,
-        crop: Crop = None,
-        resize: Resize = "none",
-        train_split: str = "train",
-        val_split: str | None = None,
-        test_split: str | None = "test",
-        num_val: int | None = None,
-        num_test: int | None = None,
-        split_seed: int = 0,
+        transform: Transform,
+        hub: HubSource = HubSource(),
+        columns: ImageColumns = ImageColumns(),
+        splits: Splits = Splits(),
         skip_unreadable: bool = False,
-        max_memory_gb: float = 2.0,
         binarize: Binarize | None = None,
         batch_size: int = 128,
-        eval_batch_size: int = 250,
-        seed: int = 0,
+        loader: ImageLoader = ImageLoader(),
     ) -> None:
         super().__init__(
             name=name,
-            transform=Transform(size, channels, crop, resize),
-            num_val=num_val,
-            num_test=num_test,
-            split_seed=split_seed,
+            transform=transform,
+            splits=splits,
             skip_unreadable=skip_unreadable,
-            max_memory_gb=max_memory_gb,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
             binarize=binarize,
+            batch_size=batch_size,
+            loader=loader,
         )
-        self.path, self.subset, self.revision, self.root = path, subset, revision, root
-        self.columns = Columns(image_column, label_column)
-        self.split_names: dict[SplitName, str | None] = {
-            "train": train_split,
-            "val": val_split,
-            "test": test_split,
-        }
+        self.path, self.hub, self.columns = path, hub, columns
 
+    @override
     def describe(self) -> dict[str, object]:
         """Hub id and revision, or names, sizes and times of the local files; and what is read of them."""
-        folder = locate(self.path, self.root)
-        source: dict[str, object] = {"hub": self.path, "revision": self.revision}
+        folder = self.hub.folder(self.path)
+        source: dict[str, object] = {"hub": self.path, "revision": self.hub.revision}
         if folder is not None:
             source = {"folder": fingerprint_folder(folder)}
-        read = {"subset": self.subset, "columns": list(self.columns), "splits": self.split_names}
-        return {**source, **read}
+        columns = [self.columns.image, self.columns.label]
+        return {**source, "subset": self.hub.subset, "columns": columns, "splits": self.splits.names()}
 
+    @override
     def sources(self) -> dict[SplitName, Source]:
         """Opens the splits through ``datasets``."""
-        named = {ours: theirs for ours, theirs in self.split_names.items() if theirs is not None}
-        loaded = load(self.path, self.root, self.subset, self.revision)
-        return open_splits(loaded, self.path, named, self.columns)
+        opened = named_splits(self.hub.load(self.path), self.splits, self.path)
+        return {ours: self._open(split, self.splits.named()[ours]) for ours, split in opened.items()}
+
+    def _open(self, split: datasets.Dataset, name: str) -> Source:
+        columns = find_columns(split, self.columns, self.path)
+        return Source(len(split), _examples(split, columns, name))
+
+
+def find_columns(split: datasets.Dataset, wanted: ImageColumns, path: str) -> ImageColumns:
+    """The columns to read, found by type and name unless they are given.
+
+    Args:
+        split: Split of the data set.
+        wanted: Names that are given.
+        path: What messages call the data set.
+
+    Raises:
+        UserError: A given column does not fit, or there is not exactly one column of images.
+    """
+    features = split.features
+    if wanted.label is not None:
+        check_column(split, wanted.label, "columns.label", holds_integers, "integers", path)
+    label = _find_label(split) if wanted.label is None else wanted.label
+    if wanted.image is not None:
+        check_column(split, wanted.image, "columns.image", holds_images, "images", path)
+        return ImageColumns(wanted.image, label)
+    images = [name for name, feature in features.items() if holds_images(feature)]
+    if len(images) != 1:
+        found = f"{len(images)} columns of images" if images else "no column of images"
+        raise UserError(f"data set '{path}' has {found} among {', '.join(features)}; set columns.image")
+    return ImageColumns(images[0], label)
+
+
+def _find_label(split: datasets.Dataset) -> str | None:
+    import datasets
+
+    features = split.features
+    for name in _LABEL_NAMES:
+        if name in features and holds_integers(features[name]):
+            return name
+    classes = [name for name, feature in features.items() if isinstance(feature, datasets.ClassLabel)]
+    return classes[0] if len(classes) == 1 else None
+
+
+def _examples(split: datasets.Dataset, columns: ImageColumns, name: str) -> Iterator[Example]:
+    import datasets
+
+    image, label = columns.image, columns.label
+    assert image is not None
+    rows = split.select_columns([image] if label is None else [image, label])
+    if isinstance(split.features[image], datasets.Image):
+        # undecoded: Pillow is called by `Transform` alone, and no array passes through Arrow
+        rows = rows.cast_column(image, datasets.Image(decode=False))
+    else:
+        rows = rows.with_format("numpy", columns=[image], output_all_columns=True)
+    row = 0
+    for chunk in rows.iter(batch_size=256):
+        labels = chunk[label] if label is not None else [None] * len(chunk[image])
+        for pixels, number in zip(chunk[image], labels, strict=True):
+            if isinstance(pixels, dict):
+                pixels = pixels["bytes"] or Path(pixels["path"])
+            else:
+                pixels = np.asarray(pixels, np.uint8)  # declared so, but `datasets` widens integers
+            yield Example(pixels, None if number is None else int(number), f"image {row} of split '{name}'")
+            row += 1

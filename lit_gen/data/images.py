@@ -1,21 +1,24 @@
-"""What data sets of image files share: decode once, carve by a fixed seed, cache, binarise."""
+"""What data sets of image files share: decode once, split by a fixed seed, cache, binarize."""
 
 from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
+from typing_extensions import override
 
 from lit_gen.data.binarize import BinarizableDataModule, Binarize
 from lit_gen.data.cache import SplitWriter, atomic_folder, cache_key, cache_root, load_splits
 from lit_gen.data.decode import Transform, UnreadableImageError
+from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, Split, SplitName
+from lit_gen.data.splits import RandomHeldOut, carve
 from lit_gen.errors import UserError
 
 
@@ -35,56 +38,37 @@ class Source:
     examples: Iterator[Example]
 
 
-def carve(count: int, sizes: Mapping[SplitName, int | float], seed: int, where: str) -> np.ndarray:
-    """Assigns each row of a training set to a split, by a fixed seed.
+@dataclass(frozen=True)
+class ImageLoader(Loader):
+    """Options of an image data set's loaders that few experiments change.
 
     Args:
-        count: rows there are.
-        sizes: rows to give to each held-out split; a float below 1 is a fraction. The rest is train.
-        seed: of the permutation.
-        where: what messages call the data.
-
-    Returns:
-        int64 [count], indices into `SPLITS`.
-
-    Raises:
-        UserError: nothing would be left, or a held-out split would be empty.
+        eval_batch_size: Batch size of validation and test over all processes together.
+        seed: Seed of the training order and of dynamic binarization; never of the splits.
+        max_memory_gb: Size in 10**9 bytes, over all splits, above which decoded images are memory-mapped.
     """
-    order = np.random.default_rng(seed).permutation(count)
-    assigned = np.full(count, SPLITS.index("train"))
-    taken = 0
-    for name, size in sizes.items():
-        rows = round(size * count) if isinstance(size, float) and size < 1 else int(size)
-        if rows < 1:
-            raise UserError(f"split '{name}' of {where} would be empty: num_{name} is {size}; raise it")
-        assigned[order[taken : taken + rows]] = SPLITS.index(name)
-        taken += rows
-    if taken >= count:
-        raise UserError(
-            f"{where} has {count} training images and {taken} are held out; lower num_val or num_test"
-        )
-    return assigned
+
+    max_memory_gb: float = 2.0
 
 
 class CachedImages(BinarizableDataModule):
     """Image files, decoded once into a cache, one uint8 array per split.
 
-    The cache (``LIT_GEN_CACHE``, default ~/.cache/lit_gen) is keyed by the source, the transform and the
-    carve. Splits that take less than ``max_memory_gb`` together are read into memory, larger ones are
-    memory-mapped. A split of which some image has no label has none at all.
+    The cache (``LIT_GEN_CACHE``, default ~/.cache/lit_gen) is keyed by the source, the transform and the splits.
+    Splits that take less than ``loader.max_memory_gb`` together are read into memory, larger ones are memory-mapped.
+    A split in which some image has no label has no labels.
 
     Args:
-        name: what records call the data.
-        transform: what is done to each image.
-        num_val: images carved from train by ``split_seed``; None where the source has a validation split.
-        num_test: the same for test.
-        split_seed: seed of the carve. Part of the data set's identity, so apart from ``seed``.
-        skip_unreadable: leave damaged files out and count them, instead of refusing.
-        max_memory_gb: see above, in 10**9 bytes.
-        batch_size, eval_batch_size, seed, binarize: see `BinarizableDataModule`.
+        name: Name of the data in records, without the suffix of binarization.
+        transform: Crop, size and channels of the images.
+        splits: Sizes of the validation and test sets if the source lacks them, and the seed of their choice.
+        skip_unreadable: Whether damaged images are left out and counted; an error if False.
+        binarize: None, "threshold" or "dynamic"; see `BinarizableDataModule`.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, seed of the training order, and limit of memory.
 
     Attributes:
-        skipped: number of unreadable files left out; known after ``setup``.
+        skipped: Number of unreadable files that are left out; known after ``setup``.
     """
 
     def __init__(
@@ -92,31 +76,25 @@ class CachedImages(BinarizableDataModule):
         *,
         name: str,
         transform: Transform,
-        num_val: int | float | None,
-        num_test: int | float | None,
-        split_seed: int,
+        splits: RandomHeldOut,
         skip_unreadable: bool,
-        max_memory_gb: float,
-        batch_size: int,
-        eval_batch_size: int,
-        seed: int,
         binarize: Binarize | None,
+        batch_size: int,
+        loader: ImageLoader,
     ) -> None:
         super().__init__(
             name=name,
             shape=(transform.channels, transform.size, transform.size),
             num_levels=256,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
             binarize=binarize,
+            batch_size=batch_size,
+            loader=loader,
         )
         self.source_name = name
         self.transform = transform
-        self.num_val, self.num_test = num_val, num_test
-        self.split_seed = split_seed
+        self.splits = splits
         self.skip_unreadable = skip_unreadable
-        self.max_memory_gb = max_memory_gb
+        self.max_memory_gb = loader.max_memory_gb
         self.skipped = 0
 
     @abc.abstractmethod
@@ -127,12 +105,14 @@ class CachedImages(BinarizableDataModule):
     def sources(self) -> dict[SplitName, Source]:
         """Opens the splits that the source has; train at least."""
 
+    @override
     def prepare_data(self) -> None:
-        """Decodes the images into the cache, if they are not there: on one process a node."""
+        """Decodes the images into the cache, unless they are there; called on one process per node."""
         self._build(self._entry())
 
+    @override
     def read_grey(self) -> dict[SplitName, Split]:
-        """Reads the cache; fills it first where ``prepare_data`` has not run."""
+        """Reads the cache; fills it first if ``prepare_data`` has not run."""
         entry = self._entry()
         self._build(entry)
         try:
@@ -146,7 +126,7 @@ class CachedImages(BinarizableDataModule):
         description = {
             "source": self.describe(),
             "transform": asdict(self.transform),
-            "held_out": [self.num_val, self.num_test, self.split_seed],
+            "held_out": [self.splits.num_val, self.splits.num_test, self.splits.seed],
             "skip_unreadable": self.skip_unreadable,
         }
         return cache_root() / f"{self.source_name}-{cache_key(description)}"
@@ -155,9 +135,8 @@ class CachedImages(BinarizableDataModule):
         if entry.is_dir():
             return
         sources = self.sources()
-        wanted: dict[SplitName, int | float | None] = {"val": self.num_val, "test": self.num_test}
-        held_out = {name: size or 0 for name, size in wanted.items() if name not in sources}
-        assigned = carve(sources["train"].count, held_out, self.split_seed, f"data set '{self.source_name}'")
+        sizes, where = self.splits.sizes(sources), f"data set '{self.source_name}'"
+        assigned = carve(sources["train"].count, sizes, self.splits.seed, where)
         with atomic_folder(entry) as part:
             unreadable = self._decode(sources, assigned, part)
             meta = {"source": self.describe(), "skipped": len(unreadable), "unreadable": unreadable}
@@ -166,7 +145,7 @@ class CachedImages(BinarizableDataModule):
     def _decode(self, sources: dict[SplitName, Source], assigned: np.ndarray, folder: Path) -> list[str]:
         """Writes every split into ``folder``; returns what could not be read.
 
-        A file keeps its split whether it can be read or not, so mending one never moves the others.
+        A file keeps its split whether it can be read or not, so repairing one never moves the others.
         """
         from tqdm import tqdm
 
@@ -196,6 +175,6 @@ class CachedImages(BinarizableDataModule):
             first = ", ".join(unreadable[:3]) + (", ..." if len(unreadable) > 3 else "")
             raise UserError(
                 f"{len(unreadable)} of {total} images of '{self.source_name}' cannot be read: {first}; "
-                "mend or remove them, or set skip_unreadable: true"
+                "repair or remove them, or set skip_unreadable to true"
             )
         return unreadable

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor
 from lit_gen.errors import UserError
 
 Redraw = Callable[[Tensor, np.random.Generator], Tensor]
-"""Draws a random version of a batch: rows of what the loader slices, [B, ...], and a generator -> uint8 [B, *shape]."""
+"""Draws a random version of a batch, uint8 ``[B, *shape]``, from rows of the sliced tensor and a generator."""
 
 # First words of the seed, so that the streams for shuffling and for redrawing never coincide.
 _SHUFFLE, _REDRAW = 1, 2
@@ -23,49 +24,61 @@ class Batch(NamedTuple):
     """What a loader yields, and so what ``training_step`` receives.
 
     Attributes:
-        x: uint8 [B, *shape], integers in {0..num_levels-1}.
-        label: int64 [B], or None where the data has no labels.
-        index: int64 [B], position in the split: the identity of the example.
+        x: Integers in {0..num_levels-1}, uint8 ``[B, *shape]``.
+        label: Classes, int64 ``[B]``; None if the data has no labels.
+        index: Positions in the split, int64 ``[B]``: the identity of each example.
     """
 
     x: Tensor
     label: Tensor | None
-    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which nobody needs of a batch
+    index: Tensor  # type: ignore[assignment]  # hides tuple.index, which has no use here
+
+
+@dataclass(frozen=True)
+class Loader:
+    """Options of a data module's loaders that few experiments change.
+
+    Args:
+        eval_batch_size: Batch size of validation and test over all processes together.
+        seed: Seed of the training order and of what is drawn anew in every epoch; never of the splits.
+    """
+
+    eval_batch_size: int = 250
+    seed: int = 0
 
 
 class SliceLoader:
     """An iterable of batches over one in-memory (or memory-mapped) tensor.
 
-    Batches are cut by an index tensor, never collated item by item. Two ways to cut exist:
+    Batches are selected by an index tensor, never collated item by item, in one of two ways:
 
-    - ``drop_last=True`` (training): global batches of exactly ``batch_size`` rows; the short rest is
-      dropped. A split smaller than one batch is one batch. Each global batch is cut into equal contiguous
-      shares, one a rank, so the mean over ranks is the mean over the batch.
+    - ``drop_last=True`` (training): global batches of exactly ``batch_size`` rows; the incomplete last one is
+      dropped. A split smaller than one batch is one batch. Each global batch is cut into equal contiguous shares, one
+      per rank, so the mean over ranks is the mean over the batch.
     - ``drop_last=False`` (evaluation): every row exactly once over all ranks. The rows are spread evenly over
       ``ceil(N / batch_size)`` batches, so that no share is empty; shares may differ by one row.
 
-    Each pass over the loader is the next epoch; the loader counts them itself. ``state_dict`` names the next
-    batch, so Lightning (which saves and restores it) continues mid-epoch with the very batches an unbroken
-    run would have seen, whatever the world size. Lightning's own epoch number would not do: after a stop by
-    ``max_steps`` it has already counted the unfinished epoch.
+    Each pass over the loader is the next epoch; the loader counts them itself. ``state_dict`` holds the position of
+    the next batch, so Lightning (which saves and restores it) continues mid-epoch with the same batches as an
+    uninterrupted run, for any world size. Lightning's own epoch number does not serve: after a stop by ``max_steps``
+    it has already counted the unfinished epoch.
 
     Args:
-        x: uint8 [N, *shape]; or whatever ``redraw`` makes examples of, such as the numbers of windows.
-        label: int64 [N] or None.
-        batch_size: rows of a global batch, split over the ranks.
-        shuffle: permute the rows, anew in every epoch, by (seed, epoch); else file order.
-        drop_last: see above; by default as ``shuffle``.
-        seed: seed of order and of ``redraw``.
-        rank: this process.
-        world_size: number of processes.
-        redraw: draws a random version of each batch, anew in every epoch (dynamic binarisation). It sees the
-            global batch with a generator keyed by (seed, epoch, batch), so the ranks together see what one
+        x: Examples, uint8 ``[N, *shape]``; or rows that ``redraw`` makes examples of, such as the numbers of windows.
+        label: Classes, int64 ``[N]``, or None.
+        batch_size: Number of rows of a global batch, split over the ranks.
+        shuffle: Whether the rows are permuted, anew in every epoch, by (seed, epoch); file order if False.
+        drop_last: Whether incomplete batches are dropped, see above; ``shuffle`` if None.
+        seed: Seed of the order and of ``redraw``.
+        rank: Number of this process.
+        world_size: Number of processes.
+        redraw: Function that draws a random version of each batch, anew in every epoch (dynamic binarization). It is
+            given the global batch and a generator keyed by (seed, epoch, batch), so the ranks together see what one
             process sees.
-        limit: where an epoch ends, as ``Trainer.limit_train_batches``: a number of batches, or a float, the
-            fraction of all.
+        limit: End of an epoch, as ``Trainer.limit_train_batches``: a number of batches, or a float, a fraction of all.
 
     Raises:
-        UserError: ``batch_size`` does not divide by ``world_size``, or there are fewer rows than processes.
+        UserError: ``batch_size`` is not divisible by ``world_size``, or there are fewer rows than processes.
 
     >>> loader = SliceLoader(torch.arange(10, dtype=torch.uint8), batch_size=4, shuffle=False)
     >>> [batch.x.tolist() for batch in loader]
@@ -92,13 +105,13 @@ class SliceLoader:
         if drop_last and batch_size % world_size:
             near = math.ceil(batch_size / world_size) * world_size
             raise UserError(
-                f"batch_size {batch_size} is the global batch and does not divide by {world_size} processes; "
-                f"set data.init_args.batch_size to {near}"
+                f"batch_size {batch_size} is the global batch size and is not divisible by {world_size} "
+                f"processes; set batch_size to {near}"
             )
         if len(x) < world_size:
             raise UserError(
                 f"a split of {len(x)} examples cannot be shared by {world_size} processes; "
-                "lower trainer.devices"
+                "use fewer processes"
             )
         self.x, self.label = x, label
         self.batch_size, self.seed = batch_size, seed
@@ -119,7 +132,7 @@ class SliceLoader:
         return min(math.ceil(n / self.batch_size), n // self.world_size)
 
     def __iter__(self) -> Iterator[Batch]:
-        # A generator: its body starts at the first `next`, so an iterator that nobody uses counts no epoch.
+        # A generator: its body starts at the first `next`, so an iterator that is not used counts no epoch.
         return self._epoch_batches()
 
     def set_epoch(self, epoch: int) -> None:
@@ -127,11 +140,11 @@ class SliceLoader:
         self._epoch, self._pos, self._resuming = int(epoch), 0, False
 
     def state_dict(self) -> dict[str, int]:
-        """The next batch (``epoch``, ``pos`` in global batches) and what makes that number mean anything."""
+        """Position of the next batch (``epoch``, ``pos`` in global batches), and the order of the data it refers to."""
         return {"epoch": self._epoch, "pos": self._pos, **self._order()}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
-        """Continues from a ``state_dict``; see there."""
+        """Continues from a ``state_dict``."""
         self._epoch, self._pos, self._resuming = int(state["epoch"]), int(state["pos"]), True
         self._saved_order = {name: int(state[name]) for name in self._order()}
 
@@ -147,7 +160,7 @@ class SliceLoader:
             ]
             raise UserError(
                 f"the checkpoint stopped inside epoch {self._epoch} of another order of the data "
-                f"({', '.join(differ)}); resume with the values it was made with"
+                f"({', '.join(differ)}); resume with the former values"
             )
         if self._pos >= self._epoch_length or (self._pos > 0 and not self._resuming):
             self._epoch, self._pos = self._epoch + 1, 0
@@ -172,8 +185,7 @@ class SliceLoader:
         """First row and end of global batch ``pos``."""
         n = len(self.x)
         if self.drop_last:
-            # a split smaller than one batch still gives equal shares: the mean over ranks must be the
-            # batch's mean
+            # equal shares even of a split smaller than one batch: the mean over ranks must be the batch's mean
             size = min(self.batch_size, n - n % self.world_size)
             return pos * size, (pos + 1) * size
         return pos * n // len(self), (pos + 1) * n // len(self)

@@ -1,4 +1,4 @@
-"""The abstract data module: what every data set owes the house."""
+"""The abstract data module: interface that every data set implements."""
 
 from __future__ import annotations
 
@@ -12,9 +12,10 @@ import lightning.pytorch as L
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.data.chosen import ChosenLoader
-from lit_gen.data.loader import Redraw, SliceLoader
+from lit_gen.data.loader import Loader, Redraw, SliceLoader
 from lit_gen.errors import UserError, nearest
 
 SplitName = Literal["train", "val", "test"]
@@ -27,8 +28,8 @@ class Split:
     """One split, whole.
 
     Attributes:
-        x: uint8 [N, *shape], integers in {0..num_levels-1}.
-        label: int64 [N], or None where the data has no labels.
+        x: Integers in {0..num_levels-1}, uint8 ``[N, *shape]``.
+        label: Classes, int64 ``[N]``; None if the data has no labels.
     """
 
     x: Tensor
@@ -38,25 +39,23 @@ class Split:
 class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     """Integers in {0..num_levels-1}, kept as one uint8 tensor per split.
 
-    ``name``, ``shape`` and ``num_levels`` are known at construction, before any file is read, so that a
-    config can hand them to the model. A subclass implements ``read``.
+    ``name``, ``shape`` and ``num_levels`` are known at construction, before any file is read, so that the model can
+    be built from them. A subclass implements ``read``.
 
     Args:
-        name: what records and leaderboards call the data.
-        shape: shape of one example: (C, H, W) for images, (T,) for text, (1, T) for audio.
-        num_levels: number of values, at most 256.
-        batch_size: training batch over all processes together.
-        eval_batch_size: the same for validation and test.
-        seed: seed of the training order (and of dynamic binarisation); never of the splits.
+        name: Name of the data in records and leaderboards.
+        shape: Shape of one example: ``(C, H, W)`` for images, ``(T,)`` for text, ``(1, T)`` for audio.
+        num_levels: Number of values, at most 256.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, and seed of the training order.
 
     Attributes:
-        modality: what the integers are, and so how a sample is shown. Text has ``decode(x) -> str``; audio
-            has ``decode(x) ->`` waveform and ``sample_rate``.
-        dimension: what one of an example's integers is called, in bits per dimension.
+        modality: Kind of the data, which decides how a sample is shown. Text has ``decode(x) -> str``; audio has
+            ``decode(x) ->`` waveform and ``sample_rate``.
+        dimension: Name of one of an example's integers, as in bits per dimension.
 
     Raises:
-        UserError: a size that cannot be, at construction; data that does not fit the declaration, in
-            ``setup``.
+        UserError: An invalid size, at construction; data that does not fit the declaration, in ``setup``.
     """
 
     modality: ClassVar[Modality] = "image"
@@ -67,30 +66,22 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     num_levels: int
 
     def __init__(
-        self,
-        *,
-        name: str,
-        shape: tuple[int, ...],
-        num_levels: int,
-        batch_size: int,
-        eval_batch_size: int,
-        seed: int,
+        self, *, name: str, shape: tuple[int, ...], num_levels: int, batch_size: int, loader: Loader = Loader()
     ) -> None:
         super().__init__()
-        sizes = {"batch_size": batch_size, "eval_batch_size": eval_batch_size, "shape": min(shape, default=0)}
-        for what, size in sizes.items():
+        sizes = {"batch_size": batch_size, "loader.eval_batch_size": loader.eval_batch_size}
+        for option, size in {**sizes, "shape": min(shape, default=0)}.items():
             if size < 1:
-                raise UserError(f"{what} of data set '{name}' is {size}: it must be at least 1")
-        if seed < 0:
-            raise UserError(f"seed of data set '{name}' is {seed}: it must not be negative")
+                raise UserError(f"{option} of data set '{name}' is {size}: it must be at least 1")
+        if loader.seed < 0:
+            raise UserError(f"loader.seed of data set '{name}' is {loader.seed}: it must not be negative")
         if not 2 <= num_levels <= 256:
             raise UserError(f"num_levels of data set '{name}' is {num_levels}: it must be in 2..256")
         self.name = name
         self.shape = tuple(shape)
         self.num_levels = num_levels
         self.batch_size = batch_size
-        self.eval_batch_size = eval_batch_size
-        self.seed = seed
+        self.loader = loader
         self._splits: dict[SplitName, Split] = {}
         self._fingerprints: dict[SplitName, str] = {}
 
@@ -98,6 +89,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     def read(self) -> dict[SplitName, Split]:
         """Reads all three splits. Called once, by ``setup``."""
 
+    @override
     def setup(self, stage: str | None = None) -> None:
         """Reads the splits and checks them against the declaration, once."""
         if self._splits:
@@ -115,22 +107,23 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         return self._splits[name]
 
     def fingerprint(self, name: SplitName) -> str:
-        """SHA-256 (hex) of exactly what the model sees: dtype, shape, num_levels and the bytes of ``x``."""
+        """SHA-256 (hex) of what the model sees: dtype, shape, num_levels and the bytes of ``x``."""
         if name not in self._fingerprints:
             self._fingerprints[name] = self._digest(self.split(name).x)
         return self._fingerprints[name]
 
     def fingerprint_of(self, name: SplitName, rows: Tensor) -> str:
-        """The same of some rows of a split, int64 [M]."""
+        """SHA-256 of some rows of a split, int64 ``[M]``."""
         return self._digest(self.split(name).x[rows])
 
+    @override
     def train_dataloader(self) -> SliceLoader:
         """Shuffled batches; in file order under ``Trainer(overfit_batches=...)``."""
         x, redraw = self._training()
         label, trainer = self.split("train").label, self.trainer
         if trainer is None:
             return SliceLoader(
-                x, label, batch_size=self.batch_size, shuffle=True, seed=self.seed, redraw=redraw
+                x, label, batch_size=self.batch_size, shuffle=True, seed=self.loader.seed, redraw=redraw
             )
         loader = SliceLoader(
             x,
@@ -138,7 +131,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
             batch_size=self.batch_size,
             shuffle=not trainer.overfit_batches,  # type: ignore[attr-defined]  # Trainer sets it by setattr
             drop_last=True,
-            seed=self.seed,
+            seed=self.loader.seed,
             rank=trainer.global_rank,
             world_size=trainer.world_size,
             redraw=redraw,
@@ -147,30 +140,32 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         loader.set_epoch(trainer.current_epoch)
         return loader
 
+    @override
     def val_dataloader(self) -> SliceLoader:
         """Every validation example once, in file order."""
         return self.eval_loader("val")
 
+    @override
     def test_dataloader(self) -> SliceLoader:
         """Every test example once, in file order."""
         return self.eval_loader("test")
 
     def eval_loader(self, name: SplitName, rows: Tensor | None = None) -> SliceLoader:
-        """Every example of a split once, in file order; or those in ``rows``, int64 [M], in theirs."""
+        """Every example of a split once, in file order; or those in ``rows``, int64 ``[M]``, in that order."""
         split, trainer = self.split(name), self.trainer
-        how: dict[str, Any] = {
-            "batch_size": self.eval_batch_size,
+        options: dict[str, Any] = {
+            "batch_size": self.loader.eval_batch_size,
             "rank": 0 if trainer is None else trainer.global_rank,
             "world_size": 1 if trainer is None else trainer.world_size,
         }
         if rows is None:
-            return SliceLoader(split.x, split.label, shuffle=False, **how)
-        return ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **how)
+            return SliceLoader(split.x, split.label, shuffle=False, **options)
+        return ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **options)
 
     def _training(self) -> tuple[Tensor, Redraw | None]:
-        """What training batches are sliced from, and how a batch is redrawn, if it is.
+        """The tensor that training batches are sliced from, and the function that redraws a batch, if any.
 
-        Where what is sliced does not hold the examples themselves, ``redraw`` makes them of it.
+        If the tensor does not hold the examples themselves, the function makes them of its rows.
         """
         return self.split("train").x, None
 
@@ -187,19 +182,19 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     def _check(self, name: str, split: Split) -> None:
         x, where = split.x, f"split '{name}' of data set '{self.name}'"
         if len(x) == 0:
-            raise UserError(f"{where} is empty; give it examples in the data section of the config")
+            raise UserError(f"{where} is empty; it needs at least one example")
         if x.dtype != torch.uint8:
-            raise UserError(f"{where} holds {x.dtype}: the house takes uint8 integers, before any scaling")
+            raise UserError(f"{where} holds {x.dtype}: lit_gen takes uint8 integers, before any scaling")
         if tuple(x.shape[1:]) != self.shape:
             raise UserError(
-                f"{where} holds examples of shape {tuple(x.shape[1:])}, the config declares {self.shape}; "
-                "change size and channels in the config, or resize the data"
+                f"{where} holds examples of shape {tuple(x.shape[1:])}, the data module declares "
+                f"{self.shape}; correct one of the two"
             )
         if self.num_levels < 256 and (highest := int(x.max())) >= self.num_levels:
             row = int((x.flatten(1).amax(1) >= self.num_levels).nonzero()[0])
             raise UserError(
-                f"{where} holds levels up to {highest} (first in example {row}), outside "
-                f"0..{self.num_levels - 1}; set num_levels to {highest + 1}, or requantise the data"
+                f"{where} holds values up to {highest} (first in example {row}), outside "
+                f"0..{self.num_levels - 1}; set num_levels to {highest + 1}, or quantize the data again"
             )
         label = split.label
         if label is not None and (label.dtype != torch.int64 or label.shape != (len(x),)):

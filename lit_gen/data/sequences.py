@@ -11,8 +11,9 @@ import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
+from typing_extensions import override
 
-from lit_gen.data.loader import Redraw
+from lit_gen.data.loader import Loader, Redraw
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
 from lit_gen.data.windows import Windows
 from lit_gen.errors import UserError
@@ -23,10 +24,10 @@ class Pieces:
     """One split before it is cut.
 
     Attributes:
-        x: uint8 [L] each: one text, or recordings.
-        label: int64 [number of pieces], or None.
-        cut: integers that were cut off the pieces.
-        filled: integers that were added to them.
+        x: Pieces, uint8 ``[L]`` each: one text, or recordings.
+        label: Class of each piece, int64, or None.
+        cut: Number of integers that were cut off the pieces.
+        filled: Number of integers that were added as padding.
     """
 
     x: Sequence[Tensor]
@@ -38,19 +39,22 @@ class Pieces:
 class SequenceDataModule(DiscreteDataModule, abc.ABC):
     """Windows of T integers.
 
-    Validation and test are consecutive windows, each integer scored exactly once; each window is scored from
-    nothing, so bits/dim fall as T grows and belong to their T. The short rest of a piece is left out, counted
-    and said. Training windows are shifted at random anew in every epoch (see `Windows.shifted`); one epoch has
-    as many as there are consecutive ones. ``split("train")`` holds the consecutive ones; its fingerprint covers
-    the whole pieces.
+    Validation and test are consecutive windows, each integer scored exactly once; each window is scored without
+    context from the previous one, so bits/dim decrease as T grows and compare only at the same T. The short rest of a
+    piece is left out, counted and reported. Training windows are shifted at random anew in every epoch (see
+    `Windows.shifted`); one epoch has as many as there are consecutive ones. ``split("train")`` holds the consecutive
+    ones; its fingerprint covers the whole pieces.
 
     Args:
-        name, shape, num_levels, batch_size, eval_batch_size, seed: see `DiscreteDataModule`; T is the shape's
-            last side.
-        noun: what the integers are called in messages, in the plural; ``dimension`` is its singular.
+        name: Name of the data in records and leaderboards.
+        shape: Shape of one example, whose last side is T.
+        num_levels: Number of values, at most 256.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, and seed of the training order and of the windows' positions.
+        noun: Name of the integers in messages, in the plural; ``dimension`` is its singular.
 
     Attributes:
-        left_out: for each split, the integers that the model never sees; known after ``setup``.
+        left_out: Number of integers of each split that the model never sees; known after ``setup``.
     """
 
     def __init__(
@@ -60,18 +64,10 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
         shape: tuple[int, ...],
         num_levels: int,
         batch_size: int,
-        eval_batch_size: int,
-        seed: int,
+        loader: Loader,
         noun: str,
     ) -> None:
-        super().__init__(
-            name=name,
-            shape=shape,
-            num_levels=num_levels,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
-        )
+        super().__init__(name=name, shape=shape, num_levels=num_levels, batch_size=batch_size, loader=loader)
         self.noun, self.dimension = noun, noun.removesuffix("s")
         self.left_out: dict[SplitName, int] = {}
         self._train: Windows | None = None
@@ -87,13 +83,14 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
 
     @abc.abstractmethod
     def meaning(self) -> str:
-        """What the integers stand for; part of the fingerprint. Known after ``read_pieces``."""
+        """Meaning of the integers, a part of the fingerprint; known after ``read_pieces``."""
 
+    @override
     def read(self) -> dict[SplitName, Split]:
         """Reads the pieces and cuts them.
 
         Raises:
-            UserError: a split has no whole window.
+            UserError: A split has no whole window.
         """
         pieces = self.read_pieces()
         splits: dict[SplitName, Split] = {}
@@ -119,8 +116,9 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
                 self._train = windows
         return splits
 
+    @override
     def fingerprint(self, name: SplitName) -> str:
-        """As `DiscreteDataModule.fingerprint`, with what the integers mean, and all that windows can reach."""
+        """SHA-256 of the split and of the meaning of its integers; of train, of all that windows can reach."""
         if name not in self._fingerprints:
             x, rule = self.split(name).x, {"meaning": self.meaning()}
             if name == "train":
@@ -131,6 +129,7 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
             self._fingerprints[name] = self._digest(x, json.dumps(rule, sort_keys=True))
         return self._fingerprints[name]
 
+    @override
     def _training(self) -> tuple[Tensor, Redraw | None]:
         self.setup()
         assert self._train is not None

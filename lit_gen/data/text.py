@@ -10,16 +10,16 @@ from typing import ClassVar, Literal
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
+from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, Modality, SplitName
 from lit_gen.data.sequences import Pieces, SequenceDataModule
+from lit_gen.data.splits import HeldOut, Text, hold_out_end
 from lit_gen.errors import UserError, nearest
 
 Unit = Literal["characters", "bytes"]
-Text = str | bytes
-"""A split's whole text: str where the unit is characters, bytes where it is bytes."""
-
-_AT_A_TIME = 2**20  # characters that are four bytes wide at once
+_BLOCK = 2**20  # characters that are encoded in four bytes each at once
 _SHOWN = 5  # characters that a message names
 
 
@@ -27,24 +27,25 @@ class TextDataModule(SequenceDataModule, abc.ABC):
     """Windows of T characters or bytes, uint8 [T]; bits/dim are bits per character, or per byte.
 
     - ``unit="characters"``: Unicode code points, numbered in their order. The vocabulary is that of the training
-      text alone. A character in validation or test that it lacks is refused and not mapped to an "unknown" one:
-      a symbol that stands for many costs fewer bits than the character does, so its score would be none of the
-      text's.
-    - ``"bytes"``: UTF-8, 256 levels; any text in any script.
+      text alone. A character in validation or test that it lacks is an error and not mapped to an "unknown" token:
+      a token that stands for many characters has a higher probability than each of them, so the score would not be
+      the text's.
+    - ``"bytes"``: UTF-8, 256 values; any text in any script.
 
     A subclass sets what `texts` needs before it calls this constructor.
 
     Args:
-        name: what records call the data.
-        unit: see above.
-        length: T.
-        num_levels: size of the vocabulary, checked in ``setup``. None counts it: for characters the text is then
+        name: Name of the data in records and leaderboards.
+        unit: "characters" or "bytes"; see above.
+        length: T, number of characters or bytes of a window.
+        num_levels: Size of the vocabulary, checked in ``setup``. None counts it: for characters the text is then
             read at construction. Always 256 for bytes.
-        batch_size, eval_batch_size, seed: see `DiscreteDataModule`.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, and seed of the training order and of the windows' positions.
 
     Raises:
-        UserError: more than 256 different characters, or another number than ``num_levels``; a character that
-            the training text lacks.
+        UserError: There are more than 256 different characters, or another number than ``num_levels``, or characters
+            that the training text lacks.
     """
 
     modality: ClassVar[Modality] = "text"
@@ -57,8 +58,7 @@ class TextDataModule(SequenceDataModule, abc.ABC):
         length: int,
         num_levels: int | None,
         batch_size: int,
-        eval_batch_size: int,
-        seed: int,
+        loader: Loader,
     ) -> None:
         self.name, self.unit = name, unit
         self._held: Mapping[SplitName, Text] | None = None
@@ -71,8 +71,7 @@ class TextDataModule(SequenceDataModule, abc.ABC):
             shape=(length,),
             num_levels=num_levels,
             batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
+            loader=loader,
             noun=unit,
         )
         self._symbols = ""
@@ -83,27 +82,28 @@ class TextDataModule(SequenceDataModule, abc.ABC):
 
     @property
     def symbols(self) -> str:
-        """The vocabulary: the character of level i stands at place i; empty for bytes."""
+        """The vocabulary: value i is the character at position i; empty for bytes."""
         self.setup()
         return self._symbols
 
     def encode(self, text: str) -> Tensor:
-        """Levels of a text: uint8 [L].
+        """Values of a text: uint8 ``[L]``.
 
         Raises:
-            UserError: a character outside the vocabulary.
+            UserError: A character is outside the vocabulary.
         """
         if self.unit == "bytes":
             return _integers(text.encode("utf-8", "surrogatepass"))
         return _numbered(text, self.symbols, "the text", self.name)
 
     def decode(self, x: Tensor) -> str:
-        """The text of levels [L]; bytes that are no UTF-8 become the replacement character."""
+        """The text of values ``[L]``; bytes that are not UTF-8 become the replacement character."""
         if self.unit == "bytes":
             return bytes(x.flatten().tolist()).decode("utf-8", "replace")
         symbols = self.symbols
-        return "".join(symbols[level] for level in x.flatten().tolist())
+        return "".join(symbols[value] for value in x.flatten().tolist())
 
+    @override
     def read_pieces(self) -> dict[SplitName, Pieces]:
         """Reads the text and numbers it."""
         texts, self._held = self._texts(), None
@@ -113,6 +113,7 @@ class TextDataModule(SequenceDataModule, abc.ABC):
         wholes = {name: _numbered(texts[name], self._symbols, f"the {name} text", self.name) for name in SPLITS}
         return {name: Pieces([whole]) for name, whole in wholes.items()}
 
+    @override
     def meaning(self) -> str:
         """The unit, and the vocabulary."""
         return f"{self.unit}: {self._symbols}"
@@ -126,7 +127,7 @@ class TextDataModule(SequenceDataModule, abc.ABC):
         found = "".join(sorted(set(str(text))))
         where = f"the training text of data set '{self.name}' has {len(found):,} different characters"
         if len(found) > 256:
-            raise UserError(f"{where}, and at most 256 levels fit; set unit to bytes")
+            raise UserError(f"{where}, and at most 256 values fit; set unit to bytes")
         if expected is not None and len(found) != expected:
             raise UserError(f"{where}, and num_levels is {expected}; set num_levels to {len(found)}")
         return found
@@ -135,23 +136,21 @@ class TextDataModule(SequenceDataModule, abc.ABC):
 class TextFile(TextDataModule):
     """One file of UTF-8 text (or, as bytes, any file at all): no code needed.
 
-    Its end is held out, whole: first comes train, then validation, then test, in the order of the file. Line
-    endings stay as they are.
+    Its end is held out: first comes train, then validation, then test, in the order of the file. Line endings are
+    kept.
 
     Args:
-        path: the file.
-        name: what records and leaderboards call the data.
-        length: T, characters or bytes of a window.
+        path: Path of the file.
+        name: Name of the data in records and leaderboards.
+        length: T, number of characters or bytes of a window.
         unit: "bytes" or "characters"; see `TextDataModule`.
-        num_levels: size of the vocabulary; None counts it, at construction where the unit is characters.
-        num_val: characters or bytes held out for validation; below 1 a fraction.
-        num_test: the same for test.
-        batch_size: training batch over all processes together.
-        eval_batch_size: the same for validation and test.
-        seed: seed of the training order and of the windows' places.
+        num_levels: Size of the vocabulary; None counts it, at construction if the unit is characters.
+        splits: Numbers or fractions of characters or bytes that are held out for validation and test.
+        batch_size: Training batch size over all processes together.
+        loader: Evaluation batch size, and seed of the training order and of the windows' positions.
 
     Raises:
-        UserError: no such file, no UTF-8, too short; or see `TextDataModule`.
+        UserError: There is no such file, it is not UTF-8, or too short; or see `TextDataModule`.
     """
 
     def __init__(
@@ -161,24 +160,16 @@ class TextFile(TextDataModule):
         length: int,
         unit: Unit = "bytes",
         num_levels: int | None = None,
-        num_val: int | float = 0.05,
-        num_test: int | float = 0.05,
+        splits: HeldOut = HeldOut(num_val=0.05, num_test=0.05),
         batch_size: int = 64,
-        eval_batch_size: int = 250,
-        seed: int = 0,
+        loader: Loader = Loader(),
     ) -> None:
-        self.path = path
-        self.held_out: dict[SplitName, int | float] = {"val": num_val, "test": num_test}
+        self.path, self.splits = path, splits
         super().__init__(
-            name=name,
-            unit=unit,
-            length=length,
-            num_levels=num_levels,
-            batch_size=batch_size,
-            eval_batch_size=eval_batch_size,
-            seed=seed,
+            name=name, unit=unit, length=length, num_levels=num_levels, batch_size=batch_size, loader=loader
         )
 
+    @override
     def texts(self) -> dict[SplitName, Text]:
         """Reads the file and divides it."""
         file = Path(self.path).expanduser()
@@ -186,45 +177,16 @@ class TextFile(TextDataModule):
             raise UserError(f"'{file}' is a folder: path must be a file of text (a hub's folder is for HubText)")
         if not file.is_file():
             there = [entry.name for entry in file.parent.iterdir()] if file.parent.is_dir() else []
-            raise UserError(f"no file '{file}'{nearest(file.name, there)}; correct path in the config")
-        content = file.read_bytes()
+            raise UserError(f"no file '{file}'{nearest(file.name, there)}; correct path")
+        content, sizes = file.read_bytes(), self.splits.sizes(["train"])
         if self.unit == "bytes":
-            return hold_out_end(content, self.held_out, f"'{file}'")
+            return hold_out_end(content, sizes, f"'{file}'")
         try:
-            return hold_out_end(content.decode(), self.held_out, f"'{file}'")
+            return hold_out_end(content.decode(), sizes, f"'{file}'")
         except UnicodeDecodeError as error:
             raise UserError(
                 f"'{file}' is not UTF-8 (byte {error.start}); convert it, or set unit to bytes"
             ) from error
-
-
-def hold_out_end(text: Text, sizes: Mapping[SplitName, int | float], where: str) -> dict[SplitName, Text]:
-    """Divides a text from its end; what is left at the beginning is train.
-
-    Args:
-        text: to divide.
-        sizes: for each held-out split, in the order of the text, how much; a float below 1 is a fraction.
-        where: what messages call the text.
-
-    Raises:
-        UserError: a split, or train, would be empty.
-
-    >>> hold_out_end("abcdefghij", {"val": 0.2, "test": 3}, "it")
-    {'train': 'abcde', 'val': 'fg', 'test': 'hij'}
-    """
-    total, parts = len(text), {}
-    for name, size in sizes.items():
-        parts[name] = round(size * total) if isinstance(size, float) and size < 1 else int(size)
-        if parts[name] < 1:
-            raise UserError(f"split '{name}' of {where} would be empty: num_{name} is {size}; raise it")
-    begin = total - sum(parts.values())
-    if begin < 1:
-        raise UserError(f"{where} has length {total:,} and {total - begin:,} are held out; lower num_val or num_test")
-    divided: dict[SplitName, Text] = {"train": text[:begin]}
-    for name, part in parts.items():
-        divided[name] = text[begin : begin + part]
-        begin += part
-    return divided
 
 
 def _integers(text: Text) -> Tensor:
@@ -233,17 +195,17 @@ def _integers(text: Text) -> Tensor:
 
 
 def _numbered(text: Text, symbols: str, what: str, name: str) -> Tensor:
-    """Each character's place in the vocabulary: uint8 [L]."""
+    """Each character's position in the vocabulary: uint8 ``[L]``."""
     assert isinstance(text, str)
-    if strange := sorted(set(text) - set(symbols)):
-        shown = ", ".join(f"{c!r} (at {text.index(c):,})" for c in strange[:_SHOWN])
-        more = f" and {len(strange) - _SHOWN} more" if len(strange) > _SHOWN else ""
+    if unknown := sorted(set(text) - set(symbols)):
+        shown = ", ".join(f"{c!r} (at {text.index(c):,})" for c in unknown[:_SHOWN])
+        more = f" and {len(unknown) - _SHOWN} more" if len(unknown) > _SHOWN else ""
         raise UserError(
             f"{what} of data set '{name}' has characters that the training text lacks: {shown}{more}; "
             "replace them in the text, or set unit to bytes"
         )
     codes = np.array([ord(c) for c in symbols], np.uint32)
-    pieces = [text[i : i + _AT_A_TIME] for i in range(0, len(text), _AT_A_TIME)]
+    pieces = [text[i : i + _BLOCK] for i in range(0, len(text), _BLOCK)]
     numbers = [
         np.searchsorted(codes, np.frombuffer(piece.encode("utf-32-le", "surrogatepass"), "<u4")).astype(np.uint8)
         for piece in pieces

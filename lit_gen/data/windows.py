@@ -11,23 +11,23 @@ from torch import Tensor
 
 
 class Windows:
-    """Windows of T integers out of pieces (one text, or many recordings), none of which they ever cross.
+    """Windows of T integers within pieces (one text, or many recordings); no window crosses the end of a piece.
 
     A piece of L integers has L // T windows. Consecutive ones hold each of its first T * (L // T) integers once.
-    Shifted ones begin anywhere: the L - T + 1 places where a window can begin are divided into equal parts, one
-    a window, and each window begins at a random place of its own part. So over the windows of a piece every
-    beginning is equally likely, all of its integers can be seen, and one pass still goes evenly over the whole.
+    Shifted ones start anywhere: the L - T + 1 possible starts are divided into equal parts, one per window, and each
+    window starts at a random position of its own part. So over the windows of a piece every start is equally likely,
+    all of its integers can be seen, and one pass still covers the piece evenly.
 
     Args:
-        pieces: uint8 [L] each.
+        pieces: Pieces, uint8 ``[L]`` each.
         length: T.
 
     Attributes:
-        flat: the pieces end to end, uint8.
-        sizes: length of each piece.
-        piece: int64 [N], the piece that each window lies in.
-        rest: integers that no consecutive window holds.
-        unreachable: integers that no shifted window can hold: those of pieces shorter than T.
+        flat: Concatenation of the pieces, uint8.
+        sizes: Length of each piece.
+        piece: Number of the piece that each window lies in, int64 ``[N]``.
+        rest: Number of integers that no consecutive window holds.
+        unreachable: Number of integers that no shifted window can hold: those of pieces shorter than T.
 
     >>> windows = Windows([torch.arange(7, dtype=torch.uint8), torch.arange(20, 25, dtype=torch.uint8)], 3)
     >>> windows.consecutive().tolist(), windows.rest
@@ -54,14 +54,14 @@ class Windows:
         return len(self.piece)
 
     def consecutive(self) -> Tensor:
-        """Windows that begin every T integers of their piece: uint8 [N, T]."""
+        """Windows that start every T integers of their piece: uint8 ``[N, T]``."""
         return self._cut(self._begin + self._place * self.length)
 
     def shifted(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
-        """Windows number ``rows``, int64 [B], each at a random place of its part: uint8 [B, T]."""
+        """The windows ``rows``, int64 ``[B]``, each at a random position of its part: uint8 ``[B, T]``."""
         row = rows.numpy()
         within = (self._place[row] + generator.random(len(row))) / self._count[row]
-        # beside a large number a u below 1 may round up to 1
+        # added to a large number, a u below 1 may round up to 1
         begin = np.minimum((within * self._num_begins[row]).astype(np.int64), self._num_begins[row] - 1)
         return self._cut(self._begin[row] + begin)
 

@@ -22,7 +22,7 @@ class RandomImages(DiscreteDataModule):
         self, num_train: int, shape: tuple[int, ...] = (1, 28, 28), num_levels: int = 2, batch_size: int = 128
     ) -> None:
         super().__init__(
-            name="random", shape=shape, num_levels=num_levels, batch_size=batch_size, eval_batch_size=250, seed=0
+            name="random", shape=shape, num_levels=num_levels, batch_size=batch_size
         )
         self.num_train = num_train
 

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lit_gen.cli.process import hush
 from lit_gen.contract import GenerativeModule
-from lit_gen.data import DiscreteDataModule, Split
+from lit_gen.data import DiscreteDataModule, Loader, Split
 from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
 
@@ -22,7 +22,7 @@ class Ramp(DiscreteDataModule):
 
     def __init__(self, batch_size: int = 4, num_train: int = 12) -> None:
         super().__init__(
-            name="ramp", shape=SHAPE, num_levels=LEVELS, batch_size=batch_size, eval_batch_size=2, seed=0
+            name="ramp", shape=SHAPE, num_levels=LEVELS, batch_size=batch_size, loader=Loader(eval_batch_size=2)
         )
         self.num_train = num_train
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_gen.data import HubAudio
+from lit_gen.data import AudioColumns, HubAudio, HubSource, Loader, Splits
 from lit_gen.data.decode_audio import decode_audio
 from lit_gen.errors import UserError
 from lit_gen.quantization import ZERO_LEVEL, mu_law_decode, mu_law_encode
@@ -72,8 +72,9 @@ def store(folder: Path, parts: dict[str, list[bytes]]) -> Path:
 
 
 def audio(path: Path, **options) -> HubAudio:
-    given = {"sample_rate": RATE, "length": 10, "label_column": "label", "num_val": 3, "batch_size": 4}
-    return HubAudio(str(path), "spoken", **{**given, "eval_batch_size": 3, **options})
+    given = {"sample_rate": RATE, "length": 10, "batch_size": 4, "loader": Loader(eval_batch_size=3), **options}
+    given = {"columns": AudioColumns(label="label"), "splits": Splits(num_val=3), **given}
+    return HubAudio(str(path), "spoken", **given)
 
 
 def levels(part: str, row: int) -> list[int]:
@@ -230,8 +231,9 @@ def test_recordings_are_carved_whole_by_a_fixed_seed(spoken: Path):
     train, val = (set(data.split(name).label.tolist()) for name in ("train", "val"))
     assert not train & val
     assert train | val == set(range(10)) - {2}, "the recording of seven samples has no window"
-    assert audio(spoken, seed=9).split("val").label.tolist() == data.split("val").label.tolist()
-    assert any(set(audio(spoken, split_seed=s).split("val").label.tolist()) != val for s in range(1, 4))
+    assert audio(spoken, loader=Loader(seed=9)).split("val").label.tolist() == data.split("val").label.tolist()
+    others = [Splits(num_val=3, seed=seed) for seed in range(1, 4)]
+    assert any(set(audio(spoken, splits=other).split("val").label.tolist()) != val for other in others)
 
 
 def test_training_windows_lie_within_the_recording_of_their_label(spoken: Path):
@@ -271,7 +273,7 @@ def test_decoded_levels_are_the_recording_but_for_rounding(spoken: Path):
 
 def test_fingerprints_tell_apart_recordings_rates_and_padding(spoken: Path, tmp_path: Path):
     base = {name: audio(spoken).fingerprint(name) for name in ("train", "val", "test")}
-    assert {name: audio(spoken, seed=4).fingerprint(name) for name in base} == base
+    assert {name: audio(spoken, loader=Loader(seed=4)).fingerprint(name) for name in base} == base
     files = {
         part: [recording(100 * len(sizes) + i, n) for i, n in enumerate(sizes)] for part, sizes in SIZES.items()
     }
@@ -289,14 +291,14 @@ def test_fingerprints_tell_apart_recordings_rates_and_padding(spoken: Path, tmp_
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"column": "sound"}, r"no column 'sound', it has audio, label, speaker.*; set column"),
-        ({"column": "label"}, r"column 'label' .* holds no recordings"),
-        ({"label_column": "speaker"}, r"label_column 'speaker' .* holds no integers"),
-        ({"train_split": "trian"}, r"no split 'trian'.*did you mean 'train'"),
+        ({"columns": AudioColumns("sound")}, r"no column 'sound', it has audio, label, speaker.*; set columns\.audio"),
+        ({"columns": AudioColumns("label")}, r"column 'label' .* holds no recordings"),
+        ({"columns": AudioColumns(label="speaker")}, r"column 'speaker' .* holds no integers.*; set columns\.label"),
+        ({"splits": Splits(train="trian")}, r"no split 'trian'.*did you mean 'train'"),
         ({"sample_rate": 16_000}, r"recording 0 of split 'train' .* recorded at 8000 Hz, below sample_rate 16000"),
         ({"sample_rate": 0}, r"sample_rate .* is 0"),
         ({"length": 36}, r"split 'test' .* no window of length 36: its longest piece has 35 samples"),
-        ({"num_val": None}, r"split 'val' .* would be empty: num_val is 0"),
+        ({"splits": Splits()}, r"split 'val' .* would be empty: splits\.num_val is 0"),
     ],
 )
 def test_what_does_not_fit_is_told(spoken: Path, options: dict, message: str):
@@ -306,13 +308,13 @@ def test_what_does_not_fit_is_told(spoken: Path, options: dict, message: str):
 
 
 def test_without_a_column_of_labels_there_are_none(spoken: Path):
-    assert audio(spoken, label_column=None).split("test").label is None
+    assert audio(spoken, columns=AudioColumns()).split("test").label is None
 
 
 def test_shelf_spoken_digits(shelf: Path):
     """300 recordings of the official test split, read as all three splits, so that nothing else is decoded."""
-    splits = {"train_split": "test", "val_split": "test", "test_split": "test"}
-    data = HubAudio("fsdd", "spoken_digits", RATE, 1024, label_column="label", root=str(shelf), **splits)
+    options = {"columns": AudioColumns(label="label"), "splits": Splits(train="test", val="test", test="test")}
+    data = HubAudio("fsdd", "spoken_digits", RATE, 1024, hub=HubSource(root=str(shelf)), **options)
     assert data.split("test").x.shape == (860, 1, 1024)
     assert data.left_out["test"] == 1_034_030 - 860 * 1024
     assert sorted(set(data.split("test").label.tolist())) == list(range(10))

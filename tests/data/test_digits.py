@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_gen.data import Digits
+from lit_gen.data import Digits, Loader
 from lit_gen.data.binarize import bernoulli, threshold
 
 SPLITS = {"train": slice(0, 1000), "val": slice(1000, 1350), "test": slice(1350, None)}
@@ -65,7 +65,7 @@ def test_dynamic_training_is_redrawn_from_the_greys():
 
 
 def test_dynamic_evaluation_is_one_draw_for_all():
-    one, other = Digits(binarize="dynamic", seed=0), Digits(binarize="dynamic", seed=5, batch_size=10)
+    one, other = Digits(binarize="dynamic"), Digits(binarize="dynamic", loader=Loader(seed=5), batch_size=10)
     for name in ("val", "test"):
         assert torch.equal(one.split(name).x, other.split(name).x)
         assert one.fingerprint(name) == other.fingerprint(name)
@@ -77,7 +77,7 @@ def test_dynamic_evaluation_is_one_draw_for_all():
 def test_dynamic_train_fingerprint_covers_greys_rule_and_seed():
     prints = {
         Digits(binarize="dynamic").fingerprint("train"),
-        Digits(binarize="dynamic", seed=1).fingerprint("train"),
+        Digits(binarize="dynamic", loader=Loader(seed=1)).fingerprint("train"),
         Digits(binarize="threshold").fingerprint("train"),
         Digits().fingerprint("train"),
     }

@@ -11,9 +11,9 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_gen.data import FolderImages
+from lit_gen.data import FolderImages, ImageLoader, RandomHeldOut
 from lit_gen.data.decode import Transform
-from lit_gen.data.images import carve
+from lit_gen.data.splits import carve
 from lit_gen.errors import UserError
 
 Pictures = Callable[..., np.ndarray]
@@ -29,9 +29,12 @@ def flat(tmp_path: Path, pictures: Pictures, save_png: Save) -> Path:
 
 
 def faces(path: Path, **options) -> FolderImages:
-    return FolderImages(
-        str(path), "faces", **{"size": 6, "channels": 1, "num_val": 4, "num_test": 0.25, **options}
-    )
+    """The images of a folder; options of the transform, the splits and the loader by their bare names."""
+    given = {"size": 6, "channels": 1, "num_val": 4, "num_test": 0.25, **options}
+    transform = Transform(**{key: given.pop(key) for key in ("size", "channels", "crop", "resize") if key in given})
+    splits = RandomHeldOut(given.pop("num_val"), given.pop("num_test"), given.pop("split_seed", 0))
+    loader = ImageLoader(**{key: given.pop(key) for key in ("seed", "max_memory_gb") if key in given})
+    return FolderImages(str(path), "faces", transform, splits=splits, loader=loader, **given)
 
 
 def test_every_file_is_in_one_split_unchanged(flat: Path, pictures: Pictures):
@@ -56,9 +59,9 @@ def test_carve_keeps_file_order_within_a_split(flat: Path, pictures: Pictures):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_val": 20}, r"has 20 training images and 25 are held out"),
-        ({"num_val": 0}, r"split 'val' of .* would be empty: num_val is 0"),
-        ({"num_test": 0.01}, r"split 'test' of .* would be empty: num_test is 0.01"),
+        ({"num_val": 20}, r"has 20 training examples and 25 are held out; lower splits\.num_val"),
+        ({"num_val": 0}, r"split 'val' of .* would be empty: splits\.num_val is 0"),
+        ({"num_test": 0.01}, r"split 'test' of .* would be empty: splits\.num_test is 0.01"),
     ],
 )
 def test_impossible_carves_are_refused(flat: Path, options: dict, message: str):
@@ -169,13 +172,13 @@ def test_folder_without_images_is_refused(tmp_path: Path):
 @pytest.mark.parametrize(
     ("shape", "options", "message"),
     [
-        ((6, 6), {"size": 8}, r"00\.png is 6x6 and the config says size 8"),
+        ((6, 6), {"size": 8}, r"00\.png is 6x6, and transform\.size is 8 without a resize"),
         (
             (6, 9),
             {"resize": "box"},
-            r"00\.png is 9x6: resizing it to a square would distort it; set crop: square",
+            r"00\.png is 9x6: resizing it to a square would distort it; set transform\.crop to square",
         ),
-        ((6, 6), {"crop": 7}, r"00\.png is 6x6, smaller than crop 7"),
+        ((6, 6), {"crop": 7}, r"00\.png is 6x6, smaller than transform\.crop 7"),
     ],
 )
 def test_image_that_does_not_fit_is_named(

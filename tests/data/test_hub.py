@@ -12,8 +12,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lit_gen.data import HubImages
-from lit_gen.data.hub_source import locate
+from lit_gen.data import HubImages, HubSource, ImageColumns, Splits, Transform
 from lit_gen.errors import UserError
 
 Pictures = Callable[..., np.ndarray]
@@ -51,7 +50,11 @@ def tiny(tmp_path: Path, pictures: Pictures) -> Path:
 
 
 def hub(path: object, **options) -> HubImages:
-    return HubImages(str(path), "tiny", **{"size": 8, "channels": 3, "num_val": 6, **options})
+    """The tiny set; options of the transform and the splits by their bare names."""
+    given = {"size": 8, "channels": 3, "num_val": 6, **options}
+    transform = Transform(**{key: given.pop(key) for key in ("size", "channels", "crop", "resize") if key in given})
+    named = {key: given.pop(key) for key in ("train", "val", "test", "num_val", "num_test") if key in given}
+    return HubImages(str(path), "tiny", transform, splits=Splits(**named), **given)
 
 
 def test_columns_are_found_and_pixels_kept(tiny: Path, pictures: Pictures):
@@ -84,14 +87,14 @@ def test_transforms_have_caches_of_their_own(tiny: Path):
 
 def test_root_and_environment_lead_to_the_copies(tiny: Path, monkeypatch: pytest.MonkeyPatch):
     root = tiny.parents[1]
-    assert locate("owner/tiny", str(root)) == tiny
+    assert HubSource(root=str(root)).folder("owner/tiny") == tiny
     monkeypatch.setenv("LIT_GEN_DATA", str(root))
-    assert locate("owner/tiny", None) == tiny
+    assert HubSource().folder("owner/tiny") == tiny
     assert hub("owner/tiny").fingerprint("train") == hub(tiny).fingerprint("train")
 
 
 def test_validation_split_of_the_source_is_used_when_asked(tiny: Path, pictures: Pictures):
-    data = hub(tiny, val_split="test", test_split=None, num_val=None, num_test=5)
+    data = hub(tiny, val="test", test=None, num_val=None, num_test=5)
     assert np.array_equal(data.split("val").x.permute(0, 2, 3, 1), pictures(10, 8, 8, 3, 1))
     assert [len(data.split(name).x) for name in ("train", "test")] == [25, 5]
 
@@ -121,15 +124,18 @@ def test_image_folder_of_the_hub_layout(tmp_path: Path, pictures: Pictures, save
     ("options", "message"),
     [
         (
-            {"train_split": "trian"},
-            r"no split 'trian', it has train, test; did you mean 'train'\?; set train_split",
+            {"train": "trian"},
+            r"no split 'trian', it has train, test; did you mean 'train'\?; set splits\.train",
         ),
-        ({"image_column": "imgg"}, r"no column 'imgg', it has fine_label, img; did you mean 'img'"),
-        ({"image_column": "fine_label"}, r"column 'fine_label' .* holds no images"),
-        ({"label_column": "img"}, r"label_column 'img' .* holds no integers"),
-        ({"size": 9}, r"image 0 of split 'train' is 8x8 and the config says size 9"),
-        ({"num_val": None}, r"split 'val' .* would be empty: num_val is 0"),
-        ({"num_val": 30}, r"has 30 training images and 30 are held out"),
+        (
+            {"columns": ImageColumns(image="imgg")},
+            r"no column 'imgg', it has fine_label, img; did you mean 'img'\?; set columns\.image",
+        ),
+        ({"columns": ImageColumns(image="fine_label")}, r"column 'fine_label' .* holds no images.*columns\.image"),
+        ({"columns": ImageColumns(label="img")}, r"column 'img' .* holds no integers: .*; set columns\.label"),
+        ({"size": 9}, r"image 0 of split 'train' is 8x8, and transform\.size is 9 without a resize"),
+        ({"num_val": None}, r"split 'val' .* would be empty: splits\.num_val is 0"),
+        ({"num_val": 30}, r"has 30 training examples and 30 are held out"),
     ],
 )
 def test_what_does_not_fit_is_told(tiny: Path, options: dict, message: str):
@@ -143,7 +149,7 @@ def test_data_without_images_is_refused(tmp_path: Path):
 
     folder = write(tmp_path / "words", "train", {"text": ["a"]}, {"text": datasets.Value("string")})
     with pytest.raises(UserError, match=r"no column of images among text"):
-        hub(folder, test_split=None).setup()
+        hub(folder, test=None).setup()
 
 
 def test_misspelt_path_names_its_nearest_sibling(tiny: Path):
@@ -176,7 +182,7 @@ def test_unreachable_hub_is_told_at_once(tiny: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", DEAD_HUB)
     start = time.monotonic()
     with pytest.raises(UserError, match=r"no data set 'owner/tny': .* no copy in .*'owner/tiny'.*the hub"):
-        hub("owner/tny", root=str(tiny.parents[1])).setup()
+        hub("owner/tny", hub=HubSource(root=str(tiny.parents[1]))).setup()
     assert time.monotonic() - start < 5  # `datasets` alone tries for 23 s
 
 
@@ -191,9 +197,9 @@ def test_decoded_hub_set_needs_no_network(tiny: Path, monkeypatch: pytest.Monkey
     import datasets
 
     loaded = datasets.load_dataset(str(tiny))
-    monkeypatch.setattr("lit_gen.data.hub.load", lambda *_: loaded)
+    monkeypatch.setattr(HubSource, "load", lambda *_: loaded)
     first = hub("owner/tiny").fingerprint("train")
-    monkeypatch.setattr("lit_gen.data.hub.load", lambda *_: pytest.fail("went to the hub"))
+    monkeypatch.setattr(HubSource, "load", lambda *_: pytest.fail("went to the hub"))
     assert hub("owner/tiny").fingerprint("train") == first
 
 
@@ -203,7 +209,7 @@ def test_decoded_hub_set_needs_no_network(tiny: Path, monkeypatch: pytest.Monkey
 )
 @pytest.mark.slow
 def test_shelf_holds_the_original_grey_sets(shelf: Path, path: str, mean: float, std: float):
-    data = HubImages(path, "grey", 28, 1, root=str(shelf), num_val=5000)
+    data = HubImages(path, "grey", Transform(28, 1), HubSource(root=str(shelf)), splits=Splits(num_val=5000))
     whole = torch.cat([data.split("train").x, data.split("val").x]) / 255
     assert (len(whole), len(data.split("test").x)) == (60_000, 10_000)
     assert float(whole.mean()) == pytest.approx(mean, abs=5e-5)
@@ -213,22 +219,16 @@ def test_shelf_holds_the_original_grey_sets(shelf: Path, path: str, mean: float,
 
 def test_shelf_test_split_is_in_the_order_of_the_file(shelf: Path):
     """MNIST test digits begin 7, 2, 1, 0, 4; read as all three splits, so that nothing else is decoded."""
-    data = HubImages(
-        "ylecun/mnist",
-        "mnist",
-        28,
-        1,
-        root=str(shelf),
-        train_split="test",
-        val_split="test",
-        test_split="test",
-    )
+    splits = Splits(train="test", val="test", test="test")
+    data = HubImages("ylecun/mnist", "mnist", Transform(28, 1), HubSource(root=str(shelf)), splits=splits)
     assert data.split("test").label[:5].tolist() == [7, 2, 1, 0, 4]
     assert len(data.split("test").x) == 10_000
 
 
 @pytest.mark.slow
 def test_shelf_colour_set_has_its_own_columns(shelf: Path):
-    data = HubImages("cifar10_jpeg", "cifar10_jpeg", 32, 3, root=str(shelf), num_val=5000)
+    data = HubImages(
+        "cifar10_jpeg", "cifar10_jpeg", Transform(32, 3), HubSource(root=str(shelf)), splits=Splits(num_val=5000)
+    )
     assert [len(data.split(name).x) for name in ("train", "val", "test")] == [45_000, 5_000, 10_000]
     assert data.split("test").label.bincount().tolist() == [1000] * 10

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, Loader, SampleSizes
 from lit_gen.errors import UserError
 
 
@@ -48,7 +48,7 @@ def test_samples_cost_the_entropy_in_the_mean(source: KnownEntropy, name: str):
 
 def test_samples_follow_the_probabilities():
     """Chi-square over the 16 states of a small source."""
-    small = KnownEntropy(shape=(1, 2, 2), num_levels=2, num_train=50_000)
+    small = KnownEntropy(shape=(1, 2, 2), num_levels=2, splits=SampleSizes(num_train=50_000))
     place = torch.tensor([8, 4, 2, 1])
     counts = torch.bincount((small.split("train").x.flatten(1) * place).sum(1), minlength=16)
     expected = small.log_prob(small.enumerate()).exp() * 50_000
@@ -65,13 +65,13 @@ def test_pixels_depend_on_one_another(source: KnownEntropy):
 
 
 def test_splits_are_apart_and_of_their_sizes():
-    data = KnownEntropy(num_train=300, num_val=200, num_test=100)
+    data = KnownEntropy(splits=SampleSizes(num_train=300, num_val=200, num_test=100))
     assert [len(data.split(name).x) for name in ("train", "val", "test")] == [300, 200, 100]
     assert not torch.equal(data.split("train").x[:100], data.split("test").x)
 
 
 def test_source_seed_alone_chooses_the_source():
-    one, same, other = KnownEntropy(), KnownEntropy(seed=9, batch_size=3), KnownEntropy(source_seed=1)
+    one, same, other = KnownEntropy(), KnownEntropy(loader=Loader(seed=9), batch_size=3), KnownEntropy(source_seed=1)
     assert one.fingerprint("test") == same.fingerprint("test")
     assert one.entropy_nats == same.entropy_nats
     assert abs(one.entropy_nats - other.entropy_nats) > 1e-3

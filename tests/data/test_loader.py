@@ -90,7 +90,7 @@ def test_ranks_together_see_the_global_batches_of_one_process(world_size: int):
 
 
 def test_batch_size_must_divide_by_world_size():
-    with pytest.raises(UserError, match=r"batch_size 8 .*divide by 3 .*batch_size to 9"):
+    with pytest.raises(UserError, match=r"batch_size 8 .*divisible by 3 .*batch_size to 9"):
         make(world_size=3)
 
 

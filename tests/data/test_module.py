@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import Digits, DiscreteDataModule, KnownEntropy, Split
+from lit_gen.data import Digits, DiscreteDataModule, KnownEntropy, Loader, Split
 from lit_gen.errors import UserError
 
 
@@ -17,8 +17,8 @@ class Given(DiscreteDataModule):
     """Serves the same tensor as all three splits."""
 
     def __init__(self, x: Tensor, label: Tensor | None = None, **options) -> None:
-        given = {"name": "given", "shape": (1, 2, 2), "num_levels": 4, "batch_size": 2, "eval_batch_size": 2}
-        super().__init__(**{**given, "seed": 0, **options})
+        given = {"name": "given", "shape": (1, 2, 2), "num_levels": 4, "batch_size": 2}
+        super().__init__(**{**given, **options})
         self.x, self.label, self.reads = x, label, 0
 
     def read(self) -> dict:
@@ -44,9 +44,9 @@ def test_reads_once():
         (image(), r"split 'train' of data set 'given' is empty"),
         (
             image(0, 0, 0, 0, 1, 9, 1, 1),
-            r"levels up to 9 \(first in example 1\), outside 0\.\.3; set num_levels to 10",
+            r"values up to 9 \(first in example 1\), outside 0\.\.3; set num_levels to 10",
         ),
-        (torch.zeros(3, 1, 2, 3, dtype=torch.uint8), r"shape \(1, 2, 3\), the config declares \(1, 2, 2\)"),
+        (torch.zeros(3, 1, 2, 3, dtype=torch.uint8), r"shape \(1, 2, 3\), the data module declares \(1, 2, 2\)"),
         (torch.zeros(3, 1, 2, 2), r"holds torch\.float32: .* uint8"),
     ],
 )
@@ -67,7 +67,8 @@ def test_labels_must_match():
         ({"batch_size": 0}, "batch_size .* is 0"),
         ({"shape": (1, 0, 2)}, "shape .* is 0"),
         ({"num_levels": 257}, r"num_levels .* is 257: it must be in 2\.\.256"),
-        ({"seed": -1}, "seed .* is -1"),
+        ({"loader": Loader(seed=-1)}, r"loader\.seed .* is -1"),
+        ({"loader": Loader(eval_batch_size=0)}, r"loader\.eval_batch_size .* is 0"),
     ],
 )
 def test_impossible_sizes_are_refused_at_construction(options: dict, message: str):
@@ -83,7 +84,7 @@ def test_unknown_split_names_the_nearest():
 def test_fingerprint_tells_apart_what_the_model_would_see_differently():
     base = Given(image(0, 1, 2, 3, 0, 0, 0, 0)).fingerprint("train")
     assert len(base) == 64
-    assert Given(image(0, 1, 2, 3, 0, 0, 0, 0), batch_size=1, seed=7).fingerprint("train") == base
+    assert Given(image(0, 1, 2, 3, 0, 0, 0, 0), batch_size=1, loader=Loader(seed=7)).fingerprint("train") == base
     others = [
         Given(image(0, 1, 2, 2, 0, 0, 0, 0)),  # one pixel
         Given(image(0, 0, 0, 0, 0, 1, 2, 3)),  # the order
@@ -99,7 +100,7 @@ def elsewhere() -> list[str]:
     """What another process prints: the readers that importing the room imports, and a fingerprint."""
     code = (
         "import sys, lit_gen.data\n"
-        "print([m for m in ('datasets', 'sklearn', 'pyarrow') if m in sys.modules])\n"
+        "print([m for m in ('datasets', 'sklearn', 'pyarrow', 'soundfile') if m in sys.modules])\n"
         "print(lit_gen.data.KnownEntropy().fingerprint('train'))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

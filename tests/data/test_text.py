@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 import torch
 
-from lit_gen.data import HubText, TextFile
-from lit_gen.data.text import hold_out_end
+from lit_gen.data import HeldOut, HubSource, HubText, Loader, NamedSplits, TextColumns, TextFile
+from lit_gen.data.splits import hold_out_end
 from lit_gen.data.windows import Windows
 from lit_gen.errors import UserError
 
@@ -26,8 +26,11 @@ def verse(tmp_path: Path) -> Path:
 
 
 def text(path: Path, **options) -> TextFile:
-    given = {"unit": "characters", "num_val": 100, "num_test": 100, "batch_size": 4, "eval_batch_size": 3}
-    return TextFile(str(path), "verse", **{"length": 16, **given, **options})
+    """Windows of a file; sizes of the splits and the seed by their bare names."""
+    given = {"unit": "characters", "length": 16, "batch_size": 4, "num_val": 100, "num_test": 100, **options}
+    splits = HeldOut(given.pop("num_val"), given.pop("num_test"))
+    loader = Loader(eval_batch_size=3, seed=given.pop("seed", 0))
+    return TextFile(str(path), "verse", splits=splits, loader=loader, **given)
 
 
 def read(data: TextFile, loader) -> list[str]:
@@ -190,11 +193,11 @@ def test_characters_beyond_ascii_and_line_ends_are_kept(tmp_path: Path):
         (VERSE, {"num_levels": 30}, r"has 28 different characters, and num_levels is 30; set num_levels to 28"),
         (VERSE[:800] + "X" * 50 + "Z" * 50, {}, r"test text .* lacks: 'X' \(at 0\), 'Z' \(at 50\); .* bytes"),
         (VERSE[:700] + "é" + VERSE[:199], {}, r"val text .* lacks: 'é' \(at 0\)"),
-        ("".join(map(chr, range(1000, 1900))), {}, r"has 700 different .* at most 256 levels fit; set unit to bytes"),
+        ("".join(map(chr, range(1000, 1900))), {}, r"has 700 different .* at most 256 values fit; set unit to bytes"),
         (VERSE, {"unit": "bytes", "num_levels": 28}, r"num_levels .* is 28: bytes have 256"),
         (VERSE, {"length": 101}, r"split 'val' .* no window of length 101: its longest piece has 100 characters"),
-        (VERSE, {"num_val": 0}, r"split 'val' .* would be empty: num_val is 0"),
-        (VERSE, {"num_val": 0.5, "num_test": 0.5}, r"length 900 and 900 are held out; lower num_val or num_test"),
+        (VERSE, {"num_val": 0}, r"split 'val' .* would be empty: splits\.num_val is 0"),
+        (VERSE, {"num_val": 0.5, "num_test": 0.5}, r"length 900 and 900 are held out; lower splits\.num_val or"),
         ("aaaa" * 200, {}, r"num_levels .* is 1: it must be in 2\.\.256"),
         (b"caf\xe9" * 100, {}, r"is not UTF-8 \(byte 3\); convert it, or set unit to bytes"),
     ],
@@ -267,11 +270,12 @@ def rows(tmp_path: Path) -> Path:
 
 
 def test_hub_rows_are_one_text(rows: Path):
-    data = HubText(str(rows), "lines", 8, unit="characters", separator="|")
+    data = HubText(str(rows), "lines", 8, unit="characters", columns=TextColumns(separator="|"))
     assert (data.num_levels, data.symbols) == (5, "abcd|")
     assert "".join(data.decode(row) for row in data.split("train").x) == ("abcd" * 10 + "||" + "dcba" * 10)[:80]
     assert "".join(data.decode(row) for row in data.split("val").x) == "abca" * 4
-    carved = HubText("owner/lines", "lines", 8, root=str(rows.parents[1]), val_split=None, num_val=16)
+    hub, splits = HubSource(root=str(rows.parents[1])), NamedSplits(num_val=16)
+    carved = HubText("owner/lines", "lines", 8, hub=hub, splits=splits)
     assert "".join(carved.decode(row) for row in carved.split("val").x) == "dcba" * 4
     assert "".join(carved.decode(row) for row in carved.split("test").x) == "dddd" * 4
     as_bytes = HubText(str(rows), "lines", 8, unit="bytes")
@@ -282,10 +286,10 @@ def test_hub_rows_are_one_text(rows: Path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"column": "txt"}, r"no column 'txt', it has text, n; did you mean 'text'\?; set column"),
-        ({"column": "n"}, r"column 'n' .* holds no text"),
-        ({"val_split": "val"}, r"no split 'val', it has .*; set val_split"),
-        ({"val_split": None}, r"split 'val' .* would be empty: num_val is 0"),
+        ({"columns": TextColumns("txt")}, r"no column 'txt', it has text, n; did you mean 'text'\?; set columns\.text"),
+        ({"columns": TextColumns("n")}, r"column 'n' .* holds no text"),
+        ({"splits": NamedSplits(val="val")}, r"no split 'val', it has .*; set splits\.val"),
+        ({"splits": NamedSplits()}, r"split 'val' .* would be empty: splits\.num_val is 0"),
     ],
 )
 def test_what_does_not_fit_of_the_hub_is_told(rows: Path, options: dict, message: str):
@@ -300,7 +304,7 @@ def test_a_file_is_for_the_other_class(verse: Path):
 
 
 def test_shelf_shakespeare(shelf: Path):
-    data = HubText("karpathy/tiny_shakespeare", "tiny_shakespeare", 256, num_levels=65, root=str(shelf))
+    data = HubText("karpathy/tiny_shakespeare", "tiny_shakespeare", 256, num_levels=65, hub=HubSource(root=str(shelf)))
     assert [len(data.split(name).x) for name in ("train", "val", "test")] == [3921, 217, 217]
     assert data.left_out == {"train": 0, "val": 218, "test": 218}
     assert data.decode(data.split("train").x[0]).startswith("First Citizen:\nBefore we proceed any further")

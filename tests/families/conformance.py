@@ -17,7 +17,7 @@ from lightning.pytorch import Callback, Trainer
 from torch import Tensor
 
 from lit_gen.contract import GenerativeModule
-from lit_gen.data import DiscreteDataModule, KnownEntropy
+from lit_gen.data import DiscreteDataModule, KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood, RunningNats
 from lit_gen.noise import Noise
@@ -54,7 +54,7 @@ def tiny_source(family: type[GenerativeModule], seed: int = 0) -> tuple[Generati
             model = family(shape, num_levels)
         except UserError:
             continue
-        return model, KnownEntropy(shape, num_levels, num_test=4_000, num_val=200, batch_size=200)
+        return model, KnownEntropy(shape, num_levels, splits=SampleSizes(num_test=4_000, num_val=200), batch_size=200)
     return pytest.fail(f"{family.__name__} cannot be built with its defaults on any of {SPACES}")
 
 

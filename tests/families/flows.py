@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from lit_gen.data import DiscreteDataModule, KnownEntropy, Split
+from lit_gen.data import DiscreteDataModule, KnownEntropy, Loader, SampleSizes, Split
 from lit_gen.families.flow import (
     MAF,
     Flow,
@@ -73,7 +73,7 @@ UNIFORM, VARIATIONAL = UniformDequantization(), VariationalDequantization(2, MLP
 
 def source(name: str, **options: Any) -> KnownEntropy:
     shape, num_levels = SPACES[name]
-    return KnownEntropy(shape, num_levels, num_train=4_000, num_val=200, num_test=2_000, **options)
+    return KnownEntropy(shape, num_levels, splits=SampleSizes(num_train=4_000, num_val=200, num_test=2_000), **options)
 
 
 def fresh(name: str, seed: int = 0, **options: Any) -> Flow:
@@ -101,7 +101,8 @@ class Classes(DiscreteDataModule):
     """Two dark pixels of one of four places, one for each class, and a little noise: classes that do not overlap."""
 
     def __init__(self, labelled: bool = True, num_levels: int = 16) -> None:
-        super().__init__(name="classes", shape=(2,), num_levels=num_levels, batch_size=100, eval_batch_size=100, seed=0)
+        loader = Loader(eval_batch_size=100)
+        super().__init__(name="classes", shape=(2,), num_levels=num_levels, batch_size=100, loader=loader)
         self.labelled = labelled
 
     @staticmethod

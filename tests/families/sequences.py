@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.families.autoregressive.sequence import SequenceModel
 from lit_gen.likelihood import categorical_log_prob
 from lit_gen.noise import Noise
@@ -70,7 +70,8 @@ def assert_samples_occur_as_often_as_they_are_likely(model: SequenceModel, n: in
 
 def assert_the_known_entropy_is_reached(model: SequenceModel, steps: int) -> None:
     """To within 0.02 bits/dim."""
-    source = KnownEntropy(model.shape, model.num_levels, num_train=20_000, num_test=20_000, batch_size=200)
+    splits = SampleSizes(num_train=20_000, num_test=20_000)
+    source = KnownEntropy(model.shape, model.num_levels, splits=splits, batch_size=200)
     laws.fit(model, source, steps)
     excess = laws.bits_above_entropy(model, source, "chain-rule", draws=1)
     assert -0.01 < excess < 0.02, f"{excess:.4f} bits/dim above the entropy"

@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive import MADE, Autoregressive, draw
 from lit_gen.noise import Noise
@@ -113,7 +113,7 @@ def test_the_known_entropy_is_reached(name: str) -> None:
     if name == "FVSBN":
         pytest.skip("a linear net cannot learn what the source does")
     torch.manual_seed(0)
-    source = KnownEntropy((1, 2, 2), LEVELS, num_train=20_000, num_test=20_000, batch_size=200)
+    source = KnownEntropy((1, 2, 2), LEVELS, splits=SampleSizes(num_train=20_000, num_test=20_000), batch_size=200)
     model = autoregressives.ALL[name]((1, 2, 2), LEVELS, lr=5e-3)
     laws.fit(model, source, 600)
     excess = laws.bits_above_entropy(model, source, "chain-rule", draws=1)
@@ -221,7 +221,7 @@ def test_orders_are_averaged_as_probabilities() -> None:
 
 def test_all_orders_are_trained_and_none_but_the_reading_order_completes() -> None:
     torch.manual_seed(0)
-    source = KnownEntropy((1, 2, 2), LEVELS, num_train=20_000, num_test=20_000, batch_size=200)
+    source = KnownEntropy((1, 2, 2), LEVELS, splits=SampleSizes(num_train=20_000, num_test=20_000), batch_size=200)
     model = MADE((1, 2, 2), LEVELS, hidden_sizes=(40,), num_orders=3, lr=1e-2)
     laws.fit(model, source, 600)
     x = source.split("test").x

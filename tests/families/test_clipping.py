@@ -8,7 +8,7 @@ import pytest
 import torch
 from lightning.pytorch import Callback
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.families import VAE
 
 from . import conformance as laws
@@ -26,7 +26,8 @@ def test_gradients_of_a_fused_optimizer_are_clipped(precision: Any, algorithm: s
                 whole = torch.cat(gradients)
                 seen.append(float(whole.norm() if algorithm == "norm" else whole.abs().max()))
 
-    model, source = VAE((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, num_test=20, num_val=20, batch_size=20)
+    splits = SampleSizes(num_test=20, num_val=20)
+    model, source = VAE((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, splits=splits, batch_size=20)
     options = {"gradient_clip_val": largest, "gradient_clip_algorithm": algorithm, "precision": precision}
     laws.fit(model, source, 3, Watch(), **options)
     assert len(seen) >= 2

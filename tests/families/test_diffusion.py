@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
-from lit_gen.data import Digits, KnownEntropy
+from lit_gen.data import Digits, KnownEntropy, SampleSizes
 from lit_gen.families import DDPM, FlowMatching
 from lit_gen.families.diffusion import CosineSchedule, LinearBetas
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob, nearest_level_log_prob
@@ -148,7 +148,7 @@ def test_probabilities_of_the_nearest_levels_are_bayes_rule() -> None:
 @pytest.mark.parametrize("inference_mode", [False, True])
 def test_the_ode_is_solved_in_any_trainer(inference_mode: bool) -> None:
     """Where gradients are off, and in inference mode, which forbids them (Lightning issue 19910)."""
-    model, source = FlowMatching((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, num_test=40)
+    model, source = FlowMatching((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, splits=SampleSizes(num_test=40))
     model.test_estimation = type(model.test_estimation)("ode", 1, 0)
     trainer = laws.trainer(1, inference_mode=inference_mode)
     trainer.test(model, source.test_dataloader(), verbose=False)
@@ -158,7 +158,7 @@ def test_the_ode_is_solved_in_any_trainer(inference_mode: bool) -> None:
 
 
 def test_the_ode_validates_inside_a_fit() -> None:
-    model, source = DDPM((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, num_train=256, num_val=40)
+    model, source = DDPM((1, 2, 2), 3), KnownEntropy((1, 2, 2), 3, splits=SampleSizes(num_train=256, num_val=40))
     model.val_estimation = type(model.val_estimation)("ode", 1, 0)
 
     class Seen(L.Callback):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.families import DDPM, EDM, VDM, FlowMatching
 from lit_gen.families.diffusion import Sampling
@@ -68,7 +68,7 @@ def test_guidance_doubles_the_evaluations_and_needs_classes() -> None:
 def test_latents_lead_back_to_their_example(family: type) -> None:
     torch.manual_seed(0)
     model = family(SHAPE, LEVELS, lr=4e-3)
-    source = KnownEntropy(SHAPE, LEVELS, num_train=2_000, num_val=20, num_test=60)
+    source = KnownEntropy(SHAPE, LEVELS, splits=SampleSizes(num_train=2_000, num_val=20, num_test=60))
     laws.fit(model, source, 150)
     model.sampling = Sampling("ancestral", 100, clip_denoised=False)
     x = source.split("test").x

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.bijections import Chain
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.families.flow import Dequantization, Flow, UniformDequantization, VariationalDequantization
 from lit_gen.families.flow.dequantization import Dequantizer
 from lit_gen.likelihood import standard_normal_log_prob
@@ -129,7 +129,7 @@ def test_images_get_checkerboards_and_vectors_every_second() -> None:
 
 def gain(build: Any, shape: tuple[int, ...], steps: int, seed: int, nets: Any) -> tuple[float, float]:
     """Nats that variational noise saves after equal training, and their standard error over the test examples."""
-    source = KnownEntropy(shape, 2, num_train=4_000, num_test=3_000, num_val=10, batch_size=128)
+    source = KnownEntropy(shape, 2, splits=SampleSizes(num_train=4_000, num_test=3_000, num_val=10), batch_size=128)
     x, nats = source.split("test").x, []
     for dequantization in (UniformDequantization(), VariationalDequantization(4, nets)):
         torch.manual_seed(seed)

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from lit_gen.callbacks import EMA
 from lit_gen.callbacks.step_seed import StepSeed
-from lit_gen.data import DiscreteDataModule, Split
+from lit_gen.data import DiscreteDataModule, Loader, Split
 from lit_gen.errors import UserError
 from lit_gen.families.flow import Flow
 from lit_gen.nets import ActNorm
@@ -32,7 +32,7 @@ class DarkAndBright(DiscreteDataModule):
     """Training data of levels 0..5, of which every batch has all; validation's are 10..15."""
 
     def __init__(self, shape: tuple[int, ...] = (1, 4, 4)) -> None:
-        super().__init__(name="dark", shape=shape, num_levels=16, batch_size=50, eval_batch_size=50, seed=0)
+        super().__init__(name="dark", shape=shape, num_levels=16, batch_size=50, loader=Loader(eval_batch_size=50))
 
     def read(self) -> dict[str, Split]:  # type: ignore[override]
         generator = torch.Generator().manual_seed(0)

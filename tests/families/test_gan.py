@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.families.gan import GAN
 from lit_gen.nets import AdversarialNets, MLPPlayers
 from lit_gen.noise import Noise
@@ -52,7 +52,7 @@ class Toy(AdversarialNets):
 
 @pytest.fixture(scope="module")
 def source() -> KnownEntropy:
-    return KnownEntropy(SHAPE, LEVELS, num_train=1_000, num_val=20, num_test=20, batch_size=50)
+    return KnownEntropy(SHAPE, LEVELS, splits=SampleSizes(num_train=1_000, num_val=20, num_test=20), batch_size=50)
 
 
 def build(seed: int = 0, **options: Any) -> GAN:
@@ -256,7 +256,8 @@ def test_clipping_bounds_both_players(source: KnownEntropy) -> None:
 
 def test_the_game_moves_the_generator_towards_the_data() -> None:
     """All data at one state: in a hundred turns the generator finds it."""
-    data = KnownEntropy((1, 2, 2), 2, num_components=1, num_train=2_000, num_val=20, num_test=20, batch_size=100)
+    splits = SampleSizes(num_train=2_000, num_val=20, num_test=20)
+    data = KnownEntropy((1, 2, 2), 2, num_components=1, splits=splits, batch_size=100)
     data.split("train").x.copy_(torch.tensor([1, 0, 0, 1], dtype=torch.uint8).reshape(1, 2, 2))
     torch.manual_seed(0)
     model = GAN((1, 2, 2), 2, nets=MLPPlayers(hidden_sizes=(32,)), lr_generator=5e-3, lr_discriminator=5e-3)

@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.families import GatedPixelCNN, PixelCNN
 from lit_gen.families.autoregressive import draw
@@ -97,7 +97,7 @@ def test_the_log_prob_is_float32_under_autocast() -> None:
 def test_samples_of_a_trained_model_occur_as_often_as_they_are_likely(family: type[Pixelwise]) -> None:
     torch.manual_seed(0)
     shape = (2, 1, 3)
-    source = KnownEntropy(shape, 2, num_train=4_000, num_test=100, batch_size=100)
+    source = KnownEntropy(shape, 2, splits=SampleSizes(num_train=4_000, num_test=100), batch_size=100)
     model = family(shape, 2, channels=8, head_channels=8, lr=1e-2)  # type: ignore[call-arg]
     laws.fit(model, source, 60)
     states = source.enumerate()
@@ -120,13 +120,13 @@ def test_colour_probabilities_sum_to_one(family: type[Pixelwise], shape: tuple[i
     torch.manual_seed(0)
     model = family(shape, 2)
     laws.stir(model, scale=0.4)
-    laws.assert_mass_is_lawful(model, KnownEntropy(shape, 2, num_test=10).enumerate(), "chain-rule")
+    laws.assert_mass_is_lawful(model, KnownEntropy(shape, 2, splits=SampleSizes(num_test=10)).enumerate(), "chain-rule")
 
 
 def test_each_class_has_probabilities_that_sum_to_one() -> None:
     torch.manual_seed(0)
     model = GatedPixelCNN((1, 2, 2), 3, num_classes=2)
-    states = KnownEntropy((1, 2, 2), 3, num_test=10).enumerate()
+    states = KnownEntropy((1, 2, 2), 3, splits=SampleSizes(num_test=10)).enumerate()
     same = [model.log_prob(states, torch.full((81,), c)) for c in range(2)]
     assert torch.equal(same[0], same[1]), "classes start alike"
     laws.stir(model, scale=0.4)

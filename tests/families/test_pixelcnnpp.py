@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lit_gen.callbacks import EMA
 from lit_gen.callbacks.step_seed import StepSeed
-from lit_gen.data import DiscreteDataModule, KnownEntropy, Split
+from lit_gen.data import DiscreteDataModule, KnownEntropy, Loader, SampleSizes, Split
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive import PixelCNNpp
 from lit_gen.likelihood import categorical_log_prob
@@ -37,7 +37,7 @@ def levels(num_levels: int, *shape: int) -> Tensor:
 
 
 def states_of(shape: tuple[int, ...], num_levels: int) -> Tensor:
-    return KnownEntropy(shape, num_levels, num_train=1, num_val=1, num_test=1).enumerate()
+    return KnownEntropy(shape, num_levels, splits=SampleSizes(num_train=1, num_val=1, num_test=1)).enumerate()
 
 
 # ------------------------------------------------------------------ the model's probabilities
@@ -137,7 +137,7 @@ class Dark(DiscreteDataModule):
     """Training data of levels 0..5, with labels; validation's are 10..15."""
 
     def __init__(self) -> None:
-        super().__init__(name="dark", shape=(1, 4, 4), num_levels=16, batch_size=50, eval_batch_size=50, seed=0)
+        super().__init__(name="dark", shape=(1, 4, 4), num_levels=16, batch_size=50, loader=Loader(eval_batch_size=50))
 
     def read(self) -> dict[str, Split]:  # type: ignore[override]
         generator = torch.Generator().manual_seed(0)
@@ -220,7 +220,8 @@ def test_data_must_be_asked_for() -> None:
 
 
 def test_the_entropy_is_reached_on_colours_too() -> None:
-    source = KnownEntropy((2, 1, 3), 3, num_components=2, num_test=4_000, num_val=200, batch_size=200)
+    splits = SampleSizes(num_test=4_000, num_val=200)
+    source = KnownEntropy((2, 1, 3), 3, num_components=2, splits=splits, batch_size=200)
     torch.manual_seed(0)
     model = PixelCNNpp(source.shape, source.num_levels, lr=5e-3)
     laws.fit(model, source, 500)

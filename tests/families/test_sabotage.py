@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.families.vae import VAE, Categorical, DiscretizedLogistic, Observation
 from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
@@ -56,7 +56,7 @@ class MeanOfImportances(VAE):
 
 @pytest.fixture(scope="module")
 def source() -> KnownEntropy:
-    return KnownEntropy(SHAPE, LEVELS, num_test=4_000, num_val=200, batch_size=200)
+    return KnownEntropy(SHAPE, LEVELS, splits=SampleSizes(num_test=4_000, num_val=200), batch_size=200)
 
 
 def trained(family: type[VAE], observation: Observation, source: KnownEntropy) -> VAE:

@@ -11,7 +11,7 @@ import torch
 from lightning.pytorch import Callback
 from torch import Tensor, nn
 
-from lit_gen.data import KnownEntropy
+from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.families.vae import VAE, Bernoulli, Categorical, DiscretizedLogistic, Observation
 from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob
@@ -210,7 +210,7 @@ class Outputs(Callback):
 
 
 def test_training_minimises_the_bound_that_is_scored() -> None:
-    source = KnownEntropy(SHAPE, 2, num_val=10, num_test=10, num_train=400, batch_size=400)
+    source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10, num_train=400), batch_size=400)
     torch.manual_seed(0)
     model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=0.0)
     laws.stir(model, scale=0.5)
@@ -230,7 +230,7 @@ def test_training_minimises_the_bound_that_is_scored() -> None:
 
 
 def test_warmup_weights_the_rate_by_images_seen() -> None:
-    source = KnownEntropy(SHAPE, 2, num_val=10, num_test=10, num_train=1_000, batch_size=100)
+    source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10, num_train=1_000), batch_size=100)
     torch.manual_seed(0)
     model = VAE(SHAPE, 2, warmup_images=400)
     laws.stir(model)
@@ -252,7 +252,7 @@ def test_warmup_weights_the_rate_by_images_seen() -> None:
 def test_every_observation_and_net_obeys_the_laws(
     num_levels: int, nets: AutoencoderNets, observation: Observation
 ) -> None:
-    source = KnownEntropy(SHAPE, num_levels, num_test=2_000, num_val=10, batch_size=100)
+    source = KnownEntropy(SHAPE, num_levels, splits=SampleSizes(num_test=2_000, num_val=10), batch_size=100)
     torch.manual_seed(0)
     model = VAE(SHAPE, num_levels, num_latents=2, nets=nets, observation=observation, lr=3e-3)
     gradients = laws.Gradients()
@@ -264,7 +264,7 @@ def test_every_observation_and_net_obeys_the_laws(
 
 
 def test_samples_of_a_trained_model_have_its_probabilities() -> None:
-    source = KnownEntropy(SHAPE, 2, num_val=10, num_test=10)
+    source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10))
     torch.manual_seed(0)
     model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=1e-2)
     laws.fit(model, source, 100)
