@@ -65,7 +65,7 @@ def test_the_folder_s_config_trains_the_same_weights(family: str, tmp_path: Path
     a, b = (yaml.safe_load((run / "config.yaml").read_text()) for run in (first, again))
     assert (a.pop("run_name"), b.pop("run_name")) == ("first", "again")
     assert a == b
-    assert (a["seed_everything"], a["data"]["init_args"]["seed"], a["budget"]["max_images"]) == (3, 5, 300)
+    assert (a["seed_everything"], a["data"]["init_args"]["loader"]["seed"], a["budget"]["max_images"]) == (3, 5, 300)
 
 
 # ------------------------------------------------------------------ budget

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from lightning.pytorch.cli import instantiate_class
+from jsonargparse import Namespace
 from torch import Tensor
 
 from lit_gen.checkpoints import KEY
-from lit_gen.cli.command_line import CLI
+from lit_gen.cli.command_line import CLI, Parser
 from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.convert.published import Published
+from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs.results import NOTES, environment, now
 from lit_gen.runs.run import Run
@@ -45,7 +46,7 @@ class Converting(CLI):
         Raises:
             UserError: The data have another shape, or an option says what the folder does.
         """
-        data = instantiate_class((), self.config["data"].as_dict())  # which reads no file
+        data = self._build_data()
         if tuple(data.shape) != self._shape:
             raise UserError(
                 f"--data: '{data.name}' has shape {tuple(data.shape)}, and the model of {self._folder} is for"
@@ -57,6 +58,21 @@ class Converting(CLI):
         for name in _FIXED:
             if asked["init_args"][name] != self._model["init_args"][name]:
                 raise UserError(f"--model: {name} is what {self._folder} says, and cannot be chosen; leave it out")
+
+    def _build_data(self) -> DiscreteDataModule:
+        """The data module alone, which reads no file.
+
+        Raises:
+            UserError: Its constructor raises one.
+        """
+        parser = Parser()
+        parser.add_subclass_arguments(DiscreteDataModule, "data")
+        try:
+            return parser.instantiate(Namespace(data=self.config["data"]))["data"]
+        except ValueError as error:  # in which the parser wraps the constructor's
+            if isinstance(error.__cause__, UserError):
+                raise error.__cause__ from None
+            raise
 
 
 def make_folder(cli: CLI, out: Path | None) -> Path:

@@ -25,7 +25,7 @@ Modality = Literal["image", "text", "audio"]
 
 @dataclass(frozen=True)
 class Split:
-    """One split, whole.
+    """All examples of one split.
 
     Attributes:
         x: Integers in {0..num_levels-1}, uint8 ``[N, *shape]``.

@@ -172,6 +172,7 @@ def test_data_of_another_shape_are_refused(
         (["--model.init_args.num_classes=10"], "--model: num_classes is what"),
         (["--model=VDM"], "--model is what"),
         (["--model.init_args.sampling.steps=2000"], "steps=2000"),
+        (["--data.init_args.batch_size=0"], "batch_size of data set 'digits' is 0"),
         (["--avaraged"], "did you mean 'averaged'"),
     ],
 )
