@@ -22,7 +22,7 @@ from lit_gen.runs.summary import print_record
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.scoring.scorer import Scorer, scored_rows
 from lit_gen.scoring.settings import Scoring
-from lit_gen.scoring.variants import samplings_of
+from lit_gen.scoring.variants import sampling_variants
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
@@ -43,11 +43,12 @@ options of the protocol:
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
 
-samples of a diffusion model drawn in other ways, each combination scored and added to the record; likelihoods, which do
+samples drawn in other ways, each combination scored and added to the record; likelihoods, which do
 not depend on them, are left as they are:
-  --sampler NAME ...              ancestral, ddim, edm_heun, dpmpp_2m, euler, heun
+  --sampler NAME ...              of a diffusion model, such as ddim
   --steps N ...                   of the sampler
   --guidance G ...                of a model with classes: 1 for none
+  --temperature T ...             of a flow or an autoregressive model
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
@@ -125,10 +126,10 @@ def main(args: list[str]) -> None:
         return
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
-    ways, rest = parse(args[1:])
+    variants, rest = parse(args[1:])
     quicken(rest)
     run = run_from_checkpoint(checkpoint, rest)
-    found = evaluate(run, run.trainer, path, samplings_of(run.model, ways))
+    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants))
     if found:
         print_record(*found)
 

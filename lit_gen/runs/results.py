@@ -20,9 +20,9 @@ import yaml
 
 import lit_gen
 from lit_gen.checkpoints import KEY
-from lit_gen.runs.run import Run
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
 
 RECORD = "record.json"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
@@ -55,7 +54,7 @@ class Scorer(L.Callback):
         scores: The model's scores.
         floors: Scores of references under the same protocols.
         seconds_per_1000_samples: Measured on this process while samples were drawn in the model's own way.
-        evaluations_per_sample: Calls of the model's sampling network for one of these, counted.
+        evaluations_per_sample: Network calls for one of these, counted.
     """
 
     def __init__(
@@ -89,7 +88,7 @@ class Scorer(L.Callback):
         if not self.samplings:
             self._score_samples(trainer, pl_module)
         for sampling in self.samplings:
-            with sampled_by(pl_module, sampling):
+            with pl_module.sampled_by(sampling):
                 self._score_samples(trainer, pl_module)
 
     def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
@@ -221,41 +220,24 @@ class Scorer(L.Callback):
         ]
 
 
-@contextlib.contextmanager
-def sampled_by(model: GenerativeModule, sampling: Any) -> Iterator[None]:
-    """Lets a model draw samples in another way than its own for a while."""
-    own = model.sampling
-    model.sampling = sampling
-    try:
-        yield
-    finally:
-        model.sampling = own
-
-
 class _TimedSampler:
-    """Draws a model's samples, measuring time and counting network calls.
+    """Draws a model's samples, measuring time and reading the count of network calls.
 
     The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
     """
 
     def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
         self.trainer, self.model, self.seed = trainer, model, seed
-        self._seconds, self._samples, self._rows = 0.0, 0, 0
+        self._seconds, self._samples, self._evaluations = 0.0, 0, 0
 
     def __call__(self, first: int, n: int) -> Tensor:
-        handle = self.model.sampling_network.register_forward_hook(self._count)
-        since = time.perf_counter()
-        try:
-            with self.trainer.precision_plugin.forward_context():
-                x = self.model.sample(n, seed=self.seed, first=first)
-        finally:
-            handle.remove()
+        since, before = time.perf_counter(), self.model.function_evaluations
+        with self.trainer.precision_plugin.forward_context():
+            x = self.model.sample(n, seed=self.seed, first=first)
         self._seconds += time.perf_counter() - since
+        self._evaluations += self.model.function_evaluations - before
         self._samples += n
         return x
-
-    def _count(self, module: Any, args: tuple[Any, ...], output: Any) -> None:
-        self._rows += len(args[0])
 
     @property
     def seconds_per_1000_samples(self) -> float | None:
@@ -263,4 +245,4 @@ class _TimedSampler:
 
     @property
     def evaluations_per_sample(self) -> int | None:
-        return round(self._rows / self._samples) if self._samples else None
+        return round(self._evaluations / self._samples) if self._samples else None

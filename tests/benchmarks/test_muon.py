@@ -12,10 +12,10 @@ from statistics import median, quantiles
 
 import pytest
 import torch
+from lit_gen.muon import Muon
 from torch import nn
 
 from lit_gen.families import GatedPixelCNN, PixelCNN
-from lit_gen.muon import Muon
 
 ROUNDS = 30
 NETS = {

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import Batch, GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.vae.observation import Bernoulli, Categorical, Observation
 from lit_gen.likelihood import Likelihood, LogMeanExp, gaussian_kl, gaussian_log_prob, standard_normal_log_prob
@@ -86,7 +86,7 @@ class VAE(GenerativeModule):
     # -------------------------------------------------------------- training
 
     def training_step(
-        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+        self, batch: Batch, batch_idx: int
     ) -> dict[str, Tensor]:
         """The negative evidence lower bound in nats an example, and its two parts."""
         x = batch[0]
@@ -107,13 +107,9 @@ class VAE(GenerativeModule):
 
     # -------------------------------------------------------------- the contract
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The decoder."""
-        return self.decoder
-
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Z from the prior, x from p(x | z)."""
+        self.count_evaluations(len(noise))
         maps = self.decoder(noise.normal(self.num_latents))
         return self.observation.sample(maps, noise, self.num_levels)
 
