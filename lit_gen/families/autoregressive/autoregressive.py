@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar, get_args
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -13,8 +13,10 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, Next, draw
 from lit_gen.likelihood import Likelihood, categorical_log_prob
-from lit_gen.muon import Muon, OptimizerName
 from lit_gen.noise import Noise
+from lit_gen.optim import Muon, parameter_groups
+
+OptimizerName = Literal["adamw", "muon"]
 
 _LOGITS_AT_ONCE = 1 << 24
 
@@ -135,12 +137,10 @@ class Autoregressive(GenerativeModule, abc.ABC):
         hidden = self.hidden_weights() if self.optimizer == "muon" else []
         if self.optimizer == "muon" and not hidden:
             raise UserError(f"model.optimizer: {type(self).__name__} has no hidden weights for Muon; use adamw")
-        rest = [p for p in self.parameters() if not any(p is h for h in hidden)]
-        gains = [p for p in rest if not self.decays(p)]
-        groups: list[dict[str, Any]] = [{"params": [p for p in rest if self.decays(p)]}]
-        groups += [{"params": gains, "weight_decay": 0.0}] if gains else []
+        no_decay = [p for p in self.parameters() if not self.decays(p)]
+        groups = parameter_groups(self, hidden, no_decay)
         if hidden:
-            return Muon(hidden, groups, **self.adam)  # type: ignore[arg-type]
+            return Muon(groups, **self.adam)  # type: ignore[arg-type]
         return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
 
     # -------------------------------------------------------------- samples

@@ -7,8 +7,8 @@ from typing import cast
 
 from torch import Tensor, nn
 
+from lit_gen.families.autoregressive.autoregressive import OptimizerName
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
-from lit_gen.muon import OptimizerName
 from lit_gen.nets.columns import Columns
 from lit_gen.nets.gated_columns import GatedPixelCNNColumns
 from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet

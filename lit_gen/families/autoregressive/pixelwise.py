@@ -9,10 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.families.autoregressive.autoregressive import Autoregressive
+from lit_gen.families.autoregressive.autoregressive import Autoregressive, OptimizerName
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.level_features import LevelFeatures
-from lit_gen.muon import OptimizerName
 from lit_gen.nets.columns import Columns
 
 

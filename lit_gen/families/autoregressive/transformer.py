@@ -6,8 +6,8 @@ from torch import Tensor, nn
 
 from lit_gen.contract import block_within
 from lit_gen.errors import UserError
+from lit_gen.families.autoregressive.autoregressive import OptimizerName
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
-from lit_gen.muon import OptimizerName
 from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
 
 _CACHED_NUMBERS = 1 << 30

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from torch import Tensor, nn
 
+from lit_gen.families.autoregressive.autoregressive import OptimizerName
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
-from lit_gen.muon import OptimizerName
 from lit_gen.nets import DilatedConvNet, WaveNetQueues
 
 

@@ -1,16 +1,17 @@
-"""Muon: hidden weights go a step of equal length in every direction; all other parameters are AdamW's."""
+"""Muon: orthogonalized momentum for hidden weights, AdamW for all other parameters."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal
+from collections.abc import Callable
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.optim.optimizer import ParamsT
 
-OptimizerName = Literal["adamw", "muon"]
+from lit_gen.errors import UserError
 
-# Of the quintic iteration: Jordan's, which lift small singular values fastest; torch.optim.Muon has the same.
+# Coefficients of the quintic iteration, as in torch.optim.Muon: they raise small singular values fastest.
 _A, _B, _C = 3.4445, -4.7750, 2.0315
 _STEPS = 5
 
@@ -34,20 +35,24 @@ def orthogonal(matrices: Tensor) -> Tensor:
 
 
 class Muon(torch.optim.Optimizer):
-    """Muon with Nesterov's momentum for weights ``[outputs, ...]``, each as one matrix; AdamW for the rest.
+    """Muon with Nesterov momentum for hidden weights ``[outputs, ...]``, each as one matrix; AdamW for the rest.
 
-    A step's root mean square is 0.2 lr, about AdamW's, so that both take one learning rate and one weight decay.
-    Matrices of one shape are made orthogonal together, in float32; torch.optim.Muon goes one by one, and takes no
-    convolutions. Of a masked weight the whole matrix takes the step: with several colour channels part of its length is
-    spent where the mask blanks.
+    The root mean square of a step is 0.2 lr, about that of AdamW, so that both share one learning rate and one weight
+    decay. Matrices of one shape are orthogonalized together, in float32; :class:`torch.optim.Muon` goes one by one,
+    and takes no convolutions. Of a masked weight the whole matrix takes the step: with several colour channels part of
+    its length is spent on entries that the mask sets to zero.
 
     Args:
-        hidden: Weights between layers of features: not those that read the data or give the output.
-        others: Groups as AdamW takes them.
-        lr: Of both.
-        betas: AdamW's.
-        weight_decay: Decoupled, of both.
-        momentum: Muon's; None in the groups that are AdamW's.
+        params: Parameter groups with a key ``hidden``, see :func:`~lit_gen.optim.parameter_groups`. Groups without the
+            key are not hidden.
+        lr: Learning rate of both.
+        betas: Decay rates of AdamW.
+        weight_decay: Decoupled weight decay of both.
+        momentum: Of Muon.
+
+    Raises:
+        UserError: No group is hidden.
+        ValueError: An argument is out of range, or a hidden parameter is not a matrix.
 
     References:
         Jordan et al. 2024, see :func:`orthogonal`. The length of a step: Liu et al.: Muon is Scalable for LLM Training,
@@ -56,17 +61,31 @@ class Muon(torch.optim.Optimizer):
 
     def __init__(
         self,
-        hidden: Sequence[nn.Parameter],
-        others: Iterable[dict[str, Any]],
+        params: ParamsT,
         lr: float = 1.0e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         weight_decay: float = 0.0,
         momentum: float = 0.95,
     ) -> None:
-        groups = [*others] or [{"params": []}]
-        self._adamw = torch.optim.AdamW(groups, lr, betas, weight_decay=weight_decay, fused=True)
-        own = {"params": list(hidden), "momentum": momentum}
-        super().__init__([own, *self._adamw.param_groups], {**self._adamw.defaults, "momentum": None})
+        if not 0 <= momentum < 1:
+            raise ValueError(f"Invalid momentum value: {momentum}")
+        groups: list[Any] = [{**each} if isinstance(each, dict) else each for each in params]
+        if not any(isinstance(group, dict) and group.get("hidden") for group in groups):
+            raise UserError("Muon is for weights between hidden layers, and this model names none; use AdamW")
+        # It validates lr, betas and weight_decay, and is given its groups before each step.
+        self._adamw = torch.optim.AdamW([{"params": []}], lr, betas, weight_decay=weight_decay, fused=True)
+        super().__init__(groups, {**self._adamw.defaults, "momentum": momentum, "hidden": False})
+
+    def add_param_group(self, param_group: dict[str, Any]) -> None:
+        """Adds a group, which AdamW updates unless it has ``hidden=True``.
+
+        Raises:
+            ValueError: A hidden parameter is not a matrix.
+        """
+        super().add_param_group(param_group)
+        group = self.param_groups[-1]
+        if group["hidden"] and any(p.ndim < 2 for p in group["params"]):
+            raise ValueError("Muon takes hidden parameters of at least two dimensions")
 
     @torch.no_grad()
     def step(self, closure: Callable[[], Any] | None = None) -> Any:
@@ -76,10 +95,10 @@ class Muon(torch.optim.Optimizer):
             with torch.enable_grad():
                 loss = closure()
         for group in self.param_groups:
-            if group["momentum"] is not None:
+            if group["hidden"]:
                 self._muon_step(group)
-        # Both are exchanged when a state is loaded.
-        self._adamw.param_groups = [group for group in self.param_groups if group["momentum"] is None]
+        # Loading a state replaces both attributes, so they are passed on at every step.
+        self._adamw.param_groups = [group for group in self.param_groups if not group["hidden"]]
         self._adamw.state = self.state
         self._adamw.step()
         return loss

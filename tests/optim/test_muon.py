@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -13,7 +13,12 @@ from torch import Tensor, nn
 from lit_gen.errors import UserError
 from lit_gen.families import GatedPixelCNN, PixelCNN, Transformer, WaveNet
 from lit_gen.families.autoregressive import Autoregressive
-from lit_gen.muon import Muon, orthogonal
+from lit_gen.optim import Muon
+from lit_gen.optim.muon import orthogonal
+
+
+def muon(hidden: Sequence[nn.Parameter], others: Iterable[dict[str, Any]] = (), **settings: Any) -> Muon:
+    return Muon([{"params": list(hidden), "hidden": True}, *others], **settings)
 
 
 @pytest.mark.parametrize("shape", [(3, 8, 20), (2, 20, 8), (2, 16, 16), (1, 1, 5), (1, 5, 1)])
@@ -59,7 +64,7 @@ def steps(build: Callable[[list[nn.Parameter]], list[torch.optim.Optimizer]], co
 
 
 def test_it_is_torchs_muon_whose_arithmetic_is_bfloat16() -> None:
-    own = steps(lambda p: [Muon(p, [], lr=0.1, weight_decay=0.2)])
+    own = steps(lambda p: [muon(p, lr=0.1, weight_decay=0.2)])
     known = steps(lambda p: [torch.optim.Muon(p, lr=0.1, weight_decay=0.2, adjust_lr_fn="match_rms_adamw")])
     still = steps(lambda p: [])
     for one, other, before in zip(own, known, still, strict=True):
@@ -72,7 +77,7 @@ def test_the_others_are_adamws() -> None:
     def groups(parameters: list[nn.Parameter]) -> list[dict[str, Any]]:
         return [{"params": parameters[:-2]}, {"params": parameters[-2:], "weight_decay": 0.0}]
 
-    mixed = steps(lambda p: [Muon(p[:1], groups(p[1:]), **settings)])  # type: ignore[arg-type]
+    mixed = steps(lambda p: [muon(p[:1], groups(p[1:]), **settings)])
     alone = steps(lambda p: [torch.optim.AdamW(groups(p), **settings)])  # type: ignore[arg-type]
     assert not torch.allclose(mixed[0], alone[0], atol=1e-2)
     for one, other in zip(mixed[1:], alone[1:], strict=True):
@@ -85,7 +90,7 @@ def test_a_convolution_is_the_matrix_of_its_outputs(memory_format: torch.memory_
     weight = torch.randn(4, 3, 2, 5)
     conv = nn.Parameter(weight.clone(memory_format=memory_format))
     flat = nn.Parameter(weight.flatten(1).clone())
-    optimizer = Muon([conv, flat], [], lr=0.1)
+    optimizer = muon([conv, flat], lr=0.1)
     for _ in range(3):
         conv.grad = torch.randn_like(conv)
         flat.grad = conv.grad.flatten(1)
@@ -96,7 +101,7 @@ def test_a_convolution_is_the_matrix_of_its_outputs(memory_format: torch.memory_
 
 def test_gradients_are_there_after_the_step_and_the_closure_is_asked() -> None:
     p = nn.Parameter(torch.ones(2, 3))
-    optimizer = Muon([p], [], lr=0.1)
+    optimizer = muon([p], lr=0.1)
 
     def closure() -> Tensor:
         optimizer.zero_grad()
@@ -114,7 +119,7 @@ def test_a_scaler_of_float16_changes_nothing_and_skips_what_overflowed() -> None
     for scaled in (False, True):
         torch.manual_seed(0)
         a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
-        optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+        optimizer = muon([a], [{"params": [b]}], lr=0.1)
         scaler = torch.amp.GradScaler("cpu", init_scale=1024.0, enabled=scaled)
         for i in range(4):
             x = torch.randn(4) * (float("inf") if i == 2 else 1)
@@ -132,7 +137,7 @@ def test_a_scaler_of_float16_changes_nothing_and_skips_what_overflowed() -> None
 def test_hooks_are_called_once_whatever_was_built_before() -> None:
     torch.optim.AdamW([nn.Parameter(torch.zeros(1))])
     a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2))
-    optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+    optimizer = muon([a], [{"params": [b]}], lr=0.1)
     a.grad, b.grad = torch.ones(2, 2), torch.ones(2)
     seen = []
     optimizer.register_step_pre_hook(lambda *_: seen.append(a.grad is not None))
@@ -141,19 +146,55 @@ def test_hooks_are_called_once_whatever_was_built_before() -> None:
     assert seen == [True, True]
 
 
-def test_a_group_added_later_is_adamws() -> None:
+def test_a_group_added_later_is_adamws_unless_it_is_hidden() -> None:
     a, b = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
-    optimizer = Muon([a], [], lr=0.1)
+    optimizer = muon([a], lr=0.1)
+    c = nn.Parameter(torch.ones(2, 2))
     optimizer.add_param_group({"params": [b]})
-    a.grad = b.grad = torch.eye(2)
+    optimizer.add_param_group({"params": [c], "hidden": True})
+    a.grad = b.grad = c.grad = torch.eye(2)
     optimizer.step()
     assert torch.allclose(b, 1 - 0.1 * torch.eye(2))
+    assert torch.equal(c, a)
+    assert not torch.allclose(c, b)
+    with pytest.raises(ValueError, match="at least two dimensions"):
+        optimizer.add_param_group({"params": [nn.Parameter(torch.ones(2))], "hidden": True})
+
+
+@pytest.mark.parametrize("kind", ["none", "parameters", "groups"])
+def test_without_hidden_parameters_it_is_an_error_of_one_line(kind: str) -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    groups: list[Any] = {"none": [], "parameters": [weight], "groups": [{"params": [weight]}]}[kind]
+    with pytest.raises(UserError, match=r"^Muon is for weights between hidden layers, .* use AdamW$"):
+        Muon(groups)
+
+
+@pytest.mark.parametrize("settings", [{"lr": -1.0}, {"betas": (1.0, 0.9)}, {"weight_decay": -1.0}, {"momentum": 1.0}])
+def test_arguments_out_of_range_are_torch_s_error(settings: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match="Invalid"):
+        muon([nn.Parameter(torch.ones(2, 2))], **settings)
+
+
+# Sums of squares of the parameters after four steps of the implementation that took hidden weights by an argument.
+FIRST = [10.577804503150425, 2.1908803309378726, 0.7150870206315576]
+
+
+def test_the_weights_are_those_of_the_first_implementation() -> None:
+    torch.manual_seed(0)
+    a, b, c = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3)), nn.Parameter(torch.randn(2))
+    others = [{"params": [b], "hidden": False}, {"params": [c], "hidden": False, "weight_decay": 0.0}]
+    optimizer = muon([a], others, lr=0.1, weight_decay=0.2)
+    for _ in range(4):
+        a.grad, b.grad, c.grad = torch.randn(3, 4), torch.randn(3), torch.randn(2)
+        optimizer.step()
+    found = [float(p.detach().double().square().sum()) for p in (a, b, c)]
+    assert found == pytest.approx(FIRST, rel=1e-6)
 
 
 def test_what_was_saved_goes_on_as_if_nothing_had_happened() -> None:
     torch.manual_seed(0)
     a, b = nn.Parameter(torch.randn(3, 4)), nn.Parameter(torch.randn(3))
-    optimizer = Muon([a], [{"params": [b]}], lr=0.1)
+    optimizer = muon([a], [{"params": [b]}], lr=0.1)
 
     def go(optimizer: Muon, a: nn.Parameter, b: nn.Parameter, seed: int) -> None:
         torch.manual_seed(seed)
@@ -162,7 +203,7 @@ def test_what_was_saved_goes_on_as_if_nothing_had_happened() -> None:
 
     go(optimizer, a, b, 1)
     c, d = copy.deepcopy(a), copy.deepcopy(b)
-    again = Muon([c], [{"params": [d]}], lr=0.7)
+    again = muon([c], [{"params": [d]}], lr=0.7)
     again.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     go(optimizer, a, b, 2)
     go(again, c, d, 2)
