@@ -30,10 +30,13 @@ from lit_gen.callbacks import (
     StepSeed,
     Throughput,
 )
+from lit_gen.class_paths import class_path_rules
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
-from lit_gen.messages import explain
+from lit_gen.messages import explain, is_inner
+from lit_gen.optimizer_checks import check_optimizers, check_resume
+from lit_gen.renamed import find_renamed
 from lit_gen.run_folder import make_run_folder
 from lit_gen.settings import Scoring
 
@@ -65,13 +68,21 @@ _ONLY_SCORING = {
 class Parser(LightningArgumentParser):
     """A parser whose errors are one line with the nearest valid name, not a page of usage."""
 
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parses under lit_gen's rules for class paths."""
+        with class_path_rules():
+            return super().parse_args(*args, **kwargs)
+
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raises instead of printing and exiting.
 
         Raises:
-            UserError: Always.
+            UserError: Always; a BadArgument by the parser of a class's arguments, for the parser around it.
         """
-        raise UserError(explain(message, self)) from ex
+        problem = explain(message, self, ex)
+        if is_inner(self):
+            raise problem from ex
+        raise find_renamed(problem.key, problem.value) or UserError(str(problem)) from ex
 
 
 class CLI(LightningCLI):
@@ -156,7 +167,7 @@ class CLI(LightningCLI):
                 raise inner from None
             if "Given value" not in str(error):  # not the parser's words about an argument
                 raise
-            raise UserError(explain(str(error), self.parser)) from error
+            raise UserError(str(explain(str(error), self.parser, error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
@@ -194,8 +205,8 @@ class CLI(LightningCLI):
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
-            checks.check_resume(self.model, self.config["ckpt_path"])
-            checks.check_optimizers(self.model)
+            check_optimizers(self.model)
+            check_resume(self.model, self.config["ckpt_path"], self.plain_config())
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":

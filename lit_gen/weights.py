@@ -14,6 +14,7 @@ from lit_gen.callbacks.checkpoint import load_state
 from lit_gen.callbacks.keep_config import KEY
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
+from lit_gen.renamed import RenamedError
 
 
 def build(checkpoint: dict[str, Any], options: Sequence[str]) -> CLI:
@@ -22,11 +23,19 @@ def build(checkpoint: dict[str, Any], options: Sequence[str]) -> CLI:
     Args:
         checkpoint: Of a run.
         options: Of ``lit_gen.fit``; they override the configuration.
+
+    Raises:
+        UserError: The checkpoint is of a version with other options.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(checkpoint[KEY])
         file.flush()
-        return CLI(["--config", file.name, *options], purpose="evaluate")
+        try:
+            return CLI(["--config", file.name, *options], purpose="evaluate")
+        except RenamedError as error:
+            if any(error.key in option.replace(".init_args.", ".") for option in options):
+                raise
+            raise UserError(f"the checkpoint is of an older version of lit_gen, where {error}") from error
 
 
 def load_weights(cli: CLI, checkpoint: dict[str, Any], wanted: str) -> tuple[str, float | None]:
