@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from lit_gen.families.vae import VAE, Bernoulli, Categorical, DiscretizedLogisti
 from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob, to_unit
 from lit_gen.nets import AutoencoderNets, ConvNets, MLPNets
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 
 from . import conformance as laws
 
@@ -211,7 +213,7 @@ class Outputs(Callback):
 def test_training_minimises_the_bound_that_is_scored() -> None:
     source = KnownEntropy(SHAPE, 2, num_val=10, num_test=10, num_train=400, batch_size=400)
     torch.manual_seed(0)
-    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=0.0)
+    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), optimizer=partial(AdamW, lr=0.0))
     laws.stir(model, scale=0.5)
     outputs = Outputs()
     laws.fit(model, source, 60, outputs)
@@ -253,7 +255,7 @@ def test_every_observation_and_net_obeys_the_laws(
 ) -> None:
     source = KnownEntropy(SHAPE, num_levels, num_test=2_000, num_val=10, batch_size=100)
     torch.manual_seed(0)
-    model = VAE(SHAPE, num_levels, num_latents=2, nets=nets, observation=observation, lr=3e-3)
+    model = VAE(SHAPE, num_levels, num_latents=2, nets=nets, observation=observation, optimizer=partial(AdamW, lr=3e-3))
     gradients = laws.Gradients()
     laws.fit(model, source, 150, gradients)
     assert gradients.not_zero == {name for name, _ in model.named_parameters()}
@@ -265,7 +267,7 @@ def test_every_observation_and_net_obeys_the_laws(
 def test_samples_of_a_trained_model_have_its_probabilities() -> None:
     source = KnownEntropy(SHAPE, 2, num_val=10, num_test=10)
     torch.manual_seed(0)
-    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=1e-2)
+    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), optimizer=partial(AdamW, lr=1e-2))
     laws.fit(model, source, 100)
     states = every_state()
     p = by_quadrature(model, states)[0].exp()
