@@ -9,18 +9,20 @@ from typing import Any
 
 import lightning as L
 
-from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.callbacks.sample_grid import can_show, write_samples
-from lit_gen.cli import CLI
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.process import quicken, run_command
+from lit_gen.cli.sampling_options import parse
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import Record
-from lit_gen.process import quicken, run_command
-from lit_gen.recording import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
-from lit_gen.samplings import parse, samplings_of
-from lit_gen.scoring import Scorer, scored_rows
-from lit_gen.settings import Scoring
-from lit_gen.summary import print_record
-from lit_gen.weights import build, check_finite, load_weights
+from lit_gen.media.samples import can_show, write_samples
+from lit_gen.runs.results import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
+from lit_gen.runs.run import Run
+from lit_gen.runs.summary import print_record
+from lit_gen.runs.weights import check_finite, load_weights
+from lit_gen.scoring.scorer import Scorer, scored_rows
+from lit_gen.scoring.settings import Scoring
+from lit_gen.scoring.variants import samplings_of
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
@@ -67,36 +69,36 @@ class _OneSplit(L.LightningDataModule):
 
 
 def score(
-    cli: CLI, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any], samplings: Sequence[Any] = ()
+    run: Run, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any], samplings: Sequence[Any] = ()
 ) -> Scorer:
     """Scores a checkpoint with a fresh Trainer; returns the scorer, full. For the samplings see :class:`Scorer`."""
-    scoring = cli.config_init["scoring"]
-    weights, halflife = load_weights(cli, checkpoint, scoring.weights)
-    check_finite(cli.model, path)
-    scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife, samplings)
+    scoring = run.scoring
+    weights, halflife = load_weights(run, checkpoint, scoring.weights)
+    check_finite(run.model, path)
+    scorer = Scorer(run.data, scoring, run.quality.extractor, weights, halflife, samplings)
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
-    trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring), verbose=False)
+    trainer.test(run.model, datamodule=_OneSplit(run.data, scoring), verbose=False)
     return scorer
 
 
-def write_final_samples(cli: CLI, trainer: L.Trainer, home: Path) -> None:
+def write_final_samples(run: Run, trainer: L.Trainer, home: Path) -> None:
     """Draws samples of the scored weights, in the arithmetic they were scored in; those drawn before are removed."""
     for old in final_samples(home).values():
         old.unlink()
-    data, grid = cli.datamodule, cli.config_init["grid"]
-    if (n := grid.count(data)) and can_show(cli.model.shape, data):
+    data, grid = run.data, run.grid
+    if (n := grid.count(data)) and can_show(run.model.shape, data):
         with trainer.precision_plugin.forward_context():
-            x = cli.model.sample(n, seed=grid.seed)
-        write_samples(x, cli.model.num_levels, data, home / FINAL)
+            x = run.model.sample(n, seed=grid.seed)
+        write_samples(x, run.model.num_levels, data, home / FINAL)
 
 
 def evaluate(
-    cli: CLI, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
+    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
 ) -> tuple[Record, Path] | None:
     """Scores, writes the record and, with a new one, samples; the first process's result, None on the others.
 
     Args:
-        cli: The model and data.
+        run: The model and data.
         trainer: A fresh one.
         path: The checkpoint.
         samplings: Ways of drawing samples; where there are some, samples alone are scored, in each of them.
@@ -105,12 +107,12 @@ def evaluate(
     # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
     home = home_of(path, checkpoint)
     before = record_before(home, path, checkpoint)
-    scorer = score(cli, trainer, path, checkpoint, samplings)
+    scorer = score(run, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None
     if not (home / RECORD).is_file():
-        write_final_samples(cli, trainer, home)
-    record = make_record(cli, trainer, path, home, scorer, checkpoint, before)
+        write_final_samples(run, trainer, home)
+    record = make_record(run, trainer, path, home, scorer, checkpoint, before)
     return save_record(record, home, before), home / RECORD
 
 
@@ -125,8 +127,8 @@ def main(args: list[str]) -> None:
     checkpoint = read_checkpoint(path)
     ways, rest = parse(args[1:])
     quicken(rest)
-    cli = build(checkpoint, rest)
-    found = evaluate(cli, cli.trainer, path, samplings_of(cli.model, ways))
+    run = run_from_checkpoint(checkpoint, rest)
+    found = evaluate(run, run.trainer, path, samplings_of(run.model, ways))
     if found:
         print_record(*found)
 

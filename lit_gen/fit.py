@@ -10,23 +10,24 @@ from pathlib import Path
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from lit_gen import tracking
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
 from lit_gen.callbacks.sample_quality import short_count
 from lit_gen.callbacks.throughput import peak_memory_bytes
-from lit_gen.checks import one_line
-from lit_gen.cli import CLI
+from lit_gen.cli.build import run_from_args
+from lit_gen.cli.checks import one_line
+from lit_gen.cli.process import quicken, run_command
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.score import Score
-from lit_gen.process import quicken, run_command
-from lit_gen.recording import NOTES, environment, git_commit, now
-from lit_gen.summary import print_record
+from lit_gen.runs import tracking
+from lit_gen.runs.results import NOTES, environment, git_commit, now
+from lit_gen.runs.run import Run
+from lit_gen.runs.summary import print_record
 
 
-def train(cli: CLI) -> Path:
+def train(run: Run) -> Path:
     """Trains, and writes down what it took.
 
     Returns:
@@ -36,9 +37,9 @@ def train(cli: CLI) -> Path:
         KeyboardInterrupt: The run was stopped; a checkpoint to go on from is written.
         UserError: Lightning refused an option, the loss is no number any more, or nothing was trained.
     """
-    trainer = cli.trainer
+    trainer = run.trainer
     try:
-        trainer.fit(cli.model, cli.datamodule, ckpt_path=cli.config["ckpt_path"])
+        trainer.fit(run.model, run.data, ckpt_path=run.checkpoint)
     except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
         raise KeyboardInterrupt from stop
     except FloatingPointError as error:
@@ -73,9 +74,9 @@ def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> No
     (Path(trainer.default_root_dir) / NOTES).write_text(json.dumps(notes, indent=1) + "\n")
 
 
-def scoring_trainer(cli: CLI) -> Trainer:
+def scoring_trainer(run: Run) -> Trainer:
     """A fresh Trainer on the same devices, without loggers, checkpoints and the training's callbacks."""
-    trainer, config = cli.trainer, cli.config_init["trainer"]
+    trainer, config = run.trainer, run.trainer_options
     shown = trainer.progress_bar_callback is not None
     return Trainer(
         # In the user's own words: given an accelerator as an object, Lightning takes it for a GPU in autocast.
@@ -95,7 +96,7 @@ def scoring_trainer(cli: CLI) -> Trainer:
     )
 
 
-def publish(cli: CLI, record: Record, path: Path) -> None:
+def publish(run: Run, record: Record, path: Path) -> None:
     """Writes the leaderboard page of all runs beside this one, fills W&B's summary, and prints the scores."""
     page = path.parent.parent / "leaderboard.html"
     for complaint in write_page(path.parent.parent, page):
@@ -103,7 +104,7 @@ def publish(cli: CLI, record: Record, path: Path) -> None:
     values: dict[str, object] = {_summary_name(score): score.value for score in record.scores}
     if record.selection.metric is not None:
         values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last
-    tracking.write_summary(cli.trainer.loggers, {**values, "selection": record.selection.rule})
+    tracking.write_summary(run.trainer.loggers, {**values, "selection": record.selection.rule})
     print_record(record, path, page)
 
 
@@ -116,24 +117,24 @@ def _summary_name(score: Score) -> str:
 def main(args: list[str]) -> None:
     """The command."""
     quicken(args)
-    cli = CLI(args)
-    if cli.config["trainer"]["fast_dev_run"]:
-        cli.trainer.fit(cli.model, cli.datamodule)
+    run = run_from_args(args)
+    if run.trainer_options["fast_dev_run"]:
+        run.trainer.fit(run.model, run.data)
         return
     failed = True
     try:
-        path = train(cli)
-        found = evaluate(cli, scoring_trainer(cli), path)
+        path = train(run)
+        found = evaluate(run, scoring_trainer(run), path)
         if found:
-            publish(cli, *found)
+            publish(run, *found)
         failed = False
     except KeyboardInterrupt:
-        interrupt = next(c for c in cli.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
+        interrupt = next(c for c in run.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
         if interrupt.checkpoint is None:
             raise
         raise StoppedError(interrupt.checkpoint) from None
     finally:
-        tracking.finish(cli.trainer.loggers, int(failed))
+        tracking.finish(run.trainer.loggers, int(failed))
 
 
 class DivergedError(UserError):

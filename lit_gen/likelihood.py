@@ -1,8 +1,7 @@
-"""What a held-out example costs: pure functions in nats, and the one place where nats become bits.
+"""Log-likelihoods in nats, and the one place where nats become bits.
 
-Every ``log_prob`` sums over an example's dimensions and returns ``[B]``. Data are integers
-``{0..num_levels-1}``; where a net wants real numbers the map is one of those below, so that the width
-of a bin, which is what makes a density comparable with a probability, is stated in one place.
+Every ``log_prob`` sums over an example's dimensions and returns ``[B]``. Data are integers ``{0..num_levels-1}``; the
+maps between them and the real numbers that a net takes are in :mod:`lit_gen.quantization`.
 """
 
 from __future__ import annotations
@@ -15,6 +14,8 @@ from typing import Literal, TypeVar
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+
+from lit_gen.quantization import to_symmetric
 
 Kind = Literal["exact", "bound", "estimate"]
 Number = TypeVar("Number", Tensor, float)
@@ -89,47 +90,6 @@ class RunningNats:
         n = self.sums[0]
         variance = (self.sums[2] - self.sums[1] ** 2 / n).clamp_min(0) / (n - 1)
         return float((variance / n).sqrt())
-
-
-# ------------------------------------------------------------------ integers and the real line
-
-
-def to_symmetric(x: Tensor, num_levels: int) -> Tensor:
-    """Levels to float32 in [-1, 1]: the lowest level is -1, the highest 1, a bin is 2/(num_levels-1) wide."""
-    return x.float() * (2.0 / (num_levels - 1)) - 1.0
-
-
-def to_unit(x: Tensor, num_levels: int) -> Tensor:
-    """Levels to float32 in [0, 1]: the lowest level is 0, so that an empty background feeds nothing into a net."""
-    return x.float() * (1.0 / (num_levels - 1))
-
-
-def from_symmetric(x_hat: Tensor, num_levels: int) -> Tensor:
-    """The nearest level, uint8, of numbers in [-1, 1]; what lies outside goes to the end levels.
-
-    >>> from_symmetric(to_symmetric(torch.arange(17), 17), 17).tolist() == list(range(17))
-    True
-    """
-    return ((x_hat.float() + 1.0) * ((num_levels - 1) / 2.0)).round().clamp(0, num_levels - 1).to(torch.uint8)
-
-
-def dequantize(x: Tensor, u: Tensor, num_levels: int) -> Tensor:
-    """``(x + u) / num_levels`` in [0, 1) with u in [0, 1): noise is added before scaling.
-
-    A density p of the result, integrated over u, is a probability of x after ``+ D ln(num_levels)`` nats.
-
-    References:
-        Theis, van den Oord, Bethge: A note on the evaluation of generative models, 2016, arXiv:1511.01844.
-    """
-    # Beside 255, float32 has steps of 2**-16: a larger u would round up into the next bin, and the last to 1.
-    return (x.float() + u.clamp_max(1 - 2**-16)) / num_levels
-
-
-def to_uint8(x: Tensor, num_levels: int) -> Tensor:
-    """Levels spread over 0..255, uint8: what eyes, PNG files and feature extractors are given."""
-    if num_levels == 256:
-        return x.to(torch.uint8)
-    return (x.float() * (255.0 / (num_levels - 1))).round().to(torch.uint8)
 
 
 # ------------------------------------------------------------------ observation models, nats [B]

@@ -14,9 +14,9 @@ from commands import RECIPES, run_module
 from conftest import REPO
 
 from lit_gen import evaluate, fit
-from lit_gen.cli import CLI
+from lit_gen.cli.command_line import CLI
+from lit_gen.cli.process import run_command
 from lit_gen.data import DiscreteDataModule, Split
-from lit_gen.process import run_command
 
 NOT_THERE = "no-such-thing"
 

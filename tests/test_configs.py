@@ -11,7 +11,7 @@ import yaml
 from conftest import REPO, SHELF
 
 from lit_gen import fit
-from lit_gen.cli import CLI
+from lit_gen.cli.command_line import CLI
 from lit_gen.errors import UserError
 
 CONFIGS = REPO / "configs"

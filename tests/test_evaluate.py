@@ -13,13 +13,14 @@ import torch
 from commands import run_fit, the_record
 
 from lit_gen import evaluate
-from lit_gen.callbacks.checkpoint import read_checkpoint
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.process import run_command
 from lit_gen.leaderboard.record import Record, read_record
 from lit_gen.leaderboard.score import Score
 from lit_gen.noise import Noise
-from lit_gen.process import run_command
-from lit_gen.scoring import some_rows
-from lit_gen.weights import build, load_weights
+from lit_gen.runs.weights import load_weights
+from lit_gen.scoring.scorer import some_rows
 
 FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
 
@@ -92,12 +93,12 @@ def test_the_likelihood_of_some_examples_is_a_score_of_its_own(runs: dict[str, P
     whole, some = (by_name(record, num_examples=n)["nll"] for n in (447, 50))
     assert whole.protocol.data_hash != some.protocol.data_hash
 
-    cli = build(read_checkpoint(checkpoint), [])
-    load_weights(cli, read_checkpoint(checkpoint), "auto")
+    run = run_from_checkpoint(read_checkpoint(checkpoint), [])
+    load_weights(run, read_checkpoint(checkpoint), "auto")
     rows = some_rows(447, 50, 0)
     assert len(set(rows.tolist())) == 50
     with torch.no_grad():
-        likelihood = cli.model.eval().nll(cli.datamodule.split("test").x[rows], Noise(0, rows, cli.model.device))
+        likelihood = run.model.eval().nll(run.data.split("test").x[rows], Noise(0, rows, run.model.device))
     assert some.value == pytest.approx(float(likelihood.nats.mean()), rel=1e-5)
     assert some.standard_error == pytest.approx(float(likelihood.nats.std() / math.sqrt(50)), rel=1e-3)
 
@@ -259,8 +260,8 @@ def test_record_written_during_a_run_gives_way_to_the_finished_one_s(runs: dict[
 
 def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
     """From here on, this is another machine with other code."""
-    monkeypatch.setattr("lit_gen.recording.git_commit", lambda: "b" * 40)
-    monkeypatch.setattr("lit_gen.recording.now", lambda: "2031-01-01T00:00:00+00:00")
+    monkeypatch.setattr("lit_gen.runs.results.git_commit", lambda: "b" * 40)
+    monkeypatch.setattr("lit_gen.runs.results.now", lambda: "2031-01-01T00:00:00+00:00")
     monkeypatch.setattr("platform.machine", lambda: "abacus")
 
 

@@ -13,8 +13,8 @@ import yaml
 from commands import RECIPES, assert_same, checkpoint, options, run_fit, the_record
 
 from lit_gen import fit
-from lit_gen.process import run_command
-from lit_gen.run_folder import make_run_folder
+from lit_gen.cli.process import run_command
+from lit_gen.cli.run_folder import make_run_folder
 
 FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
 SHORT = "--budget.max_images=300"  # six batches, a third of an epoch
@@ -162,7 +162,7 @@ def test_divergence_is_one_line_and_a_failed_run(
     family: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     ended: list[int] = []
-    monkeypatch.setattr("lit_gen.tracking.finish", lambda loggers, code: ended.append(code))
+    monkeypatch.setattr("lit_gen.runs.tracking.finish", lambda loggers, code: ended.append(code))
     lr = "--model.optimizer.lr=1e9" if family == "vae" else "--model.lr_generator=1e38"
     args = options(family, tmp_path, "--run_name=run", lr, "--trainer.log_every_n_steps=5")
     line = failure(args, capsys, exit_code=1)
@@ -228,6 +228,6 @@ def test_dry_run_leaves_no_record_and_starts_no_tracking(tmp_path: Path, monkeyp
     def started(*args: Any) -> None:
         raise AssertionError("a dry run is not to be tracked")
 
-    monkeypatch.setattr("lit_gen.tracking.loggers", started)
+    monkeypatch.setattr("lit_gen.runs.tracking.loggers", started)
     fit.main([f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}", "--trainer.fast_dev_run=true"])
     assert not list(tmp_path.rglob("record.json"))

@@ -15,15 +15,12 @@ from lit_gen.likelihood import (
     bernoulli_log_prob,
     bits_per_dim,
     categorical_log_prob,
-    dequantize,
     discretized_logistic_log_prob,
-    from_symmetric,
     gaussian_kl,
     gaussian_log_prob,
     standard_normal_log_prob,
-    to_symmetric,
-    to_uint8,
 )
+from lit_gen.quantization import dequantize, from_symmetric, to_symmetric, to_uint8
 
 ALMOST_ONE = 1 - 2**-24  # the largest float32 that torch.rand returns
 

@@ -15,17 +15,18 @@ from sequence_runs import SAMPLES, audio_options, fit_audio, fit_text, text_opti
 from torch import Tensor
 
 from lit_gen import evaluate, fit
-from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.callbacks.sample_audio import write_wavs
-from lit_gen.cli import CLI
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.process import run_command
 from lit_gen.families import Transformer
 from lit_gen.leaderboard.__main__ import main as leaderboard
 from lit_gen.leaderboard.record import Record, read_record
+from lit_gen.media.recordings import write_wavs
 from lit_gen.metrics import FrechetSums, LogMel, NGramCounts, NGrams, frechet_distance, jensen_shannon
 from lit_gen.noise import Noise
-from lit_gen.process import run_command
-from lit_gen.recording import final_samples
-from lit_gen.weights import build, load_weights
+from lit_gen.runs.results import final_samples
+from lit_gen.runs.run import Run
+from lit_gen.runs.weights import load_weights
 
 
 @pytest.fixture(scope="module")
@@ -39,20 +40,20 @@ def record_of(run: Path) -> Record:
     return read_record(run / "record.json")
 
 
-def loaded(run: Path) -> CLI:
+def loaded(folder: Path) -> Run:
     """The model with its averaged weights, and the data."""
-    content = read_checkpoint(run / "checkpoints" / "best.ckpt")
-    cli = build(content, [])
-    load_weights(cli, content, "ema")
-    cli.model.eval()
-    return cli
+    content = read_checkpoint(folder / "checkpoints" / "best.ckpt")
+    run = run_from_checkpoint(content, [])
+    load_weights(run, content, "ema")
+    run.model.eval()
+    return run
 
 
 # ------------------------------------------------------------------ scores
 
 
 def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path]) -> None:
-    cli, record = loaded(finished["text"]), record_of(finished["text"])
+    run, record = loaded(finished["text"]), record_of(finished["text"])
     score = {s.name: s for s in record.scores}["jsd_2grams"]
     extractor = NGrams(2, 5)
 
@@ -61,8 +62,8 @@ def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path])
         sums.update(extractor(x).features)
         return sums
 
-    real = counts(cli.datamodule.split("test").x)
-    assert score.value == pytest.approx(jensen_shannon(counts(cli.model.sample(40)), real), rel=1e-9)
+    real = counts(run.data.split("test").x)
+    assert score.value == pytest.approx(jensen_shannon(counts(run.model.sample(40)), real), rel=1e-9)
     assert {s.name for s in record.scores} == {"bpd", "nll", "jsd_2grams"}, "there is no Inception Score"
     assert (score.protocol.extractor, score.protocol.extractor_sha256) == ("2grams", extractor.sha256)
     (floor,) = (f for f in record.floors if f.name == "jsd_2grams")
@@ -71,11 +72,11 @@ def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path])
 
 
 def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Path]) -> None:
-    cli, record = loaded(finished["audio"]), record_of(finished["audio"])
+    run, record = loaded(finished["audio"]), record_of(finished["audio"])
     score = {s.name: s for s in record.scores}["fd_logmel"]
     extractor = LogMel(8000, 6, 32, 16)
     fake, real = (
-        FrechetSums.of(extractor(x).features) for x in (cli.model.sample(40), cli.datamodule.split("test").x)
+        FrechetSums.of(extractor(x).features) for x in (run.model.sample(40), run.data.split("test").x)
     )
     assert score.value == pytest.approx(frechet_distance(fake, real), rel=1e-5)
     assert {s.name for s in record.scores} == {"bpd", "nll", "fd_logmel"}
@@ -107,19 +108,19 @@ def test_evaluate_finds_the_same_scores(modality: str, finished: dict[str, Path]
 
 
 def test_final_samples_of_text_are_the_scored_models(finished: dict[str, Path]) -> None:
-    cli, record = loaded(finished["text"]), record_of(finished["text"])
+    run, record = loaded(finished["text"]), record_of(finished["text"])
     assert record.files["sample_text"] == "samples/final.txt"
     assert "sample_grid" not in record.files
     shown = (finished["text"] / "samples" / "final.txt").read_text(encoding="utf-8")
-    x = cli.model.sample(3)
-    assert shown == "\n".join(f"=== sample {i} ===\n{cli.datamodule.decode(row)}\n" for i, row in enumerate(x))
+    x = run.model.sample(3)
+    assert shown == "\n".join(f"=== sample {i} ===\n{run.data.decode(row)}\n" for i, row in enumerate(x))
 
 
 def test_final_samples_of_sound_are_a_file_each(finished: dict[str, Path], tmp_path: Path) -> None:
-    cli, record = loaded(finished["audio"]), record_of(finished["audio"])
+    run, record = loaded(finished["audio"]), record_of(finished["audio"])
     roles = {role: file for role, file in record.files.items() if role.startswith("sample")}
     assert roles == {f"sample_audio_{i}": f"samples/final-{i}.wav" for i in range(3)}
-    for i, file in enumerate(write_wavs(cli.model.sample(3), cli.datamodule, tmp_path / "own")):
+    for i, file in enumerate(write_wavs(run.model.sample(3), run.data, tmp_path / "own")):
         assert file.read_bytes() == (finished["audio"] / roles[f"sample_audio_{i}"]).read_bytes()
 
 

@@ -16,15 +16,15 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen import evaluate, fit
-from lit_gen.callbacks.keep_config import KEY
-from lit_gen.cli import CLI
+from lit_gen.checkpoints import KEY
+from lit_gen.cli.command_line import CLI
+from lit_gen.cli.optimizer_checks import check_optimizers, optimizer_classes
+from lit_gen.cli.process import run_command
+from lit_gen.cli.renamed import OPTIONS
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise
 from lit_gen.optim import AdamW, AdversarialAdamW, parameter_groups
-from lit_gen.optimizer_checks import check_optimizers, optimizer_classes
-from lit_gen.process import run_command
-from lit_gen.renamed import OPTIONS
 
 
 class Pair(GenerativeModule):

@@ -18,22 +18,23 @@ from PIL import Image
 from torch import Tensor
 
 from lit_gen import families, fit
-from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.callbacks.keep_config import KEY
-from lit_gen.callbacks.sample_grid import write_grid
+from lit_gen.checkpoints import KEY, read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.process import run_command
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import Digits
 from lit_gen.errors import UserError
 from lit_gen.families import VAE
-from lit_gen.likelihood import to_uint8
+from lit_gen.media.grids import write_grid
+from lit_gen.media.rows import row_picture
 from lit_gen.noise import Noise
-from lit_gen.process import run_command
-from lit_gen.sample import draw, images
+from lit_gen.quantization import to_uint8
+from lit_gen.runs.weights import load_weights
+from lit_gen.sample import draw
+from lit_gen.sample import image_rows as images
 from lit_gen.sample.__main__ import main
 from lit_gen.sample.latents import Latents, great_circle, interpolate, straight
 from lit_gen.sample.options import Options, parse
-from lit_gen.sample.pictures import row_picture
-from lit_gen.weights import build, load_weights
 
 SHORT = ["--budget.max_images=1000", "--quality.extractor=null", "--grid.num_samples=9", "--scoring.num_samples=20"]
 FLOW = ["base.yaml", "data/digits.yaml", "families/flow/mlp_realnvp.yaml"]
@@ -69,9 +70,9 @@ def tell_the_classes_apart(checkpoint: Path) -> None:
 def model_of(checkpoint: Path, weights: str = "ema") -> GenerativeModule:
     """The model with the weights that the command should use."""
     content = read_checkpoint(checkpoint)
-    cli = build(content, [])
-    load_weights(cli, content, weights)
-    model: GenerativeModule = cli.model
+    run = run_from_checkpoint(content, [])
+    load_weights(run, content, weights)
+    model: GenerativeModule = run.model
     return model.eval()
 
 
@@ -175,7 +176,7 @@ def test_a_run_on_several_devices_is_drawn_by_one_process(
     processes = []
     monkeypatch.setattr(draw, "check_model", lambda *_: processes.append(clis[-1].trainer.world_size))
     clis: list[Any] = []
-    monkeypatch.setattr(draw, "build", lambda *args: clis.append(build(*args)) or clis[-1])
+    monkeypatch.setattr(draw, "run_from_checkpoint", lambda *args: clis.append(run_from_checkpoint(*args)) or clis[-1])
     assert picture(tmp_path / "two.ckpt", tmp_path / "a.png") == picture(runs["vae"], tmp_path / "b.png")
     assert processes == [1, 1]
 
@@ -322,7 +323,7 @@ def test_options_are_refused_before_the_checkpoint_is_built(
     options: str, named: str, runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     if "--temp=" not in options:  # which resembles nothing of the command's own, and so may be the parser's to know
-        monkeypatch.setattr(draw, "build", lambda *_: pytest.fail("the data were read first"))
+        monkeypatch.setattr(draw, "run_from_checkpoint", lambda *_: pytest.fail("the data were read first"))
     assert named in refusal([str(runs["vae"]), *options.split()], capsys)
 
 
@@ -382,7 +383,7 @@ def test_only_images_are_drawn(shape: tuple[int, ...]) -> None:
 def test_places_that_cannot_be_written_are_told_first(
     runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(draw, "build", lambda *_: pytest.fail("the data were read first"))
+    monkeypatch.setattr(draw, "run_from_checkpoint", lambda *_: pytest.fail("the data were read first"))
     (tmp_path / "file").touch()
     (tmp_path / "folder.png").mkdir()
     for place in ("file/deep/a.png", "folder.png"):
@@ -423,7 +424,7 @@ def test_as_a_program(runs: dict[str, Path], tmp_path: Path) -> None:
 
 def test_help_and_bad_options_wait_for_no_library() -> None:
     code = (
-        "import sys; from lit_gen.process import run_command; from lit_gen.sample.__main__ import main\n"
+        "import sys; from lit_gen.cli.process import run_command; from lit_gen.sample.__main__ import main\n"
         "assert run_command(main, ['some.ckpt', '--help']) == 0\n"
         "assert run_command(main, ['some.ckpt', '--n=many']) == 2\n"
         "heavy = {'torch', 'lightning', 'numpy', 'PIL'} & set(sys.modules); assert not heavy, heavy"

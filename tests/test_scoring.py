@@ -16,9 +16,11 @@ from commands import run_fit, the_record
 from torch import Tensor
 
 import lit_gen
-from lit_gen import fit, recording, scoring
+from lit_gen import fit
 from lit_gen.families.vae import VAE
 from lit_gen.noise import Noise
+from lit_gen.runs import results as recording
+from lit_gen.scoring import scorer as scoring
 
 # ------------------------------------------------------------------ the floor
 
@@ -67,8 +69,8 @@ def test_scores_are_taken_on_the_devices_that_were_named(monkeypatch: pytest.Mon
     asked: dict[str, Any] = {}
     trained: Any = L.Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
     monkeypatch.setattr(fit, "Trainer", lambda **options: asked.update(options))
-    cli: Any = SimpleNamespace(trainer=trained, config_init={"trainer": {"accelerator": "gpu", "devices": [1]}})
-    fit.scoring_trainer(cli)
+    run: Any = SimpleNamespace(trainer=trained, trainer_options={"accelerator": "gpu", "devices": [1]})
+    fit.scoring_trainer(run)
     assert (asked["accelerator"], asked["devices"]) == ("gpu", [1])
 
 

@@ -17,7 +17,7 @@ from conftest import REPO
 from offline_runs import read_offline_run
 
 from lit_gen import fit
-from lit_gen.cli import CLI
+from lit_gen.cli.command_line import CLI
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.record import read_record
 

@@ -18,9 +18,9 @@ from lightning.pytorch.loggers import WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 from offline_runs import inspect, read_offline_run
 
-from lit_gen import tracking
 from lit_gen.errors import UserError
-from lit_gen.tracking import Wandb
+from lit_gen.runs import tracking
+from lit_gen.runs.tracking import Wandb
 
 STAND_IN = REPO.parent / "shared" / "tools" / "wandb_loopback"
 KEY = "a" * 40

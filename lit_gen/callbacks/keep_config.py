@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-KEY = "lit_gen_config"
+from lit_gen.checkpoints import KEY
 
 
 class KeepConfig(L.Callback):

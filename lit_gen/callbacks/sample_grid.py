@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
 from typing import Any
 
 import lightning as L
-import numpy as np
-from PIL import Image
 from torch import Tensor
 
 from lit_gen.callbacks.curves import images_seen
-from lit_gen.callbacks.sample_audio import players, write_wavs
-from lit_gen.callbacks.sample_text import excerpt, write_texts
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
-from lit_gen.likelihood import to_uint8
+from lit_gen.media.recordings import players
+from lit_gen.media.samples import can_show, modality_of, write_samples
+from lit_gen.media.texts import excerpt
 
 
 class SampleGrid(L.Callback):
@@ -75,66 +72,7 @@ class SampleGrid(L.Callback):
                 logger.log_image("samples", [str(path) for path in self.latest], step=step)
 
 
-def modality_of(data: Any) -> str:
-    """What a data module says its integers are; images where it says nothing, or there is none."""
-    return str(getattr(data, "modality", "image"))
-
-
-def can_show(shape: tuple[int, ...], data: Any) -> bool:
-    """Whether samples of a shape can be written: all of text and audio, and images ``[1 or 3, H, W]``."""
-    return modality_of(data) != "image" or (len(shape) == 3 and shape[0] in (1, 3))
-
-
-def write_samples(x: Tensor, num_levels: int, data: Any, stem: Path) -> list[Path]:
-    """Writes samples as what they are; the folder is made.
-
-    Args:
-        x: Levels ``[N, *shape]``, of a shape that :func:`can_show` admits.
-        num_levels: How many levels there are.
-        data: The data module, which decodes text and audio.
-        stem: The files' path without their ends.
-
-    Returns:
-        The files: one ``.png``, one ``.txt``, or a ``-<i>.wav`` for each sample.
-    """
-    if modality_of(data) == "text":
-        pieces = ((f"sample {i}", row) for i, row in enumerate(x))
-        return [write_texts(pieces, data, stem.with_name(f"{stem.name}.txt"))]
-    if modality_of(data) == "audio":
-        return write_wavs(x, data, stem)
-    return [write_grid(to_uint8(x, num_levels), stem.with_name(f"{stem.name}.png"))]
-
-
 def _say(trainer: L.Trainer, text: str) -> None:
     """Prints, above the progress bar where there is one."""
     bar: Any = trainer.progress_bar_callback
     (print if bar is None else bar.print)(text)
-
-
-def image_grid(x: Tensor, border: int = 2) -> Tensor:
-    """Images uint8 ``[N, C, H, W]`` side by side in a square or wider: uint8 ``[H', W', C]``, gaps mid-grey."""
-    n, channels, height, width = x.shape
-    columns = math.ceil(math.sqrt(n))
-    rows = math.ceil(n / columns)
-    grid = x.new_full((rows * (height + border) + border, columns * (width + border) + border, channels), 128)
-    for i, image in enumerate(x.permute(0, 2, 3, 1)):
-        top = border + (i // columns) * (height + border)
-        left = border + (i % columns) * (width + border)
-        grid[top : top + height, left : left + width] = image
-    return grid
-
-
-def write_grid(x: Tensor, path: Path, least_pixels: int = 500) -> Path:
-    """Writes a PNG of the grid; small images are enlarged by whole pixels until it is wide enough to see.
-
-    Args:
-        x: uint8 ``[N, C, H, W]``, C of 1 or 3, values 0..255.
-        path: The file; its folder is made.
-        least_pixels: The wanted width.
-    """
-    grid = image_grid(x)
-    scale = max(1, least_pixels // grid.shape[1])
-    pixels = np.ascontiguousarray(grid.repeat_interleave(scale, 0).repeat_interleave(scale, 1).numpy())
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels[..., 0] if pixels.shape[-1] == 1 else pixels).save(path)
-    return path

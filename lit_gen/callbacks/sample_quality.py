@@ -12,8 +12,8 @@ from torch import Tensor
 
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
-from lit_gen.likelihood import to_uint8
 from lit_gen.metrics import Extractor, SampleScores, Sums, reference_sums, score_samples
+from lit_gen.quantization import to_uint8
 
 
 class SampleQuality(L.Callback):

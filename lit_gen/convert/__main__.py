@@ -9,11 +9,11 @@ from pathlib import Path
 
 import yaml
 
-from lit_gen.arguments import Arguments
+from lit_gen.cli.arguments import Arguments
+from lit_gen.cli.process import quicken, run_command
 from lit_gen.convert.architecture import attended, model_config, shape_of
 from lit_gen.convert.published import SCHEDULER, Published, read_folder
 from lit_gen.errors import UserError
-from lit_gen.process import quicken, run_command
 
 USAGE = """usage: python -m lit_gen.convert FOLDER --data CONFIG.yaml [--out RUN_FOLDER] [--averaged]
                                  [--SECTION.OPTION=VALUE ...]
@@ -93,7 +93,7 @@ def convert(folder: Path, options: Options, rest: list[str]) -> Path:
     attends = attended(published.net, published.net_file)
     # torch and Lightning are not waited for by those whose folder is refused.
     from lit_gen.convert.run import Converting, make_folder, write_run
-    from lit_gen.convert.weights import read_weights, translated
+    from lit_gen.convert.state_dict import read_weights, translated
 
     tensors = read_weights(published.weights)
     quicken(rest)
@@ -103,7 +103,7 @@ def convert(folder: Path, options: Options, rest: list[str]) -> Path:
         cli = Converting([f"--config={options.data}", f"--config={file.name}", *rest], model, shape, folder)
     state = translated(tensors, cli.model.net, attends, published.net.layers_per_block, published.weights)
     state = {f"net.{name}": tensor for name, tensor in state.items()}
-    path = write_run(cli, state, published, make_folder(cli, options.out), options.averaged)
+    path = write_run(cli.as_run(), state, published, make_folder(cli, options.out), options.averaged)
     _report(published, path)
     return path
 

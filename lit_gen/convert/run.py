@@ -12,12 +12,13 @@ import torch
 from lightning.pytorch.cli import instantiate_class
 from torch import Tensor
 
-from lit_gen.callbacks.keep_config import KEY
-from lit_gen.cli import CLI
+from lit_gen.checkpoints import KEY
+from lit_gen.cli.command_line import CLI
+from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.convert.published import Published
 from lit_gen.errors import UserError
-from lit_gen.recording import NOTES, environment, now
-from lit_gen.run_folder import make_run_folder
+from lit_gen.runs.results import NOTES, environment, now
+from lit_gen.runs.run import Run
 
 CHECKPOINT = "pretrained.ckpt"
 # What makes the model that the weights are of; how it is sampled may be chosen.
@@ -75,11 +76,11 @@ def make_folder(cli: CLI, out: Path | None) -> Path:
     return out
 
 
-def write_run(cli: CLI, state: dict[str, Tensor], published: Published, folder: Path, averaged: bool) -> Path:
+def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: Path, averaged: bool) -> Path:
     """Writes checkpoint, configuration and notes; returns the checkpoint's path.
 
     Args:
-        cli: The model and data.
+        run: The model and data.
         state: The model's weights.
         published: Where they came from.
         folder: Of the run, which is there.
@@ -87,7 +88,7 @@ def write_run(cli: CLI, state: dict[str, Tensor], published: Published, folder: 
     """
     path = folder / "checkpoints" / CHECKPOINT
     path.parent.mkdir(exist_ok=True)
-    text = cli.config_text()
+    text = run.config
     torch.save(checkpoint(state, text, averaged), path)
     (folder / "config.yaml").write_text(text)
     notes = {
@@ -95,7 +96,7 @@ def write_run(cli: CLI, state: dict[str, Tensor], published: Published, folder: 
         "images_seen": None,
         "train_seconds": None,
         "peak_memory_bytes": None,
-        "environment": dataclasses.asdict(environment(cli.trainer)),
+        "environment": dataclasses.asdict(environment(run.trainer)),
         "git_commit": None,  # no code of ours has trained it
         "created": now(),
         "selection": {"rule": "published weights", "checkpoint": CHECKPOINT, "step": 0},

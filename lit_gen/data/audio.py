@@ -18,7 +18,7 @@ from lit_gen.data.module import SPLITS, Modality, SplitName
 from lit_gen.data.sequences import Pieces, SequenceDataModule
 from lit_gen.data.wav import read_wav
 from lit_gen.errors import UserError
-from lit_gen.mulaw import MU, ZERO_LEVEL, mu_law_decode, mu_law_encode
+from lit_gen.quantization import MU, ZERO_LEVEL, mu_law_decode, mu_law_encode
 
 if TYPE_CHECKING:
     import datasets

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.metrics.extractor import Extractor, Features, Modality, kind_of
-from lit_gen.mulaw import MU, mu_law_decode
+from lit_gen.quantization import MU, mu_law_decode
 
 FLOOR = 1e-6
 """Added to every energy, where white noise as loud as full scale has about 1: what is 60 dB below counts as silence."""

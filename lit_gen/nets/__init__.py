@@ -1,9 +1,16 @@
 """Networks without probability: tensors in, tensors out."""
 
 from lit_gen.nets.actnorm import ActNorm
-from lit_gen.nets.adm import ADMNets, ADMUNet, ImprovedNets, ImprovedUNet
-from lit_gen.nets.autoencoder import AutoencoderNets, ConvNets, MLPNets
-from lit_gen.nets.coupling import (
+from lit_gen.nets.autoregressive.causal_transformer import CausalTransformer, KeyValueCache, Positions
+from lit_gen.nets.autoregressive.dilated_conv_net import DilatedConvNet, WaveNetQueues
+from lit_gen.nets.autoregressive.gated_pixelcnn_net import GatedPixelCNNNet
+from lit_gen.nets.autoregressive.pixelcnn_net import PixelCNNNet
+from lit_gen.nets.autoregressive.pixelcnnpp_cache import PixelCNNppCache
+from lit_gen.nets.autoregressive.pixelcnnpp_net import PixelCNNppNet
+from lit_gen.nets.diffusion.adm import ADMNets, ADMUNet, ImprovedNets, ImprovedUNet
+from lit_gen.nets.diffusion.denoising_mlp import DenoisingMLP, MLPDenoiser
+from lit_gen.nets.diffusion.unet import DenoisingNets, UNet, UNetNets
+from lit_gen.nets.flow.coupling_nets import (
     CouplingNets,
     GatedCouplings,
     GlowCouplings,
@@ -12,17 +19,10 @@ from lit_gen.nets.coupling import (
     ResidualCouplings,
     ScaledConv2d,
 )
-from lit_gen.nets.dcgan import DCGAN, AdversarialNets, MLPPlayers
-from lit_gen.nets.denoising_mlp import DenoisingMLP, MLPDenoiser
-from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
-from lit_gen.nets.made import MaskedAutoencoder
-from lit_gen.nets.one_by_one import OneByOne
-from lit_gen.nets.pixelcnn import PixelCNNNet
-from lit_gen.nets.pixelcnnpp import PixelCNNppNet
-from lit_gen.nets.pixelcnnpp_cache import PixelCNNppCache
-from lit_gen.nets.transformer import CausalTransformer, KeyValueCache, Positions
-from lit_gen.nets.unet import DenoisingNets, UNet, UNetNets
-from lit_gen.nets.wavenet import DilatedConvNet, WaveNetQueues
+from lit_gen.nets.gan.dcgan import DCGAN, AdversarialNets, MLPPlayers
+from lit_gen.nets.incremental_autoencoder import OneByOne
+from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
+from lit_gen.nets.vae.autoencoder import AutoencoderNets, ConvNets, MLPNets
 
 __all__ = [
     "DCGAN",

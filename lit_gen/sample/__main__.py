@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError
-from lit_gen.process import run_command
 from lit_gen.sample.options import parse
 
 USAGE = """usage: python -m lit_gen.sample CHECKPOINT [--OPTION VALUE ...] [--SECTION.OPTION=VALUE ...]

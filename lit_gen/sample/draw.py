@@ -6,20 +6,21 @@ import os
 from pathlib import Path
 
 from lit_gen import families
-from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.checks import PLURAL
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.checks import PLURAL
+from lit_gen.cli.process import quicken
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
-from lit_gen.process import quicken
-from lit_gen.recording import run_folder_of
+from lit_gen.runs.results import run_folder_of
+from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes
-from lit_gen.sample.images import write_pictures
+from lit_gen.sample.continuation import encoded, write_sound, write_text
+from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
 from lit_gen.sample.options import SUFFIXES, Options
-from lit_gen.sample.sequences import encoded, write_sound, write_text
-from lit_gen.samplings import Ways, samplings_of
-from lit_gen.weights import build, check_finite, load_weights
+from lit_gen.scoring.variants import Ways, samplings_of
 
 
 def draw(path: Path, options: Options, rest: list[str]) -> None:
@@ -35,21 +36,21 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     check_place(options.out or usual)
     quicken(rest)
     # One device, whatever the run had: a picture is no work to be shared.
-    cli = build(checkpoint, ["--trainer.devices=1", *rest])
-    data = cli.datamodule
+    run = run_from_checkpoint(checkpoint, ["--trainer.devices=1", *rest])
+    data = run.data
     check_modality(data, options)
-    check_model(cli.model, options, data.modality)
+    check_model(run.model, options, data.modality)
     check_rows(data, options)
     file = options.out or usual.with_name(usual.name + SUFFIXES[data.modality])
     if options.temperature is not None:
-        cli.model.temperature = options.temperature
-    for sampling in samplings_of(cli.model, ways_of(options)):
-        cli.model.sampling = sampling
-    load_weights(cli, checkpoint, cli.config_init["scoring"].weights)
-    check_finite(cli.model, path)
-    cli.model.to(cli.trainer.strategy.root_device).eval()
+        run.model.temperature = options.temperature  # type: ignore[assignment]
+    for sampling in samplings_of(run.model, ways_of(options)):
+        run.model.sampling = sampling
+    load_weights(run, checkpoint, run.scoring.weights)
+    check_finite(run.model, path)
+    run.model.to(run.trainer.strategy.root_device).eval()
     write = {"image": write_pictures, "text": write_text, "audio": write_sound}[data.modality]
-    write(cli, options, file)
+    write(run, options, file)
 
 
 def ways_of(options: Options) -> Ways:
@@ -129,7 +130,7 @@ def check_rows(data: DiscreteDataModule, options: Options) -> None:
     asked: list[tuple[str, tuple[int, ...]]] = [("interpolate", pair) for pair in options.interpolate]
     asked += [("complete", options.complete)] if options.complete else []
     for option, rows in asked:
-        last = len(data.split(options.split).x) - 1  # type: ignore[arg-type]  # the choices are names of splits
+        last = len(data.split(options.split).x) - 1
         if not all(0 <= row <= last for row in rows):
             noun = "images" if data.modality == "image" else "windows"
             raise UserError(f"--{option} {' '.join(map(str, rows))}: the {options.split} split has {noun} 0..{last}")

@@ -8,8 +8,9 @@ import re
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from lit_gen.arguments import Arguments
+from lit_gen.cli.arguments import Arguments
 from lit_gen.errors import UserError
 
 
@@ -48,7 +49,7 @@ class Options:
     interpolate: tuple[tuple[int, int], ...] = ()
     steps: int = 10
     linear: bool = False
-    split: str = "test"
+    split: Literal["test", "val"] = "test"
     nearest: bool = False
     complete: tuple[int, ...] = ()
     prompt: str | None = None

@@ -13,10 +13,10 @@ import torch
 
 from benchmarks.ours import count
 from benchmarks.turns import take_turns
+from lit_gen.cli.process import quicken
 from lit_gen.families import PixelCNN, Transformer
 from lit_gen.families.autoregressive import Autoregressive
 from lit_gen.noise import Noise
-from lit_gen.process import quicken
 
 OPTIONS = {
     "pixelcnn": [

@@ -14,10 +14,10 @@ import torch
 from benchmarks.diffusion_peers import EVALUATIONS, SAMPLES
 from benchmarks.ours import Turns, count
 from benchmarks.turns import take_turns
+from lit_gen.cli.process import quicken
 from lit_gen.families import DDPM
 from lit_gen.families.diffusion import LinearBetas, Sampling
 from lit_gen.nets import UNetNets
-from lit_gen.process import quicken
 
 # The gradients' norm is clipped, as in the paper's code and in both peers'.
 OPTIONS = [

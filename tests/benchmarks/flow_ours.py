@@ -12,10 +12,10 @@ import sys
 from benchmarks.flow_peers import SAMPLES
 from benchmarks.ours import count
 from benchmarks.turns import take_turns
+from lit_gen.cli.process import quicken
 from lit_gen.contract import GenerativeModule
 from lit_gen.families import MAF, MLPRealNVP, MLPSplineFlow
 from lit_gen.nets import MLPCouplings
-from lit_gen.process import quicken
 
 OPTIONS = {
     "realnvp": ["--model=MLPRealNVP", "--model.num_couplings=8", "--model.nets.hidden_sizes=[512,512]"],

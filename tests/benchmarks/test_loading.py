@@ -18,7 +18,7 @@ import torch
 from PIL import Image
 
 from benchmarks.sets import RandomImages, random_images
-from lit_gen.likelihood import to_symmetric
+from lit_gen.quantization import to_symmetric
 
 pytestmark = pytest.mark.benchmark
 NUM, ROUNDS = 20_000, 5

@@ -13,7 +13,7 @@ from torch import Tensor
 from callbacks.toys import Counter, train
 from lit_gen.callbacks import BestCheckpoint, KeepConfig, SampleQuality
 from lit_gen.callbacks import checkpoint as checkpoints
-from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
+from lit_gen.checkpoints import load_state, read_checkpoint
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood
 from lit_gen.metrics import MnistCNN

@@ -14,12 +14,12 @@ from offline_runs import read_offline_run
 from torch import Tensor
 
 from callbacks.toys import Counter, Ramp, train
-from lit_gen import tracking
 from lit_gen.callbacks import Budget, SampleGrid
-from lit_gen.callbacks.sample_audio import write_wav
-from lit_gen.callbacks.sample_grid import write_samples
-from lit_gen.callbacks.sample_text import excerpt
 from lit_gen.data import Modality, Split
+from lit_gen.media.recordings import write_wav
+from lit_gen.media.samples import write_samples
+from lit_gen.media.texts import excerpt
+from lit_gen.runs import tracking
 
 T, ALPHABET = 6, "ab\nc"
 

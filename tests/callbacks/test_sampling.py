@@ -14,11 +14,11 @@ from PIL import Image
 
 from callbacks.toys import SHAPE, Counter, Ramp, train
 from lit_gen.callbacks import SampleGrid, SampleQuality
-from lit_gen.callbacks.sample_grid import image_grid, write_grid
 from lit_gen.callbacks.sample_quality import cache_folder
 from lit_gen.data import Split
 from lit_gen.data.cache import cache_root
 from lit_gen.errors import UserError
+from lit_gen.media.grids import image_grid, write_grid
 from lit_gen.metrics import MnistCNN
 
 

@@ -8,11 +8,11 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
+from lit_gen.cli.process import hush
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, Split
 from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
-from lit_gen.process import hush
 
 SHAPE, LEVELS = (1, 2, 2), 4
 

@@ -13,9 +13,9 @@ import torch
 from conftest import REPO
 from torch import Tensor
 
+from lit_gen.cli.process import run_command
 from lit_gen.convert import __main__ as convert
 from lit_gen.nets import UNet
-from lit_gen.process import run_command
 
 DIGITS = REPO / "configs/data/digits.yaml"
 STEPS = 4  # of the samples, so that they take no time

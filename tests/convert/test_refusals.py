@@ -11,9 +11,9 @@ import torch
 from torch import Tensor
 
 from lit_gen import fit
+from lit_gen.cli.process import run_command
 from lit_gen.convert import __main__ as convert
 from lit_gen.nets import UNet
-from lit_gen.process import run_command
 
 from .folders import (
     DIGITS,

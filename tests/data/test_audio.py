@@ -13,7 +13,7 @@ import torch
 from lit_gen.data import HubAudio
 from lit_gen.data.wav import read_wav
 from lit_gen.errors import UserError
-from lit_gen.mulaw import ZERO_LEVEL, mu_law_decode, mu_law_encode
+from lit_gen.quantization import ZERO_LEVEL, mu_law_decode, mu_law_encode
 
 RATE = 8000
 

@@ -12,13 +12,14 @@ import torch
 from conftest import REPO
 from torch import Tensor
 
-from lit_gen.callbacks.checkpoint import read_checkpoint
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.convert import __main__ as convert
 from lit_gen.families.diffusion import CosineSchedule, LinearBetas
 from lit_gen.families.diffusion.prediction import clipped, from_eps
 from lit_gen.families.diffusion.samplers import SAMPLERS, Denoise, Prediction
 from lit_gen.noise import Noise
-from lit_gen.weights import build, load_weights
+from lit_gen.runs.weights import load_weights
 
 diffusers = pytest.importorskip("diffusers", reason="needs pyproject's diffusers extra")
 
@@ -199,9 +200,9 @@ def test_converted_pipeline_draws_the_same_samples(
     data = REPO / "configs/data/digits.yaml"
     convert.main([str(tmp_path / "model"), f"--data={data}", f"--out={tmp_path / 'run'}", "--averaged"])
     checkpoint = read_checkpoint(tmp_path / "run" / "checkpoints" / "pretrained.ckpt")
-    cli = build(checkpoint, ["--model.init_args.sampling.steps=20"])
-    load_weights(cli, checkpoint, "auto")
-    model = cli.model.eval()
+    run = run_from_checkpoint(checkpoint, ["--model.init_args.sampling.steps=20"])
+    load_weights(run, checkpoint, "auto")
+    model = run.model.eval()
 
     noise = Noise(0, range(5))
     theirs = diffusers.DDPMScheduler(variance_type="fixed_large", timestep_spacing="linspace")

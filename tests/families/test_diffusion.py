@@ -15,13 +15,13 @@ from lit_gen.data import Digits, KnownEntropy
 from lit_gen.families import DDPM, FlowMatching
 from lit_gen.families.diffusion import CosineSchedule, LinearBetas
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob, nearest_level_log_prob
-from lit_gen.families.diffusion.levels import even_shares
+from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.prediction import diffuse
 from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma, posterior
 from lit_gen.families.diffusion.sampling import SamplerName
 from lit_gen.families.diffusion.schedules import NoiseSchedule
-from lit_gen.likelihood import to_symmetric
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
 from .diffusions import FAMILIES, LEVELS, SHAPE, levels, stirred

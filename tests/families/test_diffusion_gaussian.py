@@ -14,8 +14,8 @@ from lit_gen.errors import UserError
 from lit_gen.families.diffusion import ode, samplers
 from lit_gen.families.diffusion.ode import dormand_prince, log_density
 from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
-from lit_gen.likelihood import to_symmetric
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 DETERMINISTIC = {"ddim": 1, "euler": 1, "heun": 2, "edm_heun": 2, "dpmpp_2m": 2}
 

@@ -16,8 +16,8 @@ from lit_gen.families.diffusion import CosineSchedule, LinearBetas, OptimalTrans
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.learned_schedule import LinearGamma, MonotoneGamma
 from lit_gen.families.diffusion.prediction import diffuse
-from lit_gen.likelihood import to_symmetric
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
 from .diffusions import LEVELS, SHAPE, levels, stirred

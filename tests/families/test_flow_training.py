@@ -21,8 +21,8 @@ from lit_gen.errors import UserError
 from lit_gen.families.flow import Flow
 from lit_gen.nets import ActNorm
 from lit_gen.noise import Noise
-from lit_gen.scoring import Scorer
-from lit_gen.settings import Scoring
+from lit_gen.scoring.scorer import Scorer
+from lit_gen.scoring.settings import Scoring
 
 from . import conformance as laws
 from . import flows

@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lit_gen.data import KnownEntropy
 from lit_gen.families.gan import GAN
-from lit_gen.likelihood import to_symmetric
 from lit_gen.nets import AdversarialNets, MLPPlayers
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
 

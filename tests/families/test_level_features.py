@@ -10,7 +10,7 @@ from torch import Tensor
 from lit_gen.families import GatedPixelCNN
 from lit_gen.families.autoregressive.level_features import LevelFeatures
 from lit_gen.families.autoregressive.pixelwise import Pixelwise
-from lit_gen.likelihood import to_unit
+from lit_gen.quantization import to_unit
 
 
 def test_a_level_is_a_number_and_its_own_row_of_the_table() -> None:

@@ -16,10 +16,11 @@ from lit_gen.callbacks.step_seed import StepSeed
 from lit_gen.data import DiscreteDataModule, KnownEntropy, Split
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive import PixelCNNpp
-from lit_gen.likelihood import categorical_log_prob, to_symmetric
+from lit_gen.likelihood import categorical_log_prob
 from lit_gen.nets import PixelCNNppNet
-from lit_gen.nets.shifted_conv import WeightNormalized
+from lit_gen.nets.autoregressive.shifted_conv import WeightNormalized
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from lit_gen.data import KnownEntropy
 from lit_gen.families.vae import VAE, Categorical, DiscretizedLogistic, Observation
-from lit_gen.likelihood import Likelihood, to_symmetric
+from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
 

@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from lit_gen.data import KnownEntropy
 from lit_gen.errors import UserError
 from lit_gen.families.vae import VAE, Bernoulli, Categorical, DiscretizedLogistic, Observation
-from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob, to_unit
+from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob
 from lit_gen.nets import AutoencoderNets, ConvNets, MLPNets
 from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
+from lit_gen.quantization import to_unit
 
 from . import conformance as laws
 

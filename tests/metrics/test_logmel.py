@@ -15,7 +15,7 @@ from lit_gen.metrics.frechet import FrechetSums, frechet_distance
 from lit_gen.metrics.logmel import FLOOR, LogMel, band_edges, hz_to_mel, mel_bank
 from lit_gen.metrics.quality import SampleScores, score_samples
 from lit_gen.metrics.reference import reference_sums
-from lit_gen.mulaw import mu_law_encode
+from lit_gen.quantization import mu_law_encode
 
 from .test_quality import on_ranks
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import DCGAN, AdversarialNets, AutoencoderNets, ConvNets, MLPNets, MLPPlayers
-from lit_gen.nets.dcgan import gradient_norm_squared
+from lit_gen.nets.gan.dcgan import gradient_norm_squared
 from lit_gen.nets.mlp import activation_module, mlp
 
 SHAPES = [(1, 8, 8), (3, 28, 28), (1, 7, 5), (2, 9, 14), (1, 4, 4)]

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import GatedPixelCNNNet, PixelCNNNet
+from lit_gen.nets.autoregressive.masked_conv import LevelLogits, MaskedConv2d, channel_groups, level_groups
+from lit_gen.nets.autoregressive.pixelcnn_net import MaskedBlock
 from lit_gen.nets.gates import tanh_gate
-from lit_gen.nets.masked_conv import LevelLogits, MaskedConv2d, channel_groups, level_groups
-from lit_gen.nets.pixelcnn import MaskedBlock
 
 Taps = set[tuple[int, int]]
 OWN = (0, 0)

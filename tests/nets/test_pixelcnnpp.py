@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.nets import PixelCNNppCache, PixelCNNppNet
-from lit_gen.nets.shifted_conv import ShiftedConv, ShiftedDeconv, WeightNormalized, concat_elu
+from lit_gen.nets.autoregressive.shifted_conv import ShiftedConv, ShiftedDeconv, WeightNormalized, concat_elu
 
 
 def built(num_scales: int, num_resnet: int = 1, num_classes: int = 0, C: int = 2, **options: float) -> PixelCNNppNet:

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
-from lit_gen.nets.transformer import Rotary, rotate
+from lit_gen.nets.autoregressive.causal_transformer import Rotary, rotate
 
 L, T = 5, 11
 KINDS: list[tuple[Positions, int]] = [("learned", 0), ("learned", 3), ("rotary", 0), ("rotary", 3)]

@@ -13,7 +13,7 @@ from torch import nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import ADMNets, DenoisingNets, ImprovedNets, MLPDenoiser, UNetNets
-from lit_gen.nets.unet_blocks import Attention, Upsample, sinusoids
+from lit_gen.nets.diffusion.unet_blocks import Attention, Upsample, sinusoids
 
 KINDS = [UNetNets, ImprovedNets, ADMNets]
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from lit_gen.convert.architecture import attended, model_config
 from lit_gen.convert.published import NetSettings, ProcessSettings, Published
-from lit_gen.convert.weights import translated
+from lit_gen.convert.state_dict import translated
 from lit_gen.nets import UNet, UNetNets
 
 diffusers = pytest.importorskip("diffusers", reason="needs pyproject's diffusers extra")

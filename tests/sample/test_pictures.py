@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from lit_gen.sample.pictures import row_picture
+from lit_gen.media.rows import row_picture
 
 
 @pytest.mark.parametrize(("num_rows", "num_columns", "side", "channels"), [(1, 4, 8, 1), (17, 3, 5, 3), (2, 3, 70, 1)])

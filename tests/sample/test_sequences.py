@@ -13,18 +13,19 @@ import torch
 from sequence_runs import LENGTH, LETTERS, SAMPLES, fit_audio, fit_text
 from torch import Tensor
 
-from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.callbacks.sample_audio import write_wav
-from lit_gen.cli import CLI
+from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.build import run_from_checkpoint
+from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError
 from lit_gen.families import MADE, VAE, Transformer
+from lit_gen.media.recordings import write_wav
 from lit_gen.noise import Noise
-from lit_gen.process import run_command
+from lit_gen.runs.run import Run
+from lit_gen.runs.weights import load_weights
 from lit_gen.sample import draw
 from lit_gen.sample.__main__ import main
 from lit_gen.sample.completion import prompted
 from lit_gen.sample.options import Options, parse
-from lit_gen.weights import build, load_weights
 
 
 @pytest.fixture(scope="module")
@@ -38,12 +39,12 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def built(runs: dict[str, Path]) -> dict[str, CLI]:
+def built(runs: dict[str, Path]) -> dict[str, Run]:
     """The models with their averaged weights, and the data."""
     found = {}
     for name, path in runs.items():
         content = read_checkpoint(path)
-        found[name] = build(content, [])
+        found[name] = run_from_checkpoint(content, [])
         load_weights(found[name], content, "ema")
         found[name].model.eval()
     return found
@@ -62,8 +63,8 @@ def pcm(file: Path) -> list[int]:
         return np.frombuffer(opened.readframes(10**6), "<i2").tolist()  # type: ignore[no-any-return]
 
 
-def decoded(cli: CLI, x: Tensor) -> list[str]:
-    return [cli.datamodule.decode(row) for row in x]
+def decoded(run: Run, x: Tensor) -> list[str]:
+    return [run.data.decode(row) for row in x]
 
 
 def strip(texts: list[str]) -> list[str]:
@@ -75,7 +76,7 @@ def strip(texts: list[str]) -> list[str]:
 
 
 def test_samples_of_text_are_written_and_the_first_is_printed(
-    runs: dict[str, Path], built: dict[str, CLI], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], built: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "new" / "a.txt"
     main([str(runs["text"]), f"--out={file}", "--n=4", "--seed=3"])
@@ -86,13 +87,13 @@ def test_samples_of_text_are_written_and_the_first_is_printed(
 
 
 def test_samples_of_sound_are_a_file_each(
-    runs: dict[str, Path], built: dict[str, CLI], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], built: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     main([str(runs["audio"]), f"--out={tmp_path / 'x.wav'}", "--n=3", "--seed=3"])
     assert capsys.readouterr().out.endswith(f"audio        {tmp_path / 'x-0.wav'} ... x-2.wav\n")
     assert sorted(file.name for file in tmp_path.iterdir()) == ["x-0.wav", "x-1.wav", "x-2.wav"]
     for i, row in enumerate(built["audio"].model.sample(3, seed=3)):
-        own = write_wav(built["audio"].datamodule.decode(row), 8000, tmp_path / "own.wav")
+        own = write_wav(built["audio"].data.decode(row), 8000, tmp_path / "own.wav")
         assert (tmp_path / f"x-{i}.wav").read_bytes() == own.read_bytes()
 
 
@@ -110,7 +111,7 @@ def test_without_a_place_they_lie_beside_the_run_s_own(runs: dict[str, Path], tm
 
 
 def test_samples_begin_with_the_prompt_and_differ_after_it(
-    runs: dict[str, Path], built: dict[str, CLI], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    runs: dict[str, Path], built: dict[str, Run], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file, prompt = tmp_path / "a.txt", "éa\nb"
     main([str(runs["text"]), f"--out={file}", f"--prompt={prompt}", "--n=20", "--seed=2"])
@@ -120,7 +121,7 @@ def test_samples_begin_with_the_prompt_and_differ_after_it(
     assert capsys.readouterr().out.endswith(f"{texts[0]}\ntext         {file}\n")
     model = built["text"].model
     begun = torch.zeros(20, LENGTH, dtype=torch.uint8)
-    begun[:, :4] = built["text"].datamodule.encode(prompt)
+    begun[:, :4] = built["text"].data.encode(prompt)
     expected = decoded(built["text"], model.complete(begun, 4, Noise(2, range(20))))
     assert strip(texts) == strip(expected)
     assert {letter for text in texts for letter in text} <= set(LETTERS)
@@ -156,16 +157,16 @@ def test_another_question_is_another_file() -> None:
 # ------------------------------------------------------------------ completions
 
 
-def test_completions_of_text_keep_what_is_given(runs: dict[str, Path], built: dict[str, CLI], tmp_path: Path) -> None:
+def test_completions_of_text_keep_what_is_given(runs: dict[str, Path], built: dict[str, Run], tmp_path: Path) -> None:
     file = tmp_path / "a.txt"
     main([str(runs["text"]), f"--out={file}", "--complete", "3", "1", "--given=0.25", "--k=6", "--split=val"])
     found = sections(file)
     assert list(found) == [
         f"val {row} {what}" for row in (3, 1) for what in ("real", "given", *(f"completion {i}" for i in range(6)))
     ]
-    real = built["text"].datamodule.split("val").x
+    real = built["text"].data.split("val").x
     for row in (3, 1):
-        text = built["text"].datamodule.decode(real[row])
+        text = built["text"].data.decode(real[row])
         assert strip([found[f"val {row} real"], found[f"val {row} given"]]) == strip([text, text[:3]])
         done = [found[f"val {row} completion {i}"] for i in range(6)]
         assert all(one.startswith(text[:3]) for one in done)
@@ -173,14 +174,14 @@ def test_completions_of_text_keep_what_is_given(runs: dict[str, Path], built: di
 
 
 def test_completions_of_sound_are_files_by_their_names(
-    runs: dict[str, Path], built: dict[str, CLI], tmp_path: Path
+    runs: dict[str, Path], built: dict[str, Run], tmp_path: Path
 ) -> None:
     main([str(runs["audio"]), f"--out={tmp_path / 'x.wav'}", "--complete", "5", "--given=0.5", "--k=3"])
     names = ["x-test-5-real.wav", "x-test-5-given.wav", *(f"x-test-5-completion-{i}.wav" for i in range(3))]
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(names)
     real, given, *done = (pcm(tmp_path / name) for name in names)
     own = write_wav(
-        built["audio"].datamodule.decode(built["audio"].datamodule.split("test").x[5]), 8000, tmp_path / "own.wav"
+        built["audio"].data.decode(built["audio"].data.split("test").x[5]), 8000, tmp_path / "own.wav"
     )
     assert real == pcm(own)
     half = SAMPLES // 2

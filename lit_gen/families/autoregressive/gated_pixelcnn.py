@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.autoregressive import OptimizerName
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
-from lit_gen.nets.columns import Columns
-from lit_gen.nets.gated_columns import GatedPixelCNNColumns
-from lit_gen.nets.gated_pixelcnn import GatedPixelCNNNet
+from lit_gen.nets.autoregressive.columns import Columns
+from lit_gen.nets.autoregressive.gated_columns import GatedPixelCNNColumns
+from lit_gen.nets.autoregressive.gated_pixelcnn_net import GatedPixelCNNNet
 
 
 class GatedPixelCNN(Pixelwise):

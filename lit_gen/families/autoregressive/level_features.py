@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_gen.likelihood import to_unit
+from lit_gen.quantization import to_unit
 
 
 class LevelFeatures(nn.Module):

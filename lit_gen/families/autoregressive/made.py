@@ -12,10 +12,11 @@ from torch import Tensor
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive
-from lit_gen.likelihood import Likelihood, categorical_log_prob, to_unit
+from lit_gen.likelihood import Likelihood, categorical_log_prob
 from lit_gen.nets import MaskedAutoencoder, OneByOne
 from lit_gen.nets.mlp import Activation
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_unit
 
 
 class MADE(Autoregressive):

@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_gen.likelihood import discretized_logistic_log_prob, to_symmetric
+from lit_gen.likelihood import discretized_logistic_log_prob
+from lit_gen.quantization import to_symmetric
 
 
 class PixelMixture:

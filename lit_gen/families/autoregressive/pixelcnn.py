@@ -8,8 +8,8 @@ from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.autoregressive import OptimizerName
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
-from lit_gen.nets.columns import Columns
-from lit_gen.nets.pixelcnn import PixelCNNColumns, PixelCNNNet
+from lit_gen.nets.autoregressive.columns import Columns
+from lit_gen.nets.autoregressive.pixelcnn_net import PixelCNNColumns, PixelCNNNet
 
 
 class PixelCNN(Pixelwise):

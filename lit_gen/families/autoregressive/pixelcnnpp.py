@@ -9,9 +9,9 @@ from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.mixture import PixelMixture, num_parameters
-from lit_gen.likelihood import to_symmetric
-from lit_gen.nets.pixelcnnpp import PixelCNNppNet, check_sides
-from lit_gen.nets.pixelcnnpp_cache import PixelCNNppCache
+from lit_gen.nets.autoregressive.pixelcnnpp_cache import PixelCNNppCache
+from lit_gen.nets.autoregressive.pixelcnnpp_net import PixelCNNppNet, check_sides
+from lit_gen.quantization import to_symmetric
 
 _PIXELS_AT_ONCE = 4_096
 

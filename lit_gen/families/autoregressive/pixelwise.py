@@ -12,7 +12,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive, OptimizerName
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.level_features import LevelFeatures
-from lit_gen.nets.columns import Columns
+from lit_gen.nets.autoregressive.columns import Columns
 
 
 def channels_of(family: str, shape: tuple[int, ...]) -> int:

@@ -10,14 +10,14 @@ from torch import Tensor
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
-from lit_gen.families.diffusion.levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
 from lit_gen.families.diffusion.prediction import clipped, diffuse, from_eps
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
-from lit_gen.likelihood import to_symmetric
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 _LEFT_AT_MOST = 0.01  # the papers' schedules leave 0.00004 and less
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 from torch.utils.checkpoint import checkpoint
 
-from lit_gen.likelihood import to_symmetric
+from lit_gen.quantization import to_symmetric
 
 _LOGITS = 1 << 26  # of the nearest-level decoder at once: 256 MiB
 

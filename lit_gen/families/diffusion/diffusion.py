@@ -13,13 +13,14 @@ from torch import Tensor, nn
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
-from lit_gen.families.diffusion.levels import even_shares
+from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.ode import log_density
 from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves
 from lit_gen.families.diffusion.samplers import SAMPLERS, Prediction, alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
-from lit_gen.likelihood import Likelihood, from_symmetric, gaussian_kl, standard_normal_log_prob, to_symmetric
+from lit_gen.likelihood import Likelihood, gaussian_kl, standard_normal_log_prob
 from lit_gen.noise import Noise
+from lit_gen.quantization import from_symmetric, to_symmetric
 
 _CHUNK_ELEMENTS = 1 << 18  # numbers in a batch that the ODE is solved for at once
 

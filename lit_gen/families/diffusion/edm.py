@@ -9,12 +9,12 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.diffusion import Diffusion
-from lit_gen.families.diffusion.levels import finest_log_snr
+from lit_gen.families.diffusion.noise_levels import finest_log_snr
 from lit_gen.families.diffusion.prediction import from_x, scales
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
-from lit_gen.likelihood import to_symmetric
 from lit_gen.nets import DenoisingNets, MLPDenoiser
+from lit_gen.quantization import to_symmetric
 
 
 class EDM(Diffusion):

@@ -12,8 +12,9 @@ from lit_gen.families.diffusion.prediction import diffuse, from_eps
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import NoiseSchedule
-from lit_gen.likelihood import bits_per_dim, to_symmetric
+from lit_gen.likelihood import bits_per_dim
 from lit_gen.nets import DenoisingNets
+from lit_gen.quantization import to_symmetric
 
 
 class ImprovedDDPM(DDPM):

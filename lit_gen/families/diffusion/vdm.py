@@ -10,13 +10,14 @@ from torch import Tensor
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.learned_schedule import Monotone, ScheduleOf
-from lit_gen.families.diffusion.levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
 from lit_gen.families.diffusion.prediction import diffuse, from_eps, scales
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
-from lit_gen.likelihood import gaussian_kl, to_symmetric
+from lit_gen.likelihood import gaussian_kl
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 
 class VDM(Diffusion):

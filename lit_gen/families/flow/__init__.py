@@ -6,7 +6,7 @@ from lit_gen.families.flow.glow import Glow
 from lit_gen.families.flow.maf import MAF
 from lit_gen.families.flow.mlp_couplings import MLPRealNVP, MLPSplineFlow
 from lit_gen.families.flow.realnvp import RealNVP
-from lit_gen.families.flow.spline import SplineFlow
+from lit_gen.families.flow.spline_flow import SplineFlow
 
 __all__ = [
     "MAF",

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.bijections import Affine, Bijection, Chain, CheckerboardCoupling, Coupling, EvenOdd, Sigmoid, halves
-from lit_gen.likelihood import standard_normal_log_prob, to_symmetric
+from lit_gen.likelihood import standard_normal_log_prob
 from lit_gen.nets import CouplingNets, GatedCouplings, ImageCouplingNets, MLPCouplings
 from lit_gen.noise import Noise
+from lit_gen.quantization import to_symmetric
 
 
 class Dequantizer(nn.Module, abc.ABC):

@@ -13,9 +13,10 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization
 from lit_gen.families.flow.prior import ClassConditional, Prior, StandardNormal
-from lit_gen.likelihood import Likelihood, LogMeanExp, dequantize
+from lit_gen.likelihood import Likelihood, LogMeanExp
 from lit_gen.nets import ActNorm
 from lit_gen.noise import Noise
+from lit_gen.quantization import dequantize
 
 
 class Flow(GenerativeModule, abc.ABC):

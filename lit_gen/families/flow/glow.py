@@ -5,7 +5,7 @@ from __future__ import annotations
 from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
-from lit_gen.families.flow.levels import levels
+from lit_gen.families.flow.multiscale import levels
 from lit_gen.nets import GlowCouplings, ImageCouplingNets
 
 

@@ -11,10 +11,10 @@ from torch import Tensor, nn
 
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
-from lit_gen.likelihood import from_symmetric, to_symmetric
 from lit_gen.nets import DCGAN, AdversarialNets
-from lit_gen.nets.dcgan import gradient_norm_squared
+from lit_gen.nets.gan.dcgan import gradient_norm_squared
 from lit_gen.noise import Noise
+from lit_gen.quantization import from_symmetric, to_symmetric
 
 
 class GAN(GenerativeModule):

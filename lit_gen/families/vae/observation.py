@@ -8,13 +8,9 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.likelihood import (
-    bernoulli_log_prob,
-    categorical_log_prob,
-    discretized_logistic_log_prob,
-    from_symmetric,
-)
+from lit_gen.likelihood import bernoulli_log_prob, categorical_log_prob, discretized_logistic_log_prob
 from lit_gen.noise import Noise
+from lit_gen.quantization import from_symmetric
 
 
 class Observation(abc.ABC):

@@ -11,17 +11,11 @@ from torch import Tensor, nn
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.vae.observation import Bernoulli, Categorical, Observation
-from lit_gen.likelihood import (
-    Likelihood,
-    LogMeanExp,
-    gaussian_kl,
-    gaussian_log_prob,
-    standard_normal_log_prob,
-    to_unit,
-)
+from lit_gen.likelihood import Likelihood, LogMeanExp, gaussian_kl, gaussian_log_prob, standard_normal_log_prob
 from lit_gen.nets import AutoencoderNets, MLPNets
 from lit_gen.noise import Noise
 from lit_gen.optim import AdamW, parameter_groups
+from lit_gen.quantization import to_unit
 
 _CHUNK_ELEMENTS = 1 << 16  # decoder outputs an example decoded at once by the importance-weighted bound
 

@@ -1,0 +1,148 @@
+"""What a run is refused for before it starts: told in a line now, and not in a traceback after hours."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from lightning.pytorch import LightningModule, Trainer
+
+from lit_gen import metrics
+from lit_gen.callbacks import EMA
+from lit_gen.contract import GenerativeModule
+from lit_gen.data import DiscreteDataModule, SliceLoader
+from lit_gen.errors import UserError
+from lit_gen.metrics import Extractor
+from lit_gen.scoring.settings import Scoring
+
+# Precisions that change the type of the weights themselves.
+_WHOLLY_OTHER = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
+_LINKED = ("shape", "num_levels")
+PLURAL = {"image": "images", "text": "text", "audio": "audio"}
+"""What data of a modality are called in messages."""
+
+
+def check_linked(config: Any) -> None:
+    """Refuses what the user says of the model's data: the data themselves would win in silence.
+
+    Raises:
+        UserError: Naming the argument.
+    """
+    given = config["model"].get("init_args") or {}
+    for name in _LINKED:
+        if given.get(name) is not None:
+            raise UserError(f"model: {name} is the data's, and comes from there; leave it out")
+
+
+def check_seed(seed: int | bool) -> None:
+    """Refuses a seed that the generators cannot take.
+
+    Raises:
+        UserError: It is outside 0..2**32-1.
+    """
+    if seed is False:
+        raise UserError("seed_everything is false, and a record needs the seed; give a number, or true for a drawn one")
+    if not 0 <= seed < 2**32:
+        raise UserError(f"seed_everything is {seed}; give a whole number from 0 to {2**32 - 1}")
+
+
+def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
+    """Refuses scores that the finished run could not be given.
+
+    Raises:
+        UserError: The model has no such submodule, or the run will keep no average.
+    """
+    ema.averaged(model)
+    if scoring.weights == "ema" and ema.halflife_images is None:
+        raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
+
+
+def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> None:
+    """Refuses a feature space that is not for these data.
+
+    Raises:
+        UserError: It takes another modality, naming those that fit; or it cannot take such data.
+    """
+    if extractor is None:
+        return
+    if extractor.modality != data.modality:
+        known = [getattr(metrics, name) for name in metrics.__all__]
+        concrete = [c for c in known if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor]
+        fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
+        raise UserError(
+            f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
+            f" '{data.name}' are {PLURAL[data.modality]}; use {fitting}, or null for no distance"
+        )
+    try:
+        extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
+    except UserError as error:
+        raise UserError(f"quality.extractor: {error}") from error
+
+
+def check_trainer_options(config: Any, model: LightningModule) -> None:
+    """Refuses options of the Trainer that Lightning refuses only in the middle of things.
+
+    Raises:
+        UserError: Naming the option.
+    """
+    if config["check_val_every_n_epoch"] == 0:
+        raise UserError("trainer.check_val_every_n_epoch is 0; give at least 1")
+    if str(config["precision"]) in _WHOLLY_OTHER:
+        raise UserError(
+            f"trainer.precision is {config['precision']}, and models are fed float32; use bf16-mixed or 16-mixed"
+        )
+    if config["gradient_clip_val"] and str(config["precision"]) in ("16", "16-mixed"):
+        raise UserError(
+            "trainer.gradient_clip_val: gradients scaled for float16 are not clipped right by fused optimizers;"
+            " use trainer.precision=bf16-mixed, or leave clipping out"
+        )
+    if model.automatic_optimization:
+        return
+    for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):
+        if config[option] not in off:
+            raise UserError(
+                f"trainer.{option} is for one optimizer, and {type(model).__name__} has several; leave it out"
+                " and see --model.help for options of its own"
+            )
+
+
+def check_shares(data: DiscreteDataModule, processes: int) -> None:
+    """Refuses data that so many processes cannot share, before any of them is started.
+
+    Raises:
+        UserError: Naming a batch size that would do.
+    """
+    x = data.split("train").x
+    SliceLoader(x, batch_size=data.batch_size, shuffle=True, world_size=processes)
+
+
+def processes(config: Any) -> int:
+    """How many processes a Trainer with these options runs."""
+    devices, nodes = config["devices"], config["num_nodes"]
+    listed = str(devices).split(",") if isinstance(devices, str) and "," in devices else devices
+    if isinstance(listed, list | tuple):
+        count = len([device for device in listed if str(device).strip()])
+    elif str(listed).isdigit():
+        count = int(listed)
+    else:  # "auto", -1: all there are
+        count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
+    return max(1, count * nodes)
+
+
+def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
+    """Builds a Trainer; what it refuses is the user's to mend.
+
+    Raises:
+        UserError: Lightning's words, in one line.
+    """
+    try:
+        return build()
+    except (MisconfigurationException, ValueError, TypeError) as error:
+        raise UserError(f"trainer: {one_line(error)}") from error
+
+
+def one_line(error: Exception) -> str:
+    """An exception's message without its line breaks."""
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Causal networks and their incremental decoding."""

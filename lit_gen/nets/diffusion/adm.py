@@ -1,0 +1,128 @@
+"""U-Nets with adaptive group norms: that of improved DDPM, and ADM, which resamples inside residual blocks."""
+
+from __future__ import annotations
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_gen.nets.diffusion.unet import UNet, UNetNets
+from lit_gen.nets.diffusion.unet_blocks import zeroed
+
+
+class ImprovedUNet(UNet):
+    """A U-Net whose blocks are told the time by a scale and a shift after their second norm.
+
+    Arguments and errors are those of :class:`UNet`.
+
+    References:
+        Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, appendix A.
+    """
+
+    def block(self, width: int, wanted: int) -> nn.Module:
+        """A residual block with an adaptive norm."""
+        return AdaptiveResBlock(width, wanted, 4 * self.channels, self.dropout, self.num_groups, self.eps)
+
+
+class ADMUNet(ImprovedUNet):
+    """The same, whose sides are halved and doubled by residual blocks that resample both of their branches.
+
+    References:
+        Dhariwal, Nichol: Diffusion Models Beat GANs on Image Synthesis, 2021, arXiv:2105.05233, section 3.
+    """
+
+    def down_block(self, width: int) -> nn.Module:
+        """Halves the sides."""
+        return AdaptiveResBlock(width, width, 4 * self.channels, self.dropout, self.num_groups, self.eps, Half())
+
+    def up_block(self, width: int) -> nn.Module:
+        """Doubles the sides."""
+        return AdaptiveResBlock(width, width, 4 * self.channels, self.dropout, self.num_groups, self.eps, Double())
+
+
+class AdaptiveResBlock(nn.Module):
+    """``norm(h) (1 + scale) + shift`` between two convolutions, beside a short cut.
+
+    Args:
+        width: Channels in.
+        wanted: Channels out.
+        signal: Width of the time's signal.
+        dropout: Rate before the second convolution.
+        num_groups: Of the norms.
+        eps: Of the norms.
+        resample: What changes the sides, of both branches; nothing if not given.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        wanted: int,
+        signal: int,
+        dropout: float,
+        num_groups: int,
+        eps: float,
+        resample: nn.Module | None = None,
+    ) -> None:
+        super().__init__()
+        self.norm1 = nn.GroupNorm(num_groups, width, eps)
+        self.resample = resample or nn.Identity()
+        self.conv1 = nn.Conv2d(width, wanted, 3, padding=1)
+        self.signal = nn.Linear(signal, 2 * wanted)
+        self.norm2 = nn.GroupNorm(num_groups, wanted, eps)
+        self.dropout = nn.Dropout(dropout)
+        self.conv2 = zeroed(nn.Conv2d(wanted, wanted, 3, padding=1))
+        self.short_cut = nn.Identity() if width == wanted else nn.Conv2d(width, wanted, 1)
+
+    def forward(self, x: Tensor, signal: Tensor) -> Tensor:
+        """``[B, width, H, W]`` and ``[B, signal]`` to ``[B, wanted, H', W']``."""
+        h = self.conv1(self.resample(F.silu(self.norm1(x))))
+        scale, shift = self.signal(signal)[:, :, None, None].chunk(2, 1)
+        h = F.silu(self.norm2(h) * (1 + scale) + shift)
+        return self.short_cut(self.resample(x)) + self.conv2(self.dropout(h))
+
+
+class Half(nn.Module):
+    """The mean of each square of four."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, C, H/2, W/2]``."""
+        return F.avg_pool2d(x, 2)
+
+
+class Double(nn.Module):
+    """Each position four times."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``[B, C, H, W]`` to ``[B, C, 2H, 2W]``."""
+        return F.interpolate(x, scale_factor=2.0, mode="nearest")
+
+
+class ImprovedNets(UNetNets):
+    """The U-Net of improved DDPM.
+
+    Args:
+        channels: Of the first level.
+        multipliers: Of the channels, one a level.
+        num_res_blocks: A level.
+        attention: Heights of maps that are followed by attention.
+        head_channels: Of one attention head; 0 for a single head.
+        dropout: Rate inside the blocks.
+        num_groups: Of the group norms.
+    """
+
+    net: type[UNet] = ImprovedUNet
+
+
+class ADMNets(UNetNets):
+    """The U-Net of ADM.
+
+    Args:
+        channels: Of the first level.
+        multipliers: Of the channels, one a level.
+        num_res_blocks: A level.
+        attention: Heights of maps that are followed by attention.
+        head_channels: Of one attention head; 0 for a single head.
+        dropout: Rate inside the blocks.
+        num_groups: Of the group norms.
+    """
+
+    net: type[UNet] = ADMUNet

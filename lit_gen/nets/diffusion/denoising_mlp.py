@@ -1,0 +1,71 @@
+"""A perceptron that removes noise from data of any shape: what a U-Net is for images."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from lit_gen.errors import UserError
+from lit_gen.nets.diffusion.unet import DenoisingNets
+from lit_gen.nets.diffusion.unet_blocks import sinusoids, zeroed
+
+
+class DenoisingMLP(nn.Module):
+    """Residual blocks of two layers over the flattened data; the time is added inside each block.
+
+    There are no norms: how far z lies from the data is what has to be told.
+
+    Args:
+        num_inputs: Numbers in.
+        shape: Of what comes out.
+        width: Of the residual stream.
+        num_blocks: How many.
+        num_classes: Classes; 0 for none. There is one more label for "no class".
+    """
+
+    def __init__(self, num_inputs: int, shape: tuple[int, ...], width: int, num_blocks: int, num_classes: int) -> None:
+        super().__init__()
+        if min(width, num_blocks) < 1 or width % 2:
+            raise UserError(f"nets: width={width} must be even and positive, num_blocks={num_blocks} at least 1")
+        self.shape, self.width, self.num_classes = tuple(shape), width, num_classes
+        self.time = nn.Sequential(nn.Linear(width, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.label = nn.Embedding(num_classes + 1, width) if num_classes else None
+        self.enter = nn.Linear(num_inputs, width)
+        self.blocks = nn.ModuleList(
+            nn.ModuleList([nn.Linear(width, width), nn.Linear(width, width), zeroed(nn.Linear(width, width))])
+            for _ in range(num_blocks)
+        )
+        self.leave = zeroed(nn.Linear(width, math.prod(shape)))
+
+    def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
+        """``[B, ...]`` at times ``[B]`` to ``[B, *shape]``; label int64 ``[B]``, None for no class."""
+        signal = self.time(sinusoids(time, self.width))
+        if self.label is not None:
+            label = torch.full((len(x),), self.num_classes, device=x.device) if label is None else label
+            signal = signal + self.label(label)
+        h = self.enter(x.flatten(1))
+        for block in self.blocks:
+            inner, told, outer = block.children()
+            h = h + outer(F.silu(inner(F.silu(h)) + told(signal)))
+        return self.leave(F.silu(h)).unflatten(1, self.shape)
+
+
+class MLPDenoiser(DenoisingNets):
+    """A perceptron, for small data of any shape.
+
+    Args:
+        width: Of the residual stream.
+        num_blocks: Of two layers each.
+    """
+
+    def __init__(self, width: int = 64, num_blocks: int = 2) -> None:
+        self.width, self.num_blocks = width, num_blocks
+
+    def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
+        """See :class:`DenoisingNets`; a channel is one along the first dimension of the shape."""
+        rest = shape[1:]
+        inputs = in_channels * math.prod(rest)
+        return DenoisingMLP(inputs, (out_channels, *rest), self.width, self.num_blocks, num_classes)

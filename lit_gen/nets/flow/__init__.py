@@ -1,0 +1,1 @@
+"""Networks inside coupling layers."""

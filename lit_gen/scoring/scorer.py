@@ -1,0 +1,266 @@
+"""Scoring a checkpoint in a fresh Trainer, under a protocol that goes with every number."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import lightning as L
+import torch
+from torch import Tensor
+
+from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_processes
+from lit_gen.contract import Estimation, GenerativeModule
+from lit_gen.data import DiscreteDataModule
+from lit_gen.errors import UserError
+from lit_gen.leaderboard.protocol import Protocol
+from lit_gen.leaderboard.score import Score
+from lit_gen.likelihood import bits_per_dim
+from lit_gen.metrics import Extractor, SampleScores, score_samples
+from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.scoring.settings import Scoring
+
+_REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
+
+
+def scored_rows(data: DiscreteDataModule, scoring: Scoring) -> Tensor | None:
+    """Rows of the split whose likelihood is taken, in file order: some at random, or None for all of them."""
+    length, wanted = len(data.split(scoring.split).x), scoring.max_examples
+    if wanted is None or wanted >= length:
+        return None
+    return some_rows(length, wanted, scoring.seed).sort().values
+
+
+def some_rows(length: int, n: int, seed: int) -> Tensor:
+    """As many rows as are wanted, drawn without repetition: the first ones may all be of one class."""
+    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))[:n]
+
+
+class Scorer(L.Callback):
+    """Takes all scores of a model at the end of a test, on all processes together.
+
+    Args:
+        data: The data module.
+        scoring: What the user chose of the protocol.
+        extractor: Feature space of the sample scores; None for none.
+        weights: ``ema`` or ``raw``: which weights stand in the model.
+        halflife_images: Of the average, where it is one.
+        samplings: Ways of drawing samples to be scored one after the other, instead of the model's own; the
+            likelihood, which does not depend on them, is then left alone.
+
+    Attributes:
+        scores: The model's scores.
+        floors: Scores of references under the same protocols.
+        seconds_per_1000_samples: Measured on this process while samples were drawn in the model's own way.
+        evaluations_per_sample: Calls of the model's sampling network for one of these, counted.
+    """
+
+    def __init__(
+        self,
+        data: DiscreteDataModule,
+        scoring: Scoring,
+        extractor: Extractor | None,
+        weights: str,
+        halflife_images: float | None,
+        samplings: Sequence[Any] = (),
+    ) -> None:
+        self.samplings = samplings
+        self.data, self.scoring, self.extractor = data, scoring, extractor
+        self.weights, self.halflife_images = weights, halflife_images
+        self.scores: list[Score] = []
+        self.floors: list[Score] = []
+        self.seconds_per_1000_samples: float | None = None
+        self.evaluations_per_sample: int | None = None
+
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Tells the model how to estimate its likelihood."""
+        assert isinstance(pl_module, GenerativeModule)
+        pl_module.check_estimator(self.scoring.estimator)
+        how = Estimation(self.scoring.estimator, self.scoring.draws, self.scoring.seed)
+        pl_module.test_estimation = None if self.samplings else how
+
+    def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Gathers the likelihood that the test has summed up, and draws and scores samples."""
+        assert isinstance(pl_module, GenerativeModule)
+        self._score_likelihood(trainer, pl_module)
+        if not self.samplings:
+            self._score_samples(trainer, pl_module)
+        for sampling in self.samplings:
+            with sampled_by(pl_module, sampling):
+                self._score_samples(trainer, pl_module)
+
+    def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
+        split = self.scoring.split
+        common = {
+            "data": self.data.name,
+            "data_hash": self.data.fingerprint(split),
+            "split": split,
+            "num_examples": len(self.data.split(split).x),
+            "weights": self.weights,
+            "ema_halflife_images": self.halflife_images if self.weights == "ema" else None,
+            "precision": str(trainer.precision),
+            "seed": self.scoring.seed,
+        }
+        return Protocol(**{"metric": metric, **common, **more})
+
+    # -------------------------------------------------------------- likelihood
+
+    def _score_likelihood(self, trainer: L.Trainer, model: GenerativeModule) -> None:
+        nats = model.test_nats
+        if not nats.count:
+            return
+        rows = scored_rows(self.data, self.scoring)
+        expected = len(self.data.split(self.scoring.split).x) if rows is None else len(rows)
+        if nats.count != expected:
+            raise RuntimeError(f"{nats.count} examples were scored where there are {expected}")
+        if nats.non_finite:
+            raise UserError(
+                f"{nats.non_finite} of {expected} {self.scoring.split} examples have no finite likelihood,"
+                " so there is no score; train longer, or at a lower learning rate"
+            )
+        examples: dict[str, Any] = {}
+        if rows is not None:
+            examples = {"data_hash": self.data.fingerprint_of(self.scoring.split, rows), "num_examples": len(rows)}
+        likelihood = model.test_likelihood
+        draws = self.scoring.draws if likelihood.kind != "exact" else None
+        for metric, value, error in (
+            ("bpd", bits_per_dim(nats.mean, model.shape), bits_per_dim(nats.standard_error, model.shape)),
+            ("nll", nats.mean, nats.standard_error),
+        ):
+            protocol = self._protocol(trainer, metric, estimator=likelihood.estimator, draws=draws, **examples)
+            self.scores.append(
+                Score(
+                    name=metric, value=value, standard_error=error, kind=likelihood.kind, protocol=protocol
+                )
+            )
+        uniform = self._protocol(
+            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None, **examples
+        )
+        bits = math.log2(model.num_levels)
+        self.floors.append(
+            Score(name="bpd", value=bits, standard_error=0.0, kind="exact", protocol=uniform)
+        )
+
+    # -------------------------------------------------------------- samples
+
+    def _score_samples(self, trainer: L.Trainer, model: GenerativeModule) -> None:
+        timer = _TimedSampler(trainer, model, self.scoring.seed)
+        if self.extractor is None or (self.extractor.modality == "image" and len(model.shape) != 3):
+            timer(0, min(250, self.scoring.num_samples))
+        else:
+            extractor = self.extractor.to(model.device)
+            reference = split_reference(trainer, model, extractor, self.scoring.split)
+
+            def score(sample: Any, n: int) -> SampleScores:
+                return score_samples(
+                    lambda first, count: as_seen(sample(first, count), model.num_levels, extractor),
+                    extractor,
+                    reference,
+                    n,
+                    rank=trainer.global_rank,
+                    world_size=trainer.world_size,
+                    all_reduce=sum_over_processes(trainer),
+                )
+
+            found = score(timer, self.scoring.num_samples)
+            settings: dict[str, Any] = dict(model.sampler_settings())
+            name = str(settings.pop("name"))
+            settings["function_evaluations"] = timer.evaluations_per_sample
+            self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
+            x = self.data.split("train").x
+            taken = any(floor.protocol.sampler for floor in self.floors)  # with an earlier way of sampling
+            if not taken and len(x) >= self.scoring.num_samples:
+                real = x[some_rows(len(x), self.scoring.num_samples, self.scoring.seed)]
+                floor = score(lambda first, n: real[first : first + n], len(real))
+                sampler = _REAL[self.data.modality]
+                self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
+        if not self.samplings:  # what a record calls the model's cost is that of its own way
+            self.seconds_per_1000_samples = timer.seconds_per_1000_samples
+            self.evaluations_per_sample = timer.evaluations_per_sample
+
+    def _sample_scores(
+        self,
+        trainer: L.Trainer,
+        extractor: Extractor,
+        found: SampleScores,
+        sampler: str,
+        settings: dict[str, Any],
+        weights: str,
+    ) -> list[Score]:
+        split = self.scoring.split
+        common = {
+            "reference_split": split,
+            "reference_hash": self.data.fingerprint(split),
+            "num_samples": found.num_samples,
+            "extractor": extractor.name,
+            "extractor_sha256": extractor.sha256,
+            "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
+            "sampler": sampler,
+            "sampler_settings": settings,
+            "weights": weights,
+            "ema_halflife_images": self.halflife_images if weights == "ema" else None,
+        }
+        rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
+            (extractor.score_name, found.distance, found.distance_se, {})
+        ]
+        if extractor.inception_score_name is not None and found.inception_score is not None:
+            inception_score = (extractor.inception_score_name, found.inception_score, found.inception_score_se)
+            rows.append((*inception_score, {"is_splits": 10}))
+        return [
+            Score(
+                name=name,
+                value=value,
+                standard_error=error,
+                kind=None,
+                protocol=self._protocol(trainer, name, **common, **more),
+            )
+            for name, value, error, more in rows
+        ]
+
+
+@contextlib.contextmanager
+def sampled_by(model: GenerativeModule, sampling: Any) -> Iterator[None]:
+    """Lets a model draw samples in another way than its own for a while."""
+    own = model.sampling
+    model.sampling = sampling
+    try:
+        yield
+    finally:
+        model.sampling = own
+
+
+class _TimedSampler:
+    """Draws a model's samples, measuring time and counting network calls.
+
+    The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
+    """
+
+    def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
+        self.trainer, self.model, self.seed = trainer, model, seed
+        self._seconds, self._samples, self._rows = 0.0, 0, 0
+
+    def __call__(self, first: int, n: int) -> Tensor:
+        handle = self.model.sampling_network.register_forward_hook(self._count)
+        since = time.perf_counter()
+        try:
+            with self.trainer.precision_plugin.forward_context():
+                x = self.model.sample(n, seed=self.seed, first=first)
+        finally:
+            handle.remove()
+        self._seconds += time.perf_counter() - since
+        self._samples += n
+        return x
+
+    def _count(self, module: Any, args: tuple[Any, ...], output: Any) -> None:
+        self._rows += len(args[0])
+
+    @property
+    def seconds_per_1000_samples(self) -> float | None:
+        return 1000 * self._seconds / self._samples if self._samples else None
+
+    @property
+    def evaluations_per_sample(self) -> int | None:
+        return round(self._rows / self._samples) if self._samples else None
