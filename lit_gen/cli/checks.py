@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -12,7 +11,6 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lit_gen import metrics
 from lit_gen.callbacks import EMA
-from lit_gen.checkpoints import load_state, read_checkpoint
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
@@ -83,34 +81,6 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         raise UserError(f"quality.extractor: {error}") from error
 
 
-def check_resume(model: LightningModule, checkpoint: str | None) -> None:
-    """Refuses to go on from what is no checkpoint of this model.
-
-    Raises:
-        UserError: The file is missing, is something else, or holds another model's weights.
-    """
-    if checkpoint is not None:
-        content = read_checkpoint(Path(checkpoint), "ckpt_path: ")
-        if "optimizer_states" not in content:
-            raise UserError(f"ckpt_path: {checkpoint} holds weights alone, and no training to go on from; leave it out")
-        load_state(model, content)
-        _check_same_optimizers(model, content["optimizer_states"], checkpoint)
-
-
-def _check_same_optimizers(model: LightningModule, states: list[dict[str, Any]], checkpoint: str) -> None:
-    try:
-        built: Any = model.configure_optimizers()
-    except RuntimeError:
-        return  # one that asks its Trainer, which is not there yet
-    optimizers = built if isinstance(built, list | tuple) else [built]
-    sizes = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
-    if sizes != [[len(group["params"]) for group in state["param_groups"]] for state in states]:
-        raise UserError(
-            f"ckpt_path: {checkpoint} was trained by another optimizer than model.optimizer and its like now say; give"
-            " the options that the run had"
-        )
-
-
 def check_trainer_options(config: Any, model: LightningModule) -> None:
     """Refuses options of the Trainer that Lightning refuses only in the middle of things.
 
@@ -159,20 +129,6 @@ def processes(config: Any) -> int:
     else:  # "auto", -1: all there are
         count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
     return max(1, count * nodes)
-
-
-def check_optimizers(model: LightningModule) -> None:
-    """Refuses settings that torch's optimizers refuse, before there is a folder for the run.
-
-    Raises:
-        UserError: In the optimizer's words.
-    """
-    try:
-        model.configure_optimizers()
-    except ValueError as error:
-        raise UserError(f"model: {one_line(error)}") from error
-    except RuntimeError:
-        return  # one that asks its Trainer, which is not there yet, will be asked again
 
 
 def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
