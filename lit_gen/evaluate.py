@@ -13,9 +13,9 @@ from lit_gen.callbacks.checkpoint import read_checkpoint
 from lit_gen.callbacks.sample_grid import can_show, write_samples
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import Record
 from lit_gen.process import quicken, run_command
 from lit_gen.recording import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
+from lit_gen.records.record import Record
 from lit_gen.samplings import parse, samplings_of
 from lit_gen.scoring import Scorer, scored_rows
 from lit_gen.settings import Scoring

@@ -19,10 +19,10 @@ from lit_gen.cli import CLI
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import Score
 from lit_gen.process import quicken, run_command
 from lit_gen.recording import NOTES, environment, git_commit, now
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.summary import print_record
 
 

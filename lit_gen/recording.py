@@ -22,7 +22,7 @@ import lit_gen
 from lit_gen.callbacks.keep_config import KEY
 from lit_gen.cli import CLI
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.scoring import Scorer
 
 RECORD = "record.json"

@@ -16,11 +16,11 @@ from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_
 from lit_gen.contract import Estimation, GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.protocol import Protocol
-from lit_gen.leaderboard.score import Score
 from lit_gen.likelihood import bits_per_dim
 from lit_gen.metrics import Extractor, SampleScores, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.score import Score
 from lit_gen.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}

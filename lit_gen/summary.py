@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import SIGNS, metric
+from lit_gen.records.record import Record
+from lit_gen.records.score import SIGNS, metric
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:

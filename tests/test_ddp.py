@@ -15,7 +15,7 @@ from conftest import REPO
 
 from lit_gen import evaluate
 from lit_gen.callbacks import EMA
-from lit_gen.leaderboard.record import Record
+from lit_gen.records.record import Record
 
 TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
 

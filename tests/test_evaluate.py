@@ -14,10 +14,10 @@ from commands import run_fit, the_record
 
 from lit_gen import evaluate
 from lit_gen.callbacks.checkpoint import read_checkpoint
-from lit_gen.leaderboard.record import Record, read_record
-from lit_gen.leaderboard.score import Score
 from lit_gen.noise import Noise
 from lit_gen.process import run_command
+from lit_gen.records.record import Record, read_record
+from lit_gen.records.score import Score
 from lit_gen.scoring import some_rows
 from lit_gen.weights import build, load_weights
 

@@ -20,11 +20,11 @@ from lit_gen.callbacks.sample_audio import write_wavs
 from lit_gen.cli import CLI
 from lit_gen.families import Transformer
 from lit_gen.leaderboard.__main__ import main as leaderboard
-from lit_gen.leaderboard.record import Record, read_record
 from lit_gen.metrics import FrechetSums, LogMel, NGramCounts, NGrams, frechet_distance, jensen_shannon
 from lit_gen.noise import Noise
 from lit_gen.process import run_command
 from lit_gen.recording import final_samples
+from lit_gen.records.record import Record, read_record
 from lit_gen.weights import build, load_weights
 
 

@@ -9,9 +9,9 @@ from commands import SMALL, the_record
 from conftest import REPO
 
 from lit_gen import evaluate, fit
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import Score
 from lit_gen.process import run_command
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.sample.__main__ import main as sample
 
 DIFFUSION = REPO / "configs/recipes/digits/diffusion.yaml"

@@ -12,7 +12,7 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Found, find_runs, no_record
 from lit_gen.leaderboard.order import sort_sections
 from lit_gen.leaderboard.table import build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
 
 _EPILOG = """\
 Scores share a column only if their protocols ask the same: data and its content, split, counts, feature

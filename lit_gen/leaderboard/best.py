@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.score import Score
 
 
 def best_of(cells: Sequence[Sequence[Score]]) -> frozenset[Score]:

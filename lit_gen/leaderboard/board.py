@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
 from lit_gen.leaderboard.markup import Markup, element, join
+from lit_gen.leaderboard.nfe_curves import excerpt, more
 from lit_gen.leaderboard.plot import shade
-from lit_gen.leaderboard.protocol import short, shown
-from lit_gen.leaderboard.score import Score, metric
 from lit_gen.leaderboard.table import Cell, Column, Row, Section, answer_text
+from lit_gen.records.protocol import short, shown
+from lit_gen.records.score import Score, metric
 
 _TYPESET = {"<=": "≤", "~=": "≈"}
 

@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.curves import along, evaluations, more, sampler_text
 from lit_gen.leaderboard.figures import count, error_figure
 from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.nfe_curves import along, evaluations, more, sampler_text
 from lit_gen.leaderboard.plot import shade
-from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.samples import samples
-from lit_gen.leaderboard.score import Score
 from lit_gen.leaderboard.table import Cell, Column, Row, Section
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 
 
 def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import RECORD_NAME, Record, read_record
+from lit_gen.records.record import RECORD_NAME, Record, read_record
 
 
 class Run(NamedTuple):

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lit_gen.leaderboard.curves import evaluations
-from lit_gen.leaderboard.record import Cost
-from lit_gen.leaderboard.score import SIGNS, Score
+from lit_gen.leaderboard.nfe_curves import evaluations
+from lit_gen.records.record import Cost
+from lit_gen.records.score import SIGNS, Score
 
 
 def score_figure(score: Score, decimals: int) -> str:

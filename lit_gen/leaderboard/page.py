@@ -18,7 +18,7 @@ from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.order import sort_sections
 from lit_gen.leaderboard.plots import plots
 from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.whole_file import write_whole
+from lit_gen.records.atomic import write_atomically
 
 _HERE = Path(__file__).parent
 _LEGEND = (
@@ -66,7 +66,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
     sections = sort_sections(build_sections(found.runs, strict=strict), sort)
     text, complaints = render(sections, found.left_out)
     try:
-        write_whole(html_path, text)
+        write_atomically(html_path, text)
     except OSError as error:
         raise UserError(f"cannot write {html_path}: {error.strerror}") from error
     return complaints

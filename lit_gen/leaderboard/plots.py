@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.curves import sampler_text
 from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.nfe_curves import sampler_text
 from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
-from lit_gen.leaderboard.score import Score, metric
 from lit_gen.leaderboard.table import Cell, Row, Section
+from lit_gen.records.score import Score, metric
 
 
 def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:

@@ -17,10 +17,10 @@ from pathlib import Path
 
 from lit_gen.leaderboard.best import best_of, merit
 from lit_gen.leaderboard.collect import Run
-from lit_gen.leaderboard.curves import excerpt
-from lit_gen.leaderboard.protocol import Protocol, Scalar, short, shown
-from lit_gen.leaderboard.record import Cost, Record
-from lit_gen.leaderboard.score import METRICS, Score, metric
+from lit_gen.leaderboard.nfe_curves import excerpt
+from lit_gen.records.protocol import Protocol, Scalar, short, shown
+from lit_gen.records.record import Cost, Record
+from lit_gen.records.score import METRICS, Score, metric
 
 Cell = tuple[Score, ...]
 """A run's answers to one question, best first; empty where it has none."""

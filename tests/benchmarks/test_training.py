@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from lit_gen.leaderboard.record import read_record
+from lit_gen.records.record import read_record
 
 pytestmark = pytest.mark.benchmark
 ROUNDS = 5

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.leaderboard.__main__ import main
-
-from .conftest import make_bpd, make_fd, make_record
 
 ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[..., Path]

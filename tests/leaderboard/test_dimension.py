@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records.makers import FD, make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Run
 from lit_gen.leaderboard.order import sort_sections
-from lit_gen.leaderboard.record import Record, Score, read_record, write_record
-from lit_gen.leaderboard.score import metric
 from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Record, Score, read_record, write_record
+from lit_gen.records.score import metric
 
-from .conftest import FD, make_bpd, make_fd, make_record
 from .test_page import page_of
 
 

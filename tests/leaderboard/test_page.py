@@ -10,12 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Environment, Score
+from lit_gen.records.record import Environment, Score
 
-from .conftest import make_bpd, make_fd, make_png, make_record
+from .conftest import make_png
 
 Write = Callable[..., Path]
 VOID = {"img", "meta", "br"}

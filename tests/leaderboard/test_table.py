@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records.makers import OTHER, make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Run, find_runs
 from lit_gen.leaderboard.order import sort_sections
-from lit_gen.leaderboard.record import Record, Score
 from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
-
-from .conftest import make_bpd, make_fd, make_record
-from .test_protocol import OTHER
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Record, Score
 
 Write = Callable[..., Path]
 

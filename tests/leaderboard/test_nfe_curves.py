@@ -10,16 +10,15 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.leaderboard.collect import Run
-from lit_gen.leaderboard.curves import along, evaluations, excerpt, more, sampler_text
+from lit_gen.leaderboard.nfe_curves import along, evaluations, excerpt, more, sampler_text
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.plots import plots
-from lit_gen.leaderboard.record import Cost, Record, Score
 from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
-
-from .conftest import make_bpd, make_fd, make_record
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Cost, Record, Score
 
 SAMPLERS = ("ancestral", "ddim", "euler", "heun", "dpmpp")
 BUDGETS = (5, 10, 20, 50, 100)

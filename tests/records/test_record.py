@@ -12,9 +12,9 @@ from typing import Any
 
 import pytest
 
-import lit_gen.leaderboard
+import lit_gen.records
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import (
+from lit_gen.records.record import (
     Cost,
     Environment,
     Protocol,
@@ -25,7 +25,7 @@ from lit_gen.leaderboard.record import (
     write_record,
 )
 
-from .conftest import BPD, FD, make_bpd, make_fd, make_record
+from .makers import BPD, FD, make_bpd, make_fd, make_record
 
 FLOOR = make_fd(1.3, weights="none", ema_halflife_images=None, sampler="real train images")
 Tree = dict[str, Any]
@@ -207,7 +207,7 @@ def test_a_floor_says_what_it_is() -> None:
 
 
 def test_the_readme_names_every_field() -> None:
-    text = (Path(lit_gen.leaderboard.__file__).parent / "README.md").read_text(encoding="utf-8")
+    text = (Path(lit_gen.records.__file__).parent / "README.md").read_text(encoding="utf-8")
     tables = {Record: "", Score: "", Protocol: "", Cost: "cost.", Selection: "selection.",
               Environment: "environment."}
     named = {f"{prefix}{name}" for cls, prefix in tables.items() for name in typing.get_type_hints(cls)}
@@ -215,7 +215,7 @@ def test_the_readme_names_every_field() -> None:
 
 
 def test_the_readmes_sides_are_the_codes() -> None:
-    text = (Path(lit_gen.leaderboard.__file__).parent / "README.md").read_text(encoding="utf-8")
+    text = (Path(lit_gen.records.__file__).parent / "README.md").read_text(encoding="utf-8")
     answers = {name for name in BPD.flat() if f"| `{name}` | A |" in text}
     questions = {name for name in BPD.flat() if f"| `{name}` | Q |" in text}
     assert questions == {name for name in BPD.question() if not name.startswith("sampler_settings.")}

@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.protocol import is_answer, shown
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.protocol import is_answer, shown
+from lit_gen.records.score import Score
 
 _EVALUATIONS = "function_evaluations"
 _MOST = 4  # answers that a cell of the table can hold and still be read at a glance

@@ -18,11 +18,11 @@ from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.environment import Environment
-from lit_gen.leaderboard.protocol import Protocol, Scalar
-from lit_gen.leaderboard.schema import decode
-from lit_gen.leaderboard.score import Kind, Score
-from lit_gen.leaderboard.whole_file import write_whole
+from lit_gen.records.atomic import write_atomically
+from lit_gen.records.environment import Environment
+from lit_gen.records.protocol import Protocol, Scalar
+from lit_gen.records.schema import decode
+from lit_gen.records.score import Kind, Score
 
 __all__ = ["SCHEMA_VERSION", "Cost", "Environment", "Kind", "Protocol", "Record", "Score", "Selection",
            "read_record", "write_record"]
@@ -163,7 +163,7 @@ def write_record(path: Path, record: Record) -> None:
     text = json.dumps(_encode(record), indent=1, allow_nan=False) + "\n"
     # What was written is read before it takes its name: a slip of ours must not cost a run its place.
     _decode(text)
-    write_whole(path, text)
+    write_atomically(path, text)
 
 
 def read_record(path: Path) -> Record:

@@ -9,18 +9,10 @@ from typing import Any
 
 import pytest
 
-from lit_gen.leaderboard.protocol import ANSWER_FIELDS, Protocol, differing_fields
+from lit_gen.records.protocol import ANSWER_FIELDS, Protocol, differing_fields
 
-from .conftest import FD
+from .makers import FD, OTHER
 
-# For every field another legal value.
-OTHER: dict[str, Any] = {
-    "metric": "kid_mnist_cnn", "data": "mnist", "data_hash": "b" * 64, "split": "val", "num_examples": 350,
-    "reference_split": "train", "reference_hash": "b" * 64, "num_samples": 10_000, "extractor": "inception",
-    "extractor_sha256": "d" * 64, "transform": "grey-28-v2", "is_splits": 10, "weights": "raw",
-    "ema_halflife_images": 9000.0, "sampler": "ddim", "sampler_settings": {"function_evaluations": 50},
-    "estimator": "iwae", "draws": 64, "precision": "bf16-mixed", "seed": 1,
-}
 FIELDS = [field.name for field in dataclasses.fields(Protocol)]
 RAW = dataclasses.replace(FD, ema_halflife_images=None)
 

@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from lit_gen.errors import nearest
-from lit_gen.leaderboard.environment import Environment
-from lit_gen.leaderboard.protocol import Protocol
+from lit_gen.records.environment import Environment
+from lit_gen.records.protocol import Protocol
 
 Kind = Literal["exact", "bound", "estimate"]
 

@@ -8,10 +8,10 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
-from lit_gen.leaderboard.score import Score
+from lit_gen.leaderboard.nfe_curves import excerpt, more
 from lit_gen.leaderboard.table import Row, Section, answer_text
+from lit_gen.records.score import Score
 
 LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; "
           "* best, with all that two standard errors cannot tell from it; "
