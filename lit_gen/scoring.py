@@ -100,7 +100,7 @@ class Scorer(L.Callback):
             "split": split,
             "num_examples": len(self.data.split(split).x),
             "weights": self.weights,
-            "ema_halflife_images": self.halflife_images if self.weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_images if self.weights == "ema" else None,
             "precision": str(trainer.precision),
             "seed": self.scoring.seed,
         }
@@ -137,7 +137,7 @@ class Scorer(L.Callback):
                 )
             )
         uniform = self._protocol(
-            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None, **examples
+            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_examples=None, **examples
         )
         bits = math.log2(model.num_levels)
         self.floors.append(
@@ -201,7 +201,7 @@ class Scorer(L.Callback):
             "sampler": sampler,
             "sampler_settings": settings,
             "weights": weights,
-            "ema_halflife_images": self.halflife_images if weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_images if weights == "ema" else None,
         }
         rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
             (extractor.score_name, found.distance, found.distance_se, {})

@@ -85,7 +85,7 @@ def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:
         "git commit": record.git_commit, "checkpoint": record.selection.checkpoint,
         "chosen as": record.selection.rule, "step": record.selection.step,
         "watched": record.selection.metric, "value": record.selection.value,
-        "last value": record.selection.last_value, "images/s trained": cost.images_per_second,
+        "last value": record.selection.last_value, "examples/s trained": cost.examples_per_second,
         "peak memory": memory, "machine": environment.machine, "accelerator": environment.accelerator,
         "world size": environment.world_size, "versions": environment.versions,
         **({"notes": record.notes} if record.notes else {}),

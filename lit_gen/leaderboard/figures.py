@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lit_gen.leaderboard.nfe_curves import evaluations
-from lit_gen.records.record import Cost
+from lit_gen.records.cost import Cost
 from lit_gen.records.score import SIGNS, Score
 
 
@@ -120,7 +120,7 @@ class CostColumn(NamedTuple):
         return found
 
     def text(self, cost: Cost | None) -> str:
-        """The cell; empty for a floor, which costs nothing."""
+        """The cell; empty for a baseline, which costs nothing."""
         if cost is None:
             return ""
         value = self.value(cost)
@@ -129,7 +129,7 @@ class CostColumn(NamedTuple):
 
 COSTS = (
     CostColumn("parameters", "params", "", "parameters", count, tick_count),
-    CostColumn("images_seen", "images", "seen", "training images seen", count, tick_count),
+    CostColumn("examples_seen", "examples seen", "", "training examples seen", count, tick_count),
     CostColumn("train_seconds", "train time", "", "training time", duration, duration, _ROUND_TIMES),
     CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits,
                "{:g}".format),

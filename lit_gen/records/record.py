@@ -1,84 +1,37 @@
 """The record of a run: what was trained, how it scored, what it cost.
 
-The schema, field by field with units, is in README.md beside this file.
+The schema, field by field with units, is in README.md beside this file, with the rules by which it grows.
 
-A record is one JSON file, `record.json`, in the run's directory. It is written once, whole or not at all, and
-a reader refuses what it does not know: better a run left out by name than a number misread.
+A record is one JSON file, `record.json`, in the run's directory, written atomically. A reader keeps the keys that it
+does not know, and leaves out with a message what contradicts the schema: better a run left out by name than a number
+misread.
 """
 
 from __future__ import annotations
 
-import dataclasses
 import datetime
 import json
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, NoReturn
 
 from lit_gen.errors import UserError
+from lit_gen.records import version1
 from lit_gen.records.atomic import write_atomically
+from lit_gen.records.cost import Cost
 from lit_gen.records.environment import Environment
-from lit_gen.records.protocol import Protocol, Scalar
-from lit_gen.records.schema import decode
-from lit_gen.records.score import Kind, Score
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import Scalar
+from lit_gen.records.schema import decode, encode
+from lit_gen.records.score import Kind, Score, in_dimension
+from lit_gen.records.selection import Selection
 
 __all__ = ["SCHEMA_VERSION", "Cost", "Environment", "Kind", "Protocol", "Record", "Score", "Selection",
            "read_record", "write_record"]
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 RECORD_NAME = "record.json"
-
-
-@dataclass(frozen=True, kw_only=True)
-class Cost:
-    """What a run cost. None: not measured.
-
-    Attributes:
-        parameters: Trainable parameters of the whole model.
-        images_seen: Training examples shown, repetitions counted.
-        train_seconds: Wall time of training, scoring left out.
-        peak_memory_bytes: Largest memory of the training process (of the accelerator where there is one).
-        images_per_second: Training examples a second, over the whole training.
-        seconds_per_1000_samples: Time to draw 1,000 samples.
-        function_evaluations_per_sample: Network passes for one sample.
-    """
-
-    parameters: int
-    images_seen: int | None = None
-    train_seconds: float | None = None
-    peak_memory_bytes: int | None = None
-    images_per_second: float | None = None
-    seconds_per_1000_samples: float | None = None
-    function_evaluations_per_sample: int | None = None
-
-    def __post_init__(self) -> None:
-        for f in dataclasses.fields(self):
-            value = getattr(self, f.name)
-            if value is not None and not 0 <= value < math.inf:
-                raise ValueError(f"cost.{f.name} must be finite and not negative, got {value}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Selection:
-    """How the scored checkpoint was chosen.
-
-    Attributes:
-        rule: In words: `last`, or `best val/bpd of 12`.
-        metric: The quantity watched; None if the last checkpoint was taken.
-        value: That quantity at the chosen checkpoint.
-        last_value: The same at the end of training, so that the gain from choosing can be seen.
-        checkpoint: File name of the checkpoint.
-        step: Batches trained when it was saved.
-    """
-
-    rule: str
-    checkpoint: str
-    step: int
-    metric: str | None = None
-    value: float | None = None
-    last_value: float | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +43,8 @@ class Record:
         family: `vae`, `gan`, `flow` ...
         model: Class name of the model.
         data: Name of the data set; a section of the leaderboard.
-        dimension: What one of its dimensions is called, in bits per dimension: `dim`, `character`, `byte`, `sample`.
+        dimension: Name of one dimension of the data, in bits per dimension: `dim`, `character`, `byte`, `sample`.
+            A score of `bpd` that leaves label and unit to `METRICS` is labelled with it.
         scores: The run's scores; a metric that failed or does not apply is absent.
         cost: What they cost.
         selection: How the checkpoint was chosen.
@@ -101,14 +55,14 @@ class Record:
         git_commit: Of the code that trained; None outside a repository.
         files: What else the run left, by role (`sample_grid`, `sample_text`, `sample_audio_0` ..., `checkpoint`,
             `config`), as paths relative to the record's directory and inside it.
-        floors: Scores of references under the same protocols (weights `none`), such as real train images;
+        baselines: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
         notes: What else a reader must know of the numbers, such as `data_skipped`, the unreadable files left out.
-        schema_version: Version of this schema.
+        extra: Keys of the file that this version does not know, with their values.
 
     Raises:
-        ValueError: A time that cannot be read or lacks its offset, a file outside the directory, a score
-            given twice, a floor that does not say what it is, or a dimension's name that is no word.
+        ValueError: A time cannot be read or lacks its offset, a file is outside the directory, a score is given
+            twice, a baseline does not say what it is, or a dimension's name is not a word.
     """
 
     run_name: str
@@ -124,39 +78,40 @@ class Record:
     seed: int
     git_commit: str | None = None
     files: Mapping[str, str] = field(default_factory=dict)
-    floors: Sequence[Score] = ()
+    baselines: Sequence[Score] = ()
     notes: Mapping[str, Scalar] = field(default_factory=dict)
     dimension: str = "dim"
-    schema_version: int = SCHEMA_VERSION
+    extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        for name in ("scores", "floors"):
-            object.__setattr__(self, name, tuple(getattr(self, name)))
+        if not self.dimension.isidentifier():
+            raise ValueError(f"dimension {self.dimension!r} is not a word, such as 'dim' or 'character'")
+        for name in ("scores", "baselines"):
+            labelled = tuple(in_dimension(score, self.dimension) for score in getattr(self, name))
+            object.__setattr__(self, name, labelled)
         if datetime.datetime.fromisoformat(self.created).tzinfo is None:
             raise ValueError(f"created {self.created!r} lacks its offset from UTC")
-        if not self.dimension.isidentifier():
-            raise ValueError(f"dimension {self.dimension!r} is no word, such as 'dim' or 'character'")
         for role, path in self.files.items():
             if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
                 raise ValueError(f"files.{role} must be a path inside the run's directory, got {path!r}")
         hashes = [score.protocol.hash for score in self.scores]
         if len(set(hashes)) < len(hashes):
             raise ValueError("the same score is given twice (equal protocols)")
-        for floor in self.floors:
-            protocol = floor.protocol
+        for baseline in self.baselines:
+            protocol = baseline.protocol
             if protocol.weights != "none" or not (protocol.sampler or protocol.estimator):
-                raise ValueError(f"floor {floor.name} needs weights 'none' and a sampler or estimator")
+                raise ValueError(f"baseline {baseline.name} needs weights 'none' and a sampler or estimator")
 
 
 def write_record(path: Path, record: Record) -> None:
-    """Writes a record, whole or not at all.
+    """Writes a record atomically, as the present version of the schema.
 
     Args:
         path: The file; its directory is made.
-        record: What to write.
+        record: The record to write.
 
     Raises:
-        ValueError: The record holds what a reader would refuse.
+        ValueError: The record contradicts the schema, so that it could not be read.
         TypeError: The config holds something else than plain values.
         OSError: The directory cannot be made or written.
     """
@@ -167,14 +122,14 @@ def write_record(path: Path, record: Record) -> None:
 
 
 def read_record(path: Path) -> Record:
-    """Reads a record and refuses what it does not know.
+    """Reads a record of version 1 or 2. Keys that it does not know are kept in the `extra` of their object.
 
     Args:
         path: A file written by `write_record`.
 
     Raises:
-        UserError: In one line with the path: unreadable, no JSON, another schema version, an unknown or
-            missing key, a wrong type, a number that is not finite, a protocol that does not match its hash.
+        UserError: In one line with the path: the file is unreadable or not JSON, of a later schema version, lacks a
+            required key, holds a wrong type or a number that is not finite, or a protocol does not match its hash.
     """
     try:
         return _decode(path.read_text(encoding="utf-8"))
@@ -184,26 +139,28 @@ def read_record(path: Path) -> Record:
 
 
 def _encode(record: Record) -> dict[str, Any]:
-    tree = dataclasses.asdict(record)
-    for part in ("scores", "floors"):
+    tree = encode(record)
+    for part in ("scores", "baselines"):
         for item, score in zip(tree[part], getattr(record, part), strict=True):
             item["protocol_hash"] = score.protocol.hash
-    return {"schema_version": tree.pop("schema_version"), **tree}
+    return {"schema_version": SCHEMA_VERSION, **tree}
 
 
 def _decode(text: str) -> Record:
-    tree = json.loads(text, parse_constant=_refuse_constant, object_pairs_hook=_unique)
+    tree = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique)
     if not isinstance(tree, dict) or "schema_version" not in tree:
-        raise ValueError("no record: it lacks a schema_version")
-    version = tree["schema_version"]
-    if version != SCHEMA_VERSION or type(version) is not int:
-        raise ValueError(f"schema version {version!r} is unknown; this reader knows {SCHEMA_VERSION}")
-    tree.setdefault("dimension", "dim")  # which records had not, when all data were images
-    hashes = {part: _take_hashes(tree.get(part), part) for part in ("scores", "floors")}
+        raise ValueError("not a record: it lacks a schema_version")
+    version = tree.pop("schema_version")
+    if type(version) is not int or not 1 <= version <= SCHEMA_VERSION:
+        raise ValueError(f"schema version {version!r} is unknown; this version of lit_gen reads 1 to {SCHEMA_VERSION}")
+    if version == 1:
+        tree = version1.translate(tree)
+    hashes = {part: _take_hashes(tree.get(part), part) for part in ("scores", "baselines")}
     record: Record = decode(Record, tree, "")
     for part, stored in hashes.items():
         for i, (score, expected) in enumerate(zip(getattr(record, part), stored, strict=True)):
-            if score.protocol.hash != expected:
+            protocol = score.protocol
+            if expected != (version1.protocol_hash(protocol) if version == 1 else protocol.hash):
                 raise ValueError(f"{part}[{i}] ({score.name}): protocol_hash does not match its protocol")
     return record
 
@@ -218,7 +175,7 @@ def _take_hashes(scores: Any, part: str) -> list[Any]:
     return [score.pop("protocol_hash") if isinstance(score, dict) else None for score in scores]
 
 
-def _refuse_constant(name: str) -> NoReturn:
+def _reject_constant(name: str) -> NoReturn:
     raise ValueError(f"holds {name}; a score that failed must be absent")
 
 

@@ -13,10 +13,11 @@ import pytest
 from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.leaderboard.collect import Run
+from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.nfe_curves import along, evaluations, excerpt, more, sampler_text
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.plots import plots
-from lit_gen.leaderboard.table import Section, build_sections
+from lit_gen.leaderboard.table import Section
 from lit_gen.leaderboard.terminal import as_json, markdown, terminal
 from lit_gen.records.record import Cost, Record, Score
 
@@ -114,7 +115,7 @@ def test_the_frontier_goes_over_all_points() -> None:
     assert path[1] == f"M{gan.x:.1f} {gan.y:.1f}{steps}"
 
 
-@pytest.mark.parametrize("cost", ["parameters", "images_seen", "train_seconds", "seconds_per_1000_samples"])
+@pytest.mark.parametrize("cost", ["parameters", "examples_seen", "train_seconds", "seconds_per_1000_samples"])
 def test_other_plots_draw_the_best_alone(cost: str) -> None:
     def drawn(scores: Sequence[Score]) -> str:
         return drawing(section_of(make_record(*scores, run_name="many"), make_record(make_fd(6.0))), cost)

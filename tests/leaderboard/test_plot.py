@@ -44,7 +44,7 @@ def test_frontier_keeps_what_none_beats_at_equal_or_lower_cost() -> None:
     assert [(p.x, p.y) for p in frontier(points, higher_is_better=True)] == [(1, 5), (2, 6)]
 
 
-def test_a_floor_far_away_does_not_flatten_the_drawing() -> None:
+def test_a_baseline_far_away_does_not_flatten_the_drawing() -> None:
     points = [at(1, 2.0), at(2, 3.0)]
     assert near([("noise", 4.1), ("truth", 1.5)], points, log=False) == [("truth", 1.5)]
     assert near([("nought", 0.0)], points, log=True) == []
