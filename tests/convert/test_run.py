@@ -64,7 +64,7 @@ def test_it_is_scored_like_any_other(
     leaderboard.main([str(run), "--html", str(tmp_path / "page.html")])
     rows = capsys.readouterr().out.splitlines()
     row, heads = next(r for r in rows if r.startswith("diffusion")), next(r for r in rows if r.startswith("family"))
-    for column in ("images", "train time"):
+    for column in ("examples seen", "train time"):
         end = heads.index(column) + len(column)
         assert row[:end].endswith("n/a"), column
 
