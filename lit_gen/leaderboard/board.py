@@ -19,7 +19,7 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     """The table of a section.
 
     Args:
-        section: Its rows in order.
+        section: The section, its rows in order.
         families: All families of the page, whose order gives their colours.
         anchor: Prefix of the ids of the runs' cards.
     """
@@ -110,10 +110,10 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
     """A cell; `card` is the id of the run's card, None for a baseline, which has neither marks nor footnotes."""
     class_ = "number first" if index == 0 else "number"
     decimals = section.columns[index].decimals
-    # Numbers stand below one another only if each leaves the room of an error and a letter behind it.
-    room = _room(section, index, decimals)
+    # Numbers stand below one another only if each leaves as much space for an error and a letter behind it.
+    width = _error_width(section, index, decimals)
     if not cell:
-        parts = [] if card is None else [element("span", "n/a", _error("", room), element("sup"), class_="score")]
+        parts = [] if card is None else [element("span", "n/a", _error("", width), element("sup"), class_="score")]
         return element("td", *parts, class_=f"{class_} none")
     lines = []
     for score in excerpt(cell):
@@ -122,7 +122,7 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
         letter = "" if card is None else section.notes.get(answer_text(score), "")
         lines.append(element(
             "span", element("b", figure) if marked else figure,
-            _error(error_figure(score, decimals, "±"), room), element("sup", letter),
+            _error(error_figure(score, decimals, "±"), width), element("sup", letter),
             class_="score", title=_tooltip(score, section.columns[index]),
         ))
     if more(cell):
@@ -131,13 +131,13 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
     return element("td", join(lines), class_=class_, data_sort=cell[0].value)
 
 
-def _room(section: Section, index: int, decimals: int) -> int:
+def _error_width(section: Section, index: int, decimals: int) -> int:
     cells = [row.cells[index] for row in (*section.rows, *section.baselines)]
     return max((len(error_figure(score, decimals, "±")) for cell in cells for score in cell), default=0)
 
 
-def _error(text: str, room: int) -> Markup:
-    return element("span", text, class_="error" if room else None, style=f"min-width:{room * 0.92:.1f}ch")
+def _error(text: str, width: int) -> Markup:
+    return element("span", text, class_="error" if width else None, style=f"min-width:{width * 0.92:.1f}ch")
 
 
 def _tooltip(score: Score, column: Column) -> str:

@@ -22,7 +22,7 @@ def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Ma
     """The cards of a section.
 
     Args:
-        section: Its rows in order.
+        section: The section, its rows in order.
         families: All families of the page, whose order gives their colours.
         anchor: Prefix of the cards' ids.
 

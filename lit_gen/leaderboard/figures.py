@@ -95,14 +95,14 @@ class CostColumn(NamedTuple):
     """A column of cost.
 
     Attributes:
-        field: Its name in `Cost`.
+        field: Name of the column's field in `Cost`.
         header: In print.
-        small: What the header leaves open, below it.
+        small: Rest of the header, printed small below it on the page.
         title: The same in full.
         figure: Form of its numbers.
         tick: Form of round numbers, on an axis.
-        round_values: Which are round, where powers of ten are not.
-        own: The cost of one score by itself, where its protocol tells; else None: it cost what its run did.
+        round_values: Values that are round, where powers of ten are not.
+        own: The cost of one score by itself, where its protocol states it; else None: it cost what its run did.
     """
 
     field: str

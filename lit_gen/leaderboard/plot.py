@@ -19,8 +19,8 @@ class Point:
     """One run in the plane, or one of its scores.
 
     Attributes:
-        x: Its cost, positive.
-        y: Its score.
+        x: Cost of the run, positive.
+        y: Score of the run.
         label: The run's name; the same in all points of a curve, and printed once.
         tooltip: The numbers in words.
         shade: Index of its family's colour.
@@ -89,7 +89,7 @@ def fit_axis(values: Sequence[float], start: float, end: float, *, log: bool) ->
 
 
 def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
-    """The points that no other beats at equal or lower cost, from cheap to dear.
+    """The points that no other beats at equal or lower cost, from cheap to expensive.
 
     Estimates of a likelihood are left out: they promise nothing (see `table.py`).
     """
@@ -102,7 +102,7 @@ def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
 
 
 def curves(points: Sequence[Point]) -> list[list[int]]:
-    """The indices of each curve's points, from cheap to dear; a point by itself is a curve of one."""
+    """The indices of each curve's points, from cheap to expensive; a point by itself is a curve of one."""
     found: dict[tuple[str, str], list[int]] = {}
     for i, point in enumerate(points):
         found.setdefault((point.anchor, point.curve), []).append(i)
@@ -129,7 +129,7 @@ def draw(
         y_title: Name of the score.
         x_figure: How a cost is printed at its tick.
         x_round: Costs that are round in their own unit; empty for powers of ten.
-        higher_is_better: Which way is up, for the frontier.
+        higher_is_better: Whether a higher score is better, for the frontier.
         log_y: Whether the score's axis is logarithmic too; then all scores must be positive.
     """
     x = fit_axis([p.x for p in points], _LEFT, WIDTH - _RIGHT, log=True)
@@ -228,7 +228,7 @@ def legend(families: Sequence[str], present: Sequence[str], points: Sequence[Poi
     Args:
         families: All families of the page, whose order gives their colours.
         present: Those in the plot.
-        points: What is drawn.
+        points: The points drawn.
     """
     parts = [element("span", element("i", class_=f"dot shade{shade(families, name)}"), name, class_="key")
              for name in present]

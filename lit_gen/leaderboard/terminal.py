@@ -35,7 +35,7 @@ def terminal(sections: Sequence[Section], *, colour: bool = False) -> str:
     """Aligned tables, one a section, each with its footnotes.
 
     Args:
-        sections: What to print.
+        sections: The sections to print.
         colour: Whether to dim the baselines and set headings bold with ANSI codes.
     """
     return "\n".join(_terminal_section(section, colour) for section in sections) + f"\n{LEGEND}\n"

@@ -49,7 +49,7 @@ class Protocol:
         is_splits: Number of splits of an Inception Score.
         ema_halflife_examples: Halflife of the average, in examples seen; only with `ema`.
         sampler: Name of the sampler; for a baseline, what the samples are.
-        sampler_settings: Its settings, function evaluations included; plain scalars, kept sorted.
+        sampler_settings: Settings of the sampler, function evaluations included; plain scalars, kept sorted.
         estimator: Name of the likelihood's estimator; for a baseline, what the model is.
         draws: Number of draws per example of that estimator; None where it draws nothing.
         extra: Keys of the file that this version does not know, with their values. They count as part of the

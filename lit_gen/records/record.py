@@ -46,18 +46,18 @@ class Record:
         dimension: Name of one dimension of the data, in bits per dimension: `dim`, `character`, `byte`, `sample`.
             A score of `bpd` that leaves label and unit to `METRICS` is labelled with it.
         scores: The run's scores; a metric that failed or does not apply is absent.
-        cost: What they cost.
+        cost: Cost of the model, its training and its samples.
         selection: How the checkpoint was chosen.
         config: The resolved config, nested plain values.
-        environment: Where it trained.
+        environment: Environment in which the run trained.
         created: When training ended, as ISO 8601 time with offset.
         seed: Seed of the training.
-        git_commit: Of the code that trained; None outside a repository.
-        files: What else the run left, by role (`sample_grid`, `sample_text`, `sample_audio_0` ..., `checkpoint`,
+        git_commit: Commit of the code that trained; None outside a repository.
+        files: The run's other files, by role (`sample_grid`, `sample_text`, `sample_audio_0` ..., `checkpoint`,
             `config`), as paths relative to the record's directory and inside it.
         baselines: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
-        notes: What else a reader must know of the numbers, such as `data_skipped`, the unreadable files left out.
+        notes: Facts that a reader of the numbers must know, such as `data_skipped`, the unreadable files left out.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:

@@ -98,8 +98,8 @@ class Score:
         unit: Unit of the value; empty for a pure number.
         higher_is_better: Whether a higher value is better.
         decimals: Number of digits printed after the point, where the standard error does not ask for more.
-        protocol: What the value depends on.
-        scored_with: Where the score was taken, if elsewhere than the run trained; no part of the protocol.
+        protocol: Everything that the value depends on.
+        scored_with: Environment where the score was taken, if elsewhere than the run trained; no part of the protocol.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -119,7 +119,7 @@ class Score:
     higher_is_better: bool = None  # type: ignore[assignment]
     decimals: int = None  # type: ignore[assignment]
     protocol: Protocol
-    # Dicts cannot be hashed, and need not be: the protocol tells scores apart.
+    # Dicts cannot be hashed, and need not be: the protocol distinguishes scores.
     scored_with: Environment | None = field(default=None, hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 

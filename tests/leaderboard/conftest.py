@@ -15,7 +15,7 @@ from lit_gen.records.record import Record, write_record
 def make_png(
     width: int = 4, height: int = 3, shade: Callable[[int, int], int] = lambda x, y: 40 * x
 ) -> bytes:
-    """A grey PNG, made by hand: the room has no image library."""
+    """A grey PNG, made by hand: the leaderboard has no image library."""
     rows = b"".join(b"\0" + bytes(shade(x, y) for x in range(width)) for y in range(height))
 
     def chunk(kind: bytes, body: bytes) -> bytes:

@@ -202,11 +202,11 @@ def test_the_card_holds_all_that_the_table_leaves_out(runs: Callable[..., Path])
     assert re.findall(r'<a href="#(s0-\d)" class="score more"[^>]*>(.*?)</a>', text) == [("s0-0", "+20 more")]
     card, = re.findall(r'<article class="card" id="s0-0">.*?</article>', text, re.DOTALL)
     assert re.findall("<summary>(All .*?)</summary>", text) == ["All 25 scores of FD-mnist_cnn"]
-    told = re.findall(r'<tr><th scope="row">(\w+), steps=(\d+)</th><td>(\d+)</td><td>([\d.]+) ± 0.01</td></tr>', card)
+    listed = re.findall(r'<tr><th scope="row">(\w+), steps=(\d+)</th><td>(\d+)</td><td>([\d.]+) ± 0.01</td></tr>', card)
     expected = {(s.protocol.sampler, str(evaluations(s)), f"{s.value:.2f}") for s in grid()}
-    assert len(told) == 25
-    assert {(sampler, paid, value) for sampler, _, paid, value in told} == expected
-    assert [int(paid) for _, _, paid, _ in told] == list(BUDGETS) * 5
+    assert len(listed) == 25
+    assert {(sampler, paid, value) for sampler, _, paid, value in listed} == expected
+    assert [int(paid) for _, _, paid, _ in listed] == list(BUDGETS) * 5
     assert re.findall(r"<dd>(.*?)</dd>", card) == ["1.20 ± 0.01"]
 
 

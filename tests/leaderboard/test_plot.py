@@ -60,7 +60,7 @@ def test_cheaper_is_left_and_lower_is_down() -> None:
     assert by > ay
 
 
-def test_a_curve_joins_its_points_from_cheap_to_dear_and_is_named_once() -> None:
+def test_a_curve_joins_its_points_from_cheap_to_expensive_and_is_named_once() -> None:
     """Given in the order of merit, as a cell has them: the cheapest is not the worst here."""
     svg = drawn([at(100, 2, "a", curve="x"), at(1, 3, "a", curve="x"), at(10, 9, "a", curve="x"), at(50, 5, "a"),
                  at(30, 7, "b", curve="x")])

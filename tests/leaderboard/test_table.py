@@ -212,9 +212,9 @@ def test_baselines_are_dimmed_on_a_terminal() -> None:
 
 
 def test_sort() -> None:
-    cheap, dear = (dataclasses.replace(make_record().cost, train_seconds=s) for s in (5.0, 50.0))
+    cheap, expensive = (dataclasses.replace(make_record().cost, train_seconds=s) for s in (5.0, 50.0))
     records = [
-        one(make_bpd(2.0), make_fd(9.0), name="b", cost=dear),
+        one(make_bpd(2.0), make_fd(9.0), name="b", cost=expensive),
         one(make_bpd(3.0), make_fd(1.0), name="c", cost=cheap),
         one(make_fd(5.0), name="a", cost=dataclasses.replace(cheap, train_seconds=None)),
     ]

@@ -126,7 +126,7 @@ def test_true_and_one_are_two_settings() -> None:
     {"weights": "averaged"}, {"weights": "raw"}, {"ema_halflife_examples": 0.0},
     {"sampler_settings": {"eta": float("nan")}}, {"sampler_settings": {"betas": [0.1, 0.2]}},
 ])
-def test_what_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+def test_impossible_values_raise(fields: dict[str, Any]) -> None:
     # Raw weights clash with the halflife that FD states, and the message names the latter.
     name = "ema_halflife_examples" if fields == {"weights": "raw"} else next(iter(fields))
     with pytest.raises(ValueError, match=f"protocol.{name}"):

@@ -1,4 +1,4 @@
-"""A record returns as it was written; whatever else is found in its place is refused in one line."""
+"""A record returns as it was written; whatever else is found in its place raises an error of one line."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ def test_a_failed_write_leaves_the_old_record(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_what_a_reader_would_refuse_is_not_written(tmp_path: Path) -> None:
+def test_what_could_not_be_read_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="'run_name' must be text, got a whole number"):
         write_record(tmp_path / "record.json", make_record(run_name=3))
     assert list(tmp_path.iterdir()) == []
@@ -141,7 +141,7 @@ BROKEN = {
 
 
 @pytest.mark.parametrize("name", BROKEN)
-def test_a_broken_record_is_refused_in_one_line(name: str, tmp_path: Path) -> None:
+def test_a_broken_record_raises_one_line(name: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, make_record(make_bpd(), make_fd()))
     change, message = BROKEN[name]
@@ -161,7 +161,7 @@ def test_a_broken_record_is_refused_in_one_line(name: str, tmp_path: Path) -> No
     b'{"schema_version": 1, "floors": 3, "cost": [], "scores": [{"protocol": 1}]}',
     b'{"schema_version": 1, "schema_version": 1}',
 ])
-def test_what_is_no_record_is_refused_in_one_line(content: bytes, tmp_path: Path) -> None:
+def test_what_is_no_record_raises_one_line(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     path.write_bytes(content)
     with pytest.raises(UserError) as caught:
@@ -171,7 +171,7 @@ def test_what_is_no_record_is_refused_in_one_line(content: bytes, tmp_path: Path
 
 
 @pytest.mark.parametrize("where", ["scores", "config"])
-def test_overflow_to_infinity_is_refused(where: str, tmp_path: Path) -> None:
+def test_overflow_to_infinity_is_an_error(where: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, make_record(make_bpd(2.125), config={"lr": 3.125}))
     path.write_text(path.read_text().replace("2.125" if where == "scores" else "3.125", "1e999"))
@@ -202,7 +202,7 @@ def test_a_score_keeps_its_own_protocol() -> None:
         Score(name="bpd", value=1.0, standard_error=None, kind="exact", protocol=FD)
 
 
-def test_one_score_twice_is_refused() -> None:
+def test_one_score_twice_is_an_error() -> None:
     with pytest.raises(ValueError, match="given twice"):
         make_record(make_bpd(2.0), make_bpd(2.1))
     make_record(make_bpd(2.0), make_bpd(2.1, estimator="iwae", draws=64))
