@@ -19,8 +19,8 @@ from lit_gen.cli.process import quicken, run_command
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.runs import tracking
 from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run

@@ -100,7 +100,11 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
         "--model.optimizer.betas=[1,0.9]",
         ["model.optimizer: Invalid beta parameter at index 0: 1.0"],
     ),
-    "learning rate": ("gan", "--model.generator_optimizer.lr=nan", ["model.generator_optimizer.lr", "'nan' is not a number"]),
+    "learning rate": (
+        "gan",
+        "--model.generator_optimizer.lr=nan",
+        ["model.generator_optimizer.lr", "'nan' is not a number"],
+    ),
     "none kept": ("vae", "--checkpoint.save_top_k=-2", ["save_top_k=-2"]),
     "mode": ("vae", "--checkpoint.mode=least", ["checkpoint.mode", "min, max"]),
     "wandb": ("vae", "--wandb.mode=ofline", ["wandb.mode", "did you mean 'offline'?"]),

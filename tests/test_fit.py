@@ -76,7 +76,7 @@ def test_budget_means_the_same_for_every_family(family: str, tmp_path: Path) -> 
     """Batches of 50: a budget of 320 ends with the seventh, a step each, and the end is validated and kept."""
     run = run_fit(family, tmp_path, "run", "--budget.max_images=320", "--trainer.check_val_every_n_epoch=100")
     record, kept = the_record(tmp_path), checkpoint(run)
-    assert record.cost.images_seen == 350
+    assert record.cost.examples_seen == 350
     assert kept["callbacks"]["Budget"]["images_seen"] == 350
     assert kept["global_step"] == 7
     assert record.selection.step == 7

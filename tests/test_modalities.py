@@ -20,10 +20,10 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import run_command
 from lit_gen.families import Transformer
 from lit_gen.leaderboard.__main__ import main as leaderboard
-from lit_gen.leaderboard.record import Record, read_record
 from lit_gen.media.recordings import write_wavs
 from lit_gen.metrics import FrechetSums, LogMel, NGramCounts, NGrams, frechet_distance, jensen_shannon
 from lit_gen.noise import Noise
+from lit_gen.records.record import Record, read_record
 from lit_gen.runs.results import final_samples
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import load_weights
@@ -66,9 +66,9 @@ def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path])
     assert score.value == pytest.approx(jensen_shannon(counts(run.model.sample(40)), real), rel=1e-9)
     assert {s.name for s in record.scores} == {"bpd", "nll", "jsd_2grams"}, "there is no Inception Score"
     assert (score.protocol.extractor, score.protocol.extractor_sha256) == ("2grams", extractor.sha256)
-    (floor,) = (f for f in record.floors if f.name == "jsd_2grams")
-    assert floor.protocol.sampler == "real train text"
-    assert 0 < floor.value < 0.2 * score.value
+    (baseline,) = (b for b in record.baselines if b.name == "jsd_2grams")
+    assert baseline.protocol.sampler == "real train text"
+    assert 0 < baseline.value < 0.2 * score.value
 
 
 def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Path]) -> None:
@@ -80,9 +80,9 @@ def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Pat
     )
     assert score.value == pytest.approx(frechet_distance(fake, real), rel=1e-5)
     assert {s.name for s in record.scores} == {"bpd", "nll", "fd_logmel"}
-    (floor,) = (f for f in record.floors if f.name == "fd_logmel")
-    assert floor.protocol.sampler == "real train audio"
-    assert 0 < floor.value < 0.2 * score.value
+    (baseline,) = (b for b in record.baselines if b.name == "fd_logmel")
+    assert baseline.protocol.sampler == "real train audio"
+    assert 0 < baseline.value < 0.2 * score.value
 
 
 @pytest.mark.parametrize(("modality", "name"), [("text", "val/jsd_2grams_20"), ("audio", "val/fd_logmel_20")])

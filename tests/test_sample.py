@@ -38,7 +38,12 @@ from lit_gen.sample.options import Options, parse
 
 SHORT = ["--budget.max_images=1000", "--quality.extractor=null", "--grid.num_samples=9", "--scoring.num_samples=20"]
 FLOW = ["base.yaml", "data/digits.yaml", "families/flow/mlp_realnvp.yaml"]
-SMALL_FLOW = ["--model.num_couplings=2", "--model.nets.hidden_sizes=[24]", "--model.num_classes=10", "--model.optimizer.lr=0.01"]
+SMALL_FLOW = [
+    "--model.num_couplings=2",
+    "--model.nets.hidden_sizes=[24]",
+    "--model.num_classes=10",
+    "--model.optimizer.lr=0.01",
+]
 
 
 @pytest.fixture(scope="module")

@@ -15,11 +15,11 @@ from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_
 from lit_gen.contract import Estimation, GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.protocol import Protocol
-from lit_gen.leaderboard.score import Score
 from lit_gen.likelihood import bits_per_dim
 from lit_gen.metrics import Extractor, SampleScores, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.score import Score
 from lit_gen.scoring.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
@@ -99,7 +99,7 @@ class Scorer(L.Callback):
             "split": split,
             "num_examples": len(self.data.split(split).x),
             "weights": self.weights,
-            "ema_halflife_images": self.halflife_images if self.weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_images if self.weights == "ema" else None,
             "precision": str(trainer.precision),
             "seed": self.scoring.seed,
         }
@@ -136,7 +136,7 @@ class Scorer(L.Callback):
                 )
             )
         uniform = self._protocol(
-            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None, **examples
+            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_examples=None, **examples
         )
         bits = math.log2(model.num_levels)
         self.floors.append(
@@ -200,7 +200,7 @@ class Scorer(L.Callback):
             "sampler": sampler,
             "sampler_settings": settings,
             "weights": weights,
-            "ema_halflife_images": self.halflife_images if weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_images if weights == "ema" else None,
         }
         rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
             (extractor.score_name, found.distance, found.distance_se, {})

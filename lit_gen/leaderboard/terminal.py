@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
-from lit_gen.leaderboard.score import Score
+from lit_gen.leaderboard.nfe_curves import excerpt, more
 from lit_gen.leaderboard.table import Row, Section, answer_text
+from lit_gen.records.schema import encode
+from lit_gen.records.score import Score
 
 LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; "
           "* best, with all that two standard errors cannot tell from it; "
@@ -35,8 +35,8 @@ def terminal(sections: Sequence[Section], *, colour: bool = False) -> str:
     """Aligned tables, one a section, each with its footnotes.
 
     Args:
-        sections: What to print.
-        colour: Dim the floors and set headings bold with ANSI codes.
+        sections: The sections to print.
+        colour: Whether to dim the baselines and set headings bold with ANSI codes.
     """
     return "\n".join(_terminal_section(section, colour) for section in sections) + f"\n{LEGEND}\n"
 
@@ -53,8 +53,8 @@ def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
 
 
 def _terminal_section(section: Section, colour: bool) -> str:
-    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in COSTS)]
-    grid = [_lines(section, row) for row in (*section.rows, *section.floors)]
+    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in COSTS)]
+    grid = [_lines(section, row) for row in (*section.rows, *section.baselines)]
     columns = [[lines[i] for lines in grid] for i in range(len(headers))]
     texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
              for i, cells in enumerate(columns)]
@@ -68,13 +68,13 @@ def _terminal_section(section: Section, colour: bool) -> str:
     def styled(text: str, style: str) -> str:
         return f"{style}{text}{_PLAIN}" if colour else text
 
-    out = [styled(f"{_tame(section.data)} ({len(section.rows)} runs)", _BOLD), line(headers)]
+    out = [styled(f"{printable(section.data)} ({len(section.rows)} runs)", _BOLD), line(headers)]
     out.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
     for r in range(len(grid)):
         for k in range(max(len(texts[i][r]) for i in range(len(headers)))):
             cells = [texts[i][r][k] if k < len(texts[i][r]) else "" for i in range(len(headers))]
             out.append(styled(line(cells), _DIM) if r >= len(section.rows) else line(cells))
-    out += [f"[{letter}] {_tame(text)}" for text, letter in section.notes.items()]
+    out += [f"[{letter}] {printable(text)}" for text, letter in section.notes.items()]
     return "\n".join(out) + "\n"
 
 
@@ -82,7 +82,7 @@ def _markdown_section(section: Section) -> str:
     headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in COSTS)]
     ruler = ["---"] * len(_IDENTITY) + ["---:"] * (len(headers) - len(_IDENTITY))
     out = [f"## {_inert(section.data)}", "", _pipes([_inert(h) for h in headers]), _pipes(ruler)]
-    for row in (*section.rows, *section.floors):
+    for row in (*section.rows, *section.baselines):
         cells = _lines(section, row)
         who = [_inert(lines[0].number) for lines in cells[: len(_IDENTITY)]]
         out.append(_pipes([*who, *(_markdown_cell(lines) for lines in cells[len(_IDENTITY) :])]))
@@ -102,8 +102,8 @@ def _markdown_cell(lines: Sequence[_Entry]) -> str:
 def _lines(section: Section, row: Row) -> list[list[_Entry]]:
     """The row's cells, each as its lines; not yet inert."""
     record = row.record
-    who = (record.family, record.model, row.label) if record else ("floor", "", row.label)
-    cells = [[_Entry(_tame(text))] for text in who]
+    who = (record.family, record.model, row.label) if record else ("baseline", "", row.label)
+    cells = [[_Entry(printable(text))] for text in who]
     notes = section.notes
     for i, column in enumerate(section.columns):
         best = section.best[i]
@@ -135,14 +135,14 @@ def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
     ]
 
 
-def _tame(text: str) -> str:
+def printable(text: str) -> str:
     """Text from a record without control characters, which could steer a terminal."""
     return "".join("?" if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
 
 
 def _inert(text: str) -> str:
     """Text that neither ends a Markdown cell nor opens a tag."""
-    return _tame(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
 
 
 def _pipes(cells: Sequence[str]) -> str:
@@ -151,21 +151,21 @@ def _pipes(cells: Sequence[str]) -> str:
 
 def _json_section(section: Section) -> dict[str, Any]:
     columns = [
-        {"metric": column.metric, "header": column.header, "unit": column.unit, "question": column.protocol.question(),
-         "differs": dict(column.differs)}
+        {"metric": column.metric, "header": column.header, "unit": column.unit, "question": dict(column.question),
+         "higher_is_better": column.higher_is_better, "differs": dict(column.differs)}
         for column in section.columns
     ]
     best = section.best
     return {"data": section.data, "columns": columns,
             "rows": [_json_row(row, best) for row in section.rows],
-            "floors": [_json_row(row, [frozenset()] * len(best)) for row in section.floors]}
+            "baselines": [_json_row(row, [frozenset()] * len(best)) for row in section.baselines]}
 
 
 def _json_row(row: Row, best: Sequence[frozenset[Score]]) -> dict[str, Any]:
     scores = [
         [{"value": s.value, "standard_error": s.standard_error, "kind": s.kind, "best": s in marked,
           "answer": s.protocol.answer(), "protocol_hash": s.protocol.hash,
-          "scored_with": dataclasses.asdict(s.scored_with) if s.scored_with else None} for s in cell]
+          "scored_with": encode(s.scored_with)} for s in cell]
         for cell, marked in zip(row.cells, best, strict=True)
     ]
     if row.record is None:

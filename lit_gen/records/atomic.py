@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all: several runs of a sweep may end in the same second."""
+"""Writing a file completely or not at all: several runs of a sweep may end in the same second."""
 
 from __future__ import annotations
 
@@ -7,8 +7,12 @@ import tempfile
 from pathlib import Path
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Writes UTF-8 text under its name only once it is complete; the directory is made.
+def write_atomically(path: Path, text: str) -> None:
+    """Writes UTF-8 text to a temporary file, which takes the path's name only once it is complete.
+
+    Args:
+        path: The file; its directory is made.
+        text: The content.
 
     Raises:
         OSError: The directory cannot be made or written.

@@ -1,15 +1,15 @@
 """One model under several samplers and budgets: which of its scores make a curve, and which stand in the table.
 
-How many steps a sampler takes is an answer, not a question (`protocol.py`), so all scores of one checkpoint share a
-cell. Those that count their own function evaluations are points against that cost, a curve for each sampler.
+How many steps a sampler takes is an answer, not a question (`records/question.py`), so all scores of one checkpoint
+share a cell. Those that count their own function evaluations are points against that cost, a curve for each sampler.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.protocol import is_answer, shown
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.question import is_answer, shown
+from lit_gen.records.score import Score
 
 _EVALUATIONS = "function_evaluations"
 _MOST = 4  # answers that a cell of the table can hold and still be read at a glance
@@ -50,5 +50,5 @@ def along(cell: Sequence[Score]) -> list[Score]:
 def sampler_text(score: Score) -> str:
     """Sampler and settings in words, as `ddim, steps=10`; without the function evaluations, which are a cost."""
     settings = score.protocol.sampler_settings
-    told = [name for name in settings if name != _EVALUATIONS and is_answer(f"sampler_settings.{name}")]
-    return ", ".join([score.protocol.sampler or "", *(f"{name}={shown(settings[name])}" for name in told)])
+    stated = [name for name in settings if name != _EVALUATIONS and is_answer(f"sampler_settings.{name}")]
+    return ", ".join([score.protocol.sampler or "", *(f"{name}={shown(settings[name])}" for name in stated)])

@@ -9,20 +9,14 @@ from typing import Any
 
 import pytest
 
-from lit_gen.leaderboard.protocol import ANSWER_FIELDS, Protocol, differing_fields
+from lit_gen.records import version1
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import ANSWER_FIELDS, INDEPENDENT, differing_fields, merge_questions
 
-from .conftest import FD
+from .makers import FD, OTHER
 
-# For every field another legal value.
-OTHER: dict[str, Any] = {
-    "metric": "kid_mnist_cnn", "data": "mnist", "data_hash": "b" * 64, "split": "val", "num_examples": 350,
-    "reference_split": "train", "reference_hash": "b" * 64, "num_samples": 10_000, "extractor": "inception",
-    "extractor_sha256": "d" * 64, "transform": "grey-28-v2", "is_splits": 10, "weights": "raw",
-    "ema_halflife_images": 9000.0, "sampler": "ddim", "sampler_settings": {"function_evaluations": 50},
-    "estimator": "iwae", "draws": 64, "precision": "bf16-mixed", "seed": 1,
-}
-FIELDS = [field.name for field in dataclasses.fields(Protocol)]
-RAW = dataclasses.replace(FD, ema_halflife_images=None)
+FIELDS = [field.name for field in dataclasses.fields(Protocol) if field.name != "extra"]
+RAW = dataclasses.replace(FD, ema_halflife_examples=None)
 
 
 def changed(name: str) -> Protocol:
@@ -36,10 +30,51 @@ def test_every_field_is_hashed(name: str) -> None:
     assert changed(name).hash != base.hash
 
 
-def test_hash_is_that_of_the_canonical_json() -> None:
-    text = json.dumps(dataclasses.asdict(FD), sort_keys=True, separators=(",", ":"))
+def test_hash_is_that_of_the_canonical_json_without_defaults() -> None:
+    fields = {name: value for name, value in dataclasses.asdict(FD).items() if value not in (None, {})}
+    text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
     assert FD.hash == hashlib.sha256(text.encode()).hexdigest()
     assert FD.hash == dataclasses.replace(FD).hash
+
+
+def test_hashes_are_what_they_were() -> None:
+    """Records are out there: whoever changes these two literals makes every one of them unreadable."""
+    assert FD.hash == "dc493cd40849bd00f0f32ae9fb9e6fb5d06630aa57c9c52c8581c20b9f945b91"
+    assert version1.protocol_hash(FD) == "c4fe791308570d68689e18185e6de0ede1ea334d7fe786083ed03801078eb9f0"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Grown(Protocol):
+    """The protocol of a later program: one more optional field."""
+
+    resolution: int | None = None
+
+
+def test_a_new_optional_field_leaves_old_hashes_alone() -> None:
+    fields = {field.name: getattr(FD, field.name) for field in dataclasses.fields(FD)}
+    assert Grown(**fields).hash == FD.hash
+    assert version1.protocol_hash(Grown(**fields)) == version1.protocol_hash(FD)
+    used = Grown(**fields, resolution=32)
+    assert used.hash != FD.hash
+    # Who does not know the field has it as an extra key, and comes to the same hash.
+    assert dataclasses.replace(FD, extra={"resolution": 32}).hash == used.hash
+
+
+def test_an_unknown_key_is_part_of_the_question() -> None:
+    other = dataclasses.replace(FD, extra={"resolution": 32})
+    assert differing_fields(FD, other) == ("resolution",)
+    assert merge_questions(FD.question(), other.question()) is None
+    with pytest.raises(ValueError, match=r"protocol\.seed is a field"):
+        dataclasses.replace(FD, extra={"seed": 1})
+
+
+@pytest.mark.parametrize("name", INDEPENDENT)
+def test_null_agrees_with_every_value(name: str) -> None:
+    free = dataclasses.replace(FD, **{name: None})
+    assert free.hash != FD.hash
+    assert merge_questions(free.question(), FD.question()) == FD.question()
+    assert merge_questions(changed(name).question(), free.question()) == changed(name).question()
+    assert merge_questions(changed(name).question(), FD.question()) is None
 
 
 @pytest.mark.parametrize("name", FIELDS)
@@ -88,11 +123,11 @@ def test_true_and_one_are_two_settings() -> None:
 
 @pytest.mark.parametrize("fields", [
     {"data_hash": "digits"}, {"extractor_sha256": "C" * 64}, {"num_samples": 0}, {"num_examples": -1},
-    {"weights": "averaged"}, {"weights": "raw"}, {"ema_halflife_images": 0.0},
+    {"weights": "averaged"}, {"weights": "raw"}, {"ema_halflife_examples": 0.0},
     {"sampler_settings": {"eta": float("nan")}}, {"sampler_settings": {"betas": [0.1, 0.2]}},
 ])
-def test_what_cannot_be_is_refused(fields: dict[str, Any]) -> None:
+def test_impossible_values_raise(fields: dict[str, Any]) -> None:
     # Raw weights clash with the halflife that FD states, and the message names the latter.
-    name = "ema_halflife_images" if fields == {"weights": "raw"} else next(iter(fields))
+    name = "ema_halflife_examples" if fields == {"weights": "raw"} else next(iter(fields))
     with pytest.raises(ValueError, match=f"protocol.{name}"):
         dataclasses.replace(FD, **fields)

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.leaderboard.collect import Run
-from lit_gen.leaderboard.curves import along, evaluations, excerpt, more, sampler_text
+from lit_gen.leaderboard.group import build_sections
+from lit_gen.leaderboard.nfe_curves import along, evaluations, excerpt, more, sampler_text
 from lit_gen.leaderboard.page import write_page
 from lit_gen.leaderboard.plots import plots
-from lit_gen.leaderboard.record import Cost, Record, Score
-from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
-
-from .conftest import make_bpd, make_fd, make_record
+from lit_gen.leaderboard.table import Section
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Cost, Record, Score
 
 SAMPLERS = ("ancestral", "ddim", "euler", "heun", "dpmpp")
 BUDGETS = (5, 10, 20, 50, 100)
@@ -115,7 +115,7 @@ def test_the_frontier_goes_over_all_points() -> None:
     assert path[1] == f"M{gan.x:.1f} {gan.y:.1f}{steps}"
 
 
-@pytest.mark.parametrize("cost", ["parameters", "images_seen", "train_seconds", "seconds_per_1000_samples"])
+@pytest.mark.parametrize("cost", ["parameters", "examples_seen", "train_seconds", "seconds_per_1000_samples"])
 def test_other_plots_draw_the_best_alone(cost: str) -> None:
     def drawn(scores: Sequence[Score]) -> str:
         return drawing(section_of(make_record(*scores, run_name="many"), make_record(make_fd(6.0))), cost)
@@ -202,11 +202,11 @@ def test_the_card_holds_all_that_the_table_leaves_out(runs: Callable[..., Path])
     assert re.findall(r'<a href="#(s0-\d)" class="score more"[^>]*>(.*?)</a>', text) == [("s0-0", "+20 more")]
     card, = re.findall(r'<article class="card" id="s0-0">.*?</article>', text, re.DOTALL)
     assert re.findall("<summary>(All .*?)</summary>", text) == ["All 25 scores of FD-mnist_cnn"]
-    told = re.findall(r'<tr><th scope="row">(\w+), steps=(\d+)</th><td>(\d+)</td><td>([\d.]+) ± 0.01</td></tr>', card)
+    listed = re.findall(r'<tr><th scope="row">(\w+), steps=(\d+)</th><td>(\d+)</td><td>([\d.]+) ± 0.01</td></tr>', card)
     expected = {(s.protocol.sampler, str(evaluations(s)), f"{s.value:.2f}") for s in grid()}
-    assert len(told) == 25
-    assert {(sampler, paid, value) for sampler, _, paid, value in told} == expected
-    assert [int(paid) for _, _, paid, _ in told] == list(BUDGETS) * 5
+    assert len(listed) == 25
+    assert {(sampler, paid, value) for sampler, _, paid, value in listed} == expected
+    assert [int(paid) for _, _, paid, _ in listed] == list(BUDGETS) * 5
     assert re.findall(r"<dd>(.*?)</dd>", card) == ["1.20 ± 0.01"]
 
 

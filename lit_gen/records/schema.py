@@ -1,4 +1,8 @@
-"""Strict reading of frozen dataclasses from parsed JSON: the type hints are the schema."""
+"""Reading and writing frozen dataclasses as parsed JSON: the type hints are the schema.
+
+A dataclass with a field `extra` grows: it keeps the keys that it does not know in that field, and `encode` writes
+them back. One without such a field allows no other keys than its own.
+"""
 
 from __future__ import annotations
 
@@ -23,8 +27,8 @@ def decode(hint: Any, value: Any, where: str) -> Any:
         where: Dotted path of the value, for messages.
 
     Raises:
-        ValueError: An unknown or missing key, a wrong type, a number that is not finite, or whatever a
-            dataclass refuses; the message names the path.
+        ValueError: A key is unknown (to a dataclass without `extra`) or missing (where it has no default), a type is
+            wrong, a number is not finite, or a dataclass raises the error itself; the message names the path.
 
     >>> decode(float | None, 3, "cost.train_seconds")
     3.0
@@ -47,22 +51,73 @@ def decode(hint: Any, value: Any, where: str) -> Any:
     return _scalar(hint, value, where)
 
 
+def encode(value: Any) -> Any:
+    """The tree of plain values that `decode` reads a value from.
+
+    Args:
+        value: A dataclass, a mapping or sequence of such, or a plain value. A dataclass with a method `stated` is
+            written as what that returns.
+
+    Raises:
+        ValueError: A key of `extra` is a field's name.
+    """
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        if hasattr(value, "stated"):
+            return encode(value.stated())
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        extra = fields.pop("extra", {})
+        if clash := sorted(fields.keys() & extra.keys()):
+            raise ValueError(f"'{clash[0]}' is a field of {type(value).__name__} and cannot be one of its extra keys")
+        return {name: encode(item) for name, item in {**fields, **extra}.items()}
+    if isinstance(value, collections.abc.Mapping):
+        return {key: encode(item) for key, item in value.items()}
+    return [encode(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+def unknown_keys(value: Any, where: str = "") -> list[str]:
+    """Dotted paths of all keys that were kept in an `extra`, such as `scores[].protocol.resolution`, each once.
+
+    Args:
+        value: A dataclass, or a sequence or mapping of such.
+        where: Dotted path of the value.
+    """
+    found: list[str] = []
+    if dataclasses.is_dataclass(value):
+        prefix = f"{where}." if where else ""
+        found += [prefix + name for name in getattr(value, "extra", ())]
+        for f in dataclasses.fields(value):
+            if f.name != "extra":
+                found += unknown_keys(getattr(value, f.name), prefix + f.name)
+    elif isinstance(value, list | tuple):
+        for item in value:
+            found += unknown_keys(item, f"{where}[]")
+    return list(dict.fromkeys(found))
+
+
 @functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
 
+@functools.cache
+def _required(cls: type) -> frozenset[str]:
+    fields = dataclasses.fields(cls)
+    return frozenset(f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING)
+
+
 def _dataclass(cls: type, value: Any, where: str) -> Any:
     _expect(dict, value, where)
-    hints = _hints(cls)
+    hints = {name: hint for name, hint in _hints(cls).items() if name != "extra"}
     prefix = f"{where}." if where else ""
-    for name in value:
-        if name not in hints:
-            raise ValueError(f"unknown key '{prefix}{name}'{nearest(name, hints)}")
+    unknown = [name for name in value if name not in hints]
+    if unknown and "extra" not in _hints(cls):
+        raise ValueError(f"unknown key '{prefix}{unknown[0]}'{nearest(unknown[0], hints)}")
     for name in hints:
-        if name not in value:
+        if name not in value and name in _required(cls):
             raise ValueError(f"missing key '{prefix}{name}'")
-    items = {name: decode(hint, value[name], prefix + name) for name, hint in hints.items()}
+    items = {name: decode(hint, value[name], prefix + name) for name, hint in hints.items() if name in value}
+    if unknown:
+        items["extra"] = {name: _plain(value[name], prefix + name) for name in unknown}
     try:
         return cls(**items)
     except ValueError as error:
