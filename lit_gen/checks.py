@@ -16,7 +16,7 @@ from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
-from lit_gen.metrics import Extractor
+from lit_gen.metrics import FeatureSpace
 from lit_gen.settings import Scoring
 
 # Precisions that change the type of the weights themselves.
@@ -61,7 +61,7 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
 
 
-def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> None:
+def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:
     """Refuses a feature space that is not for these data.
 
     Raises:
@@ -71,7 +71,7 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         return
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
-        concrete = [c for c in known if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor]
+        concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]
         fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"

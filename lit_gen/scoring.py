@@ -19,7 +19,7 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.protocol import Protocol
 from lit_gen.leaderboard.score import Score
 from lit_gen.likelihood import bits_per_dim
-from lit_gen.metrics import Extractor, SampleScores, score_samples
+from lit_gen.metrics import FeatureSpace, SampleScores, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.settings import Scoring
 
@@ -62,7 +62,7 @@ class Scorer(L.Callback):
         self,
         data: DiscreteDataModule,
         scoring: Scoring,
-        extractor: Extractor | None,
+        extractor: FeatureSpace | None,
         weights: str,
         halflife_images: float | None,
         samplings: Sequence[Any] = (),
@@ -184,7 +184,7 @@ class Scorer(L.Callback):
     def _sample_scores(
         self,
         trainer: L.Trainer,
-        extractor: Extractor,
+        extractor: FeatureSpace,
         found: SampleScores,
         sampler: str,
         settings: dict[str, Any],

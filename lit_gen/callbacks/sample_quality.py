@@ -13,7 +13,7 @@ from torch import Tensor
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.likelihood import to_uint8
-from lit_gen.metrics import Extractor, SampleScores, Sums, reference_sums, score_samples
+from lit_gen.metrics import FeatureSpace, SampleScores, Sums, reference_sums, score_samples
 
 
 class SampleQuality(L.Callback):
@@ -34,7 +34,7 @@ class SampleQuality(L.Callback):
     """
 
     def __init__(
-        self, extractor: Extractor | None = None, num_samples: int = 1_000, every: int = 1, seed: int = 0
+        self, extractor: FeatureSpace | None = None, num_samples: int = 1_000, every: int = 1, seed: int = 0
     ) -> None:
         if num_samples < 20 or every < 1:
             raise UserError(f"quality: num_samples={num_samples} must be at least 20 and every={every} at least 1")
@@ -118,12 +118,12 @@ def cache_folder() -> Path:
     return Path(os.environ.get("LIT_GEN_CACHE") or "~/.cache/lit_gen").expanduser() / "reference"
 
 
-def as_seen(x: Tensor, num_levels: int, extractor: Extractor) -> Tensor:
+def as_seen(x: Tensor, num_levels: int, extractor: FeatureSpace) -> Tensor:
     """Levels as an extractor takes them: of images spread over 0..255, of text and audio as they are."""
     return to_uint8(x, num_levels) if extractor.modality == "image" else x
 
 
-def split_reference(trainer: L.Trainer, model: GenerativeModule, extractor: Extractor, split: str) -> Sums:
+def split_reference(trainer: L.Trainer, model: GenerativeModule, extractor: FeatureSpace, split: str) -> Sums:
     """The sums of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     return reference_sums(
@@ -140,7 +140,7 @@ def split_reference(trainer: L.Trainer, model: GenerativeModule, extractor: Extr
 def model_scores(
     trainer: L.Trainer,
     model: GenerativeModule,
-    extractor: Extractor,
+    extractor: FeatureSpace,
     reference: Sums,
     num_samples: int,
     seed: int,

@@ -3,20 +3,21 @@
 torch-fidelity is imported when its net is first built, and not before.
 """
 
-from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance, frechet_jackknife
-from lit_gen.metrics.inception import Inception
-from lit_gen.metrics.inception_score import InceptionScore, InceptionScoreSums
-from lit_gen.metrics.logmel import LogMel
-from lit_gen.metrics.mnist_cnn import MnistCNN
-from lit_gen.metrics.ngrams import NGramCounts, NGrams, jensen_shannon
 from lit_gen.metrics.quality import SampleScores, score_samples
 from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
+from lit_gen.metrics.spaces.inception import Inception
+from lit_gen.metrics.spaces.logmel import LogMel
+from lit_gen.metrics.spaces.mnist_cnn import MnistCNN
+from lit_gen.metrics.spaces.ngrams import NGrams
+from lit_gen.metrics.statistics.frechet import FrechetSums, frechet_distance, frechet_jackknife
+from lit_gen.metrics.statistics.inception_score import InceptionScore, InceptionScoreSums
+from lit_gen.metrics.statistics.jensen_shannon import NGramCounts, jensen_shannon
 from lit_gen.metrics.sums import Estimate, Sums
 
 __all__ = [
     "Estimate",
-    "Extractor",
+    "FeatureSpace",
     "Features",
     "FrechetSums",
     "Inception",

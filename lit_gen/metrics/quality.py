@@ -9,8 +9,8 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor
-from lit_gen.metrics.inception_score import InceptionScoreSums
+from lit_gen.metrics.spaces.feature_space import FeatureSpace
+from lit_gen.metrics.statistics.inception_score import InceptionScoreSums
 from lit_gen.metrics.sums import Sums
 
 NUM_GROUPS = 10
@@ -37,7 +37,7 @@ class SampleScores:
 
 def score_samples(
     sample: Callable[[int, int], Tensor],
-    extractor: Extractor,
+    extractor: FeatureSpace,
     reference: Sums,
     num_samples: int,
     *,

@@ -11,14 +11,14 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.extractor import Extractor
+from lit_gen.metrics.spaces.feature_space import FeatureSpace
 from lit_gen.metrics.sums import Sums
 
 TRANSFORM_VERSION = 1
 """Raise it with every change to what an extractor does to its examples: the old files are then not found."""
 
 
-def reference_key(x: Tensor, extractor: Extractor, key: str) -> str:
+def reference_key(x: Tensor, extractor: FeatureSpace, key: str) -> str:
     """A SHA-256, in hex, over the examples themselves, what they are called, and the extractor that sees them."""
     net = (extractor.name, extractor.sha256, TRANSFORM_VERSION)
     digest = hashlib.sha256(repr((key, tuple(x.shape), net)).encode())
@@ -29,7 +29,7 @@ def reference_key(x: Tensor, extractor: Extractor, key: str) -> str:
 
 def reference_sums(
     x: Tensor,
-    extractor: Extractor,
+    extractor: FeatureSpace,
     key: str,
     cache_dir: str | Path,
     *,

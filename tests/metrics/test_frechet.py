@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.frechet import FrechetReference, FrechetSums, frechet_distance, frechet_jackknife
+from lit_gen.metrics.statistics.frechet import FrechetReference, FrechetSums, frechet_distance, frechet_jackknife
 
 
 def normal(n: int, dim: int, seed: int) -> Tensor:

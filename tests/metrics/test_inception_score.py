@@ -9,7 +9,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.inception_score import InceptionScoreSums, split_of_sample
+from lit_gen.metrics.statistics.inception_score import InceptionScoreSums, split_of_sample
 
 
 def logits_of(n: int, num_classes: int = 7, seed: int = 0) -> Tensor:

@@ -11,10 +11,10 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance
-from lit_gen.metrics.logmel import FLOOR, LogMel, band_edges, hz_to_mel, mel_bank
 from lit_gen.metrics.quality import SampleScores, score_samples
 from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.spaces.logmel import FLOOR, LogMel, band_edges, hz_to_mel, mel_bank
+from lit_gen.metrics.statistics.frechet import FrechetSums, frechet_distance
 from lit_gen.mulaw import mu_law_encode
 
 from .test_quality import on_ranks

@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics import train_mnist_cnn
-from lit_gen.metrics.extractor import sha256_of_file
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance
-from lit_gen.metrics.mnist_cnn import WEIGHTS, DigitNet, MnistCNN, digits_to_input
-from lit_gen.metrics.train_mnist_cnn import augment, shrink, sklearn_digits, train
+from lit_gen.metrics.spaces import train_mnist_cnn
+from lit_gen.metrics.spaces.feature_space import sha256_of_file
+from lit_gen.metrics.spaces.mnist_cnn import WEIGHTS, DigitNet, MnistCNN, digits_to_input
+from lit_gen.metrics.spaces.train_mnist_cnn import augment, shrink, sklearn_digits, train
+from lit_gen.metrics.statistics.frechet import FrechetSums, frechet_distance
 
 
 @pytest.fixture(scope="module")

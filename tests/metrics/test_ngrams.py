@@ -12,9 +12,10 @@ from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.ngrams import NGramCounts, NGrams, jensen_shannon
 from lit_gen.metrics.quality import SampleScores, score_samples
 from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.spaces.ngrams import NGrams
+from lit_gen.metrics.statistics.jensen_shannon import NGramCounts, jensen_shannon
 
 from .test_quality import on_ranks
 

@@ -11,15 +11,15 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor, Features
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance
-from lit_gen.metrics.inception_score import InceptionScoreSums
-from lit_gen.metrics.mnist_cnn import MnistCNN
 from lit_gen.metrics.quality import SampleScores, score_samples
-from lit_gen.metrics.train_mnist_cnn import sklearn_digits
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace
+from lit_gen.metrics.spaces.mnist_cnn import MnistCNN
+from lit_gen.metrics.spaces.train_mnist_cnn import sklearn_digits
+from lit_gen.metrics.statistics.frechet import FrechetSums, frechet_distance
+from lit_gen.metrics.statistics.inception_score import InceptionScoreSums
 
 
-class Moments(Extractor):
+class Moments(FeatureSpace):
     """Cheap features: the rows' means; one class for each."""
 
     name = "moments"

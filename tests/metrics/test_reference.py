@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.extractor import Extractor, Features
-from lit_gen.metrics.frechet import FrechetSums
 from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace
+from lit_gen.metrics.statistics.frechet import FrechetSums
 
 
-class Counting(Extractor):
+class Counting(FeatureSpace):
     """Row means; counts the batches it is asked for."""
 
     name = "counting"

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 
 
 def downloaded_weights() -> Path:
@@ -73,7 +73,7 @@ def fold_batch_norms(net: nn.Module) -> None:
             module.bn = nn.Identity()
 
 
-class Inception(Extractor):
+class Inception(FeatureSpace):
     """torch-fidelity's "inception-v3-compat": TensorFlow 1's resize, 2,048 pool features, 1,008 logits.
 
     Batch norms are folded and the layout is channels-last, which gives 1.45 times the images per second;

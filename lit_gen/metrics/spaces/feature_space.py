@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from lit_gen.metrics.frechet import FrechetSums, frechet_jackknife
+from lit_gen.metrics.statistics.frechet import FrechetSums, frechet_jackknife
 from lit_gen.metrics.sums import Estimate, Sums
 
 Modality = Literal["image", "text", "audio"]
@@ -69,7 +69,7 @@ def full_float32() -> Iterator[None]:
             setattr(place, switch, value)
 
 
-class Extractor(nn.Module, abc.ABC):
+class FeatureSpace(nn.Module, abc.ABC):
     """What turns examples into features, sums them up and tells two sums' distance; in eval mode, without gradients.
 
     A subclass sets ``name``, ``sha256`` and, as far as it has them, ``num_features`` and ``num_classes`` when it is
@@ -152,7 +152,7 @@ class Extractor(nn.Module, abc.ABC):
     def extract(self, x: Tensor) -> Features:
         """Features of exactly ``internal_batch`` examples, uint8 [internal_batch, ...] on ``device``."""
 
-    def train(self, mode: bool = True) -> Extractor:
+    def train(self, mode: bool = True) -> FeatureSpace:
         """Does nothing but stay in eval mode: batch statistics would make a score depend on its batch."""
         return super().train(False)
 
