@@ -11,7 +11,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_gen import metrics
-from lit_gen.callbacks import EMA
+from lit_gen.callbacks import EMA, SampleQuality
 from lit_gen.callbacks.checkpoint import load_state, read_checkpoint
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
@@ -81,6 +81,18 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) ->
         extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
     except UserError as error:
         raise UserError(f"quality.extractor: {error}") from error
+
+
+def check_statistics(quality: SampleQuality) -> None:
+    """Validates that the statistics of samples can be computed in the feature space.
+
+    Raises:
+        UserError: One cannot, or two have the same name.
+    """
+    try:
+        metrics.chosen(quality.extractor, quality.statistics)
+    except (UserError, TypeError) as error:
+        raise UserError(f"quality.statistics: {error}") from error
 
 
 def check_resume(model: LightningModule, checkpoint: str | None) -> None:

@@ -73,7 +73,10 @@ def score(
     scoring = cli.config_init["scoring"]
     weights, halflife = load_weights(cli, checkpoint, scoring.weights)
     check_finite(cli.model, path)
-    scorer = Scorer(cli.datamodule, scoring, cli.config_init["quality"].extractor, weights, halflife, samplings)
+    quality = cli.config_init["quality"]
+    scorer = Scorer(
+        cli.datamodule, scoring, quality.extractor, weights, halflife, samplings, statistics=quality.statistics
+    )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(cli.model, datamodule=_OneSplit(cli.datamodule, scoring), verbose=False)
     return scorer

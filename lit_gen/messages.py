@@ -73,12 +73,14 @@ def _not_one_of(given: str, choices: list[str]) -> str:
 
 
 def _bases(text: str) -> list[str]:
-    """Paths of the classes of which a value had to be a subclass."""
-    return re.findall(r"<class '([\w.]+)'>, <class 'NoneType'>", text)
+    """Paths of the classes of which a value had to be a subclass; a class X is also listed as XFactory."""
+    found = re.findall(r"<class '([\w.]+)'>, <class 'NoneType'>", text)
+    return found + re.findall(r"list\[([\w.]+)Factory\]", text)
 
 
 def _article(types: list[str]) -> str:
     words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    words["list"] = "a list, such as [A, B]"
     return " or ".join(dict.fromkeys(words.get(t, t) for t in types))
 
 

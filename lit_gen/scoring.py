@@ -12,14 +12,14 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_processes
+from lit_gen.callbacks.sample_quality import as_seen, split_references, sum_over_processes
 from lit_gen.contract import Estimation, GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.protocol import Protocol
 from lit_gen.leaderboard.score import Score
 from lit_gen.likelihood import bits_per_dim
-from lit_gen.metrics import FeatureSpace, SampleScores, score_samples
+from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.settings import Scoring
 
@@ -50,6 +50,7 @@ class Scorer(L.Callback):
         halflife_images: Of the average, where it is one.
         samplings: Ways of drawing samples to be scored one after the other, instead of the model's own; the
             likelihood, which does not depend on them, is then left alone.
+        statistics: Statistics of the features; None for those that the feature space names.
 
     Attributes:
         scores: The model's scores.
@@ -66,8 +67,10 @@ class Scorer(L.Callback):
         weights: str,
         halflife_images: float | None,
         samplings: Sequence[Any] = (),
+        statistics: Sequence[StatisticFactory] | None = None,
     ) -> None:
         self.samplings = samplings
+        self.statistics = chosen(extractor, statistics)
         self.data, self.scoring, self.extractor = data, scoring, extractor
         self.weights, self.halflife_images = weights, halflife_images
         self.scores: list[Score] = []
@@ -152,13 +155,14 @@ class Scorer(L.Callback):
             timer(0, min(250, self.scoring.num_samples))
         else:
             extractor = self.extractor.to(model.device)
-            reference = split_reference(trainer, model, extractor, self.scoring.split)
+            references = split_references(trainer, model, extractor, self.statistics, self.scoring.split)
 
-            def score(sample: Any, n: int) -> SampleScores:
+            def score(sample: Any, n: int) -> list[SampleScore]:
                 return score_samples(
                     lambda first, count: as_seen(sample(first, count), model.num_levels, extractor),
                     extractor,
-                    reference,
+                    self.statistics,
+                    references,
                     n,
                     rank=trainer.global_rank,
                     world_size=trainer.world_size,
@@ -185,7 +189,7 @@ class Scorer(L.Callback):
         self,
         trainer: L.Trainer,
         extractor: FeatureSpace,
-        found: SampleScores,
+        found: list[SampleScore],
         sampler: str,
         settings: dict[str, Any],
         weights: str,
@@ -194,7 +198,6 @@ class Scorer(L.Callback):
         common = {
             "reference_split": split,
             "reference_hash": self.data.fingerprint(split),
-            "num_samples": found.num_samples,
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
             "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
@@ -203,22 +206,20 @@ class Scorer(L.Callback):
             "weights": weights,
             "ema_halflife_images": self.halflife_images if weights == "ema" else None,
         }
-        rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
-            (extractor.score_name, found.distance, found.distance_se, {})
-        ]
-        if extractor.inception_score_name is not None and found.inception_score is not None:
-            inception_score = (extractor.inception_score_name, found.inception_score, found.inception_score_se)
-            rows.append((*inception_score, {"is_splits": 10}))
         return [
-            Score(
-                name=name,
-                value=value,
-                standard_error=error,
-                kind=None,
-                protocol=self._protocol(trainer, name, **common, **more),
+            sample_score(
+                score,
+                self._protocol(trainer, score.name, num_samples=score.num_samples, **common, **score.protocol),
             )
-            for name, value, error, more in rows
+            for score in found
         ]
+
+
+def sample_score(found: SampleScore, protocol: Protocol) -> Score:
+    """A score of samples as a record holds it."""
+    return Score(
+        name=found.name, value=found.value, standard_error=found.standard_error, kind=None, protocol=protocol
+    )
 
 
 @contextlib.contextmanager

@@ -37,7 +37,8 @@ class _Logged(L.Callback):
 
 @pytest.mark.parametrize(("count", "name"), [(20, "20"), (1000, "1k"), (1500, "1500")])
 def test_the_count_is_in_the_name(count: int, name: str) -> None:
-    assert SampleQuality(MnistCNN(), num_samples=count).distance_name == f"val/fd_mnist_cnn_{name}"
+    names = SampleQuality(MnistCNN(), num_samples=count).score_names
+    assert names == [f"val/fd_mnist_cnn_{name}", f"val/is_mnist_cnn_{name}"]
 
 
 def test_scores_at_the_stated_cadence(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
@@ -119,14 +120,10 @@ class Inception(FeatureSpace):
         self.eval()
 
     @property
-    def score_name(self) -> str:
-        """The Frechet distance in this space may be called FID, with the weights that define it."""
-        return "fid" if is_torch_fidelitys(self.sha256) else super().score_name
-
-    @property
-    def inception_score_name(self) -> str | None:
-        """The score by this classifier is the Inception Score, with the weights that define it."""
-        return "is" if is_torch_fidelitys(self.sha256) else super().inception_score_name
+    @override
+    def network(self) -> str | None:
+        """None with the weights that define FID and IS, which then need no name of a network."""
+        return None if is_torch_fidelitys(self.sha256) else self.name
 
     def extract(self, x: Tensor) -> Features:
         """Features of uint8 [25, C, H, W]."""

@@ -60,7 +60,7 @@ class LogMel(FeatureSpace):
     """Means and standard deviations over time of the log energies of mel bands; nothing is learnt.
 
     Spectra are those of Hann windows; an energy is a power divided by the window's, summed up by ``mel_bank``; its
-    logarithm is in nats. The distance is Frechet's, named fd_logmel. It sees timbre and loudness, and neither the
+    logarithm is in nats. The space sees timbre and loudness, and neither the
     order of the sounds nor what is said.
 
     Args:

@@ -3,26 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, Modality, kind_of
-from lit_gen.metrics.statistics.jensen_shannon import NGramCounts, jensen_shannon
-from lit_gen.metrics.sums import Estimate, jackknife
+from lit_gen.metrics.statistics.jensen_shannon import JensenShannon
+from lit_gen.metrics.statistics.statistic import FeatureKind, Statistic
 
 MOST_NGRAMS = 2**22
 """Different n-grams whose counts are kept, of which there are a dozen sets at once: 400 MB."""
 
 
 class NGrams(FeatureSpace):
-    """The n-grams within each window of text; the distance is the Jensen-Shannon divergence, in bits.
+    """The n-grams within each window of text, as their numbers.
 
     An n-gram is numbered in base ``num_symbols``, its first symbol counting most. None crosses a window's end. The
-    score is named after n, as in jsd_3grams. It compares at equal counts alone: see ``jensen_shannon``.
+    space is named after n, as in jsd_3grams.
 
     Args:
         n: symbols of an n-gram.
@@ -33,6 +33,7 @@ class NGrams(FeatureSpace):
     """
 
     modality: ClassVar[Modality] = "text"
+    feature_kind: ClassVar[FeatureKind] = "symbols"
     internal_batch = 250
 
     place: Tensor
@@ -54,18 +55,10 @@ class NGrams(FeatureSpace):
         self.register_buffer("place", torch.zeros(()), persistent=False)  # something that is on a device
 
     @property
-    def score_name(self) -> str:
-        """The divergence's column."""
-        return f"jsd_{self.name}"
-
-    def zero_sums(self) -> NGramCounts:
-        """No n-gram yet."""
-        return NGramCounts.zeros(self.num_features, self.sums_device)
-
-    def distance(self, groups: Sequence[Any], reference: Any) -> Estimate:
-        """The Jensen-Shannon divergence in bits, with its jackknife error, the reference held fixed."""
-        reference = reference.map(Tensor.cpu)
-        return jackknife(groups, lambda counts: jensen_shannon(counts, reference))
+    @override
+    def default_statistics(self) -> tuple[type[Statistic], ...]:
+        """The Jensen-Shannon divergence."""
+        return (JensenShannon,)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
         """Refuses windows shorter than an n-gram, and a vocabulary that is too small."""

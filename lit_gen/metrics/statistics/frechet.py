@@ -1,23 +1,24 @@
-"""The Frechet distance between two sets of features, from sums that stream, add and travel between ranks."""
+"""The Frechet distance between two sets of features, from sums that stream and add up."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
-from lit_gen.metrics.sums import Estimate, Sums, jackknife
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, ScoreSpec, Statistic
 
 
 @dataclasses.dataclass(frozen=True)
-class FrechetSums(Sums):
-    """Sufficient statistics of a set of features: their count, sum and outer products.
+class Moments:
+    """Sufficient statistics of a set of features for a Gaussian: their count, sum and outer products.
 
-    >>> halves = [FrechetSums.of(torch.tensor([[1.0], [2.0]])), FrechetSums.of(torch.tensor([[6.0]]))]
-    >>> whole = halves[0] + halves[1]
-    >>> int(whole.count), whole.mean.item(), round(whole.covariance.item(), 6)
+    >>> moments = Moments.of(torch.tensor([[1.0], [2.0], [6.0]]))
+    >>> int(moments.count), moments.mean.item(), round(moments.covariance.item(), 6)
     (3, 3.0, 7.0)
     """
 
@@ -29,29 +30,11 @@ class FrechetSums(Sums):
     """float64 [D, D], the sum of the features' outer products."""
 
     @classmethod
-    def zeros(cls, num_features: int, device: torch.device | str = "cpu") -> FrechetSums:
-        """The sums of no features at all."""
-        shapes: tuple[tuple[int, ...], ...] = ((), (num_features,), (num_features, num_features))
-        return cls(*(torch.zeros(shape, dtype=torch.float64, device=device) for shape in shapes))
-
-    @classmethod
-    def of(cls, features: Tensor) -> FrechetSums:
-        """The sums of features [B, D], on their device."""
+    def of(cls, features: Tensor) -> Moments:
+        """The moments of features [B, D], on their device."""
         features = features.double()
         count = torch.tensor(float(len(features)), dtype=torch.float64, device=features.device)
         return cls(count, features.sum(0), features.T @ features)
-
-    def update(self, features: Tensor) -> None:
-        """Adds features [B, D], in place."""
-        features = features.to(self.total.device, torch.float64)
-        self.count.add_(len(features))
-        self.total.add_(features.sum(0))
-        self.outer.addmm_(features.T, features)
-
-    @property
-    def complete(self) -> bool:
-        """Whether there are two examples or more, all finite."""
-        return bool(self.count >= 2 and self.total.isfinite().all() and self.outer.isfinite().all())
 
     @property
     def mean(self) -> Tensor:
@@ -83,47 +66,47 @@ class FrechetReference:
     """float64 [D, R]; R < D where the covariance is singular."""
 
     @classmethod
-    def of(cls, sums: FrechetSums) -> FrechetReference:
+    def of(cls, moments: Moments) -> FrechetReference:
         """Factors the covariance: Cholesky where it has full rank, else its leading eigenvectors.
 
         Raises:
-            ValueError: for fewer than two examples, or sums that are not finite.
+            ValueError: for fewer than two examples, or moments that are not finite.
         """
-        sums = checked(sums)
-        covariance = sums.covariance
-        if sums.rank_bound == len(sums.total):
+        moments = checked(moments)
+        covariance = moments.covariance
+        if moments.rank_bound == len(moments.total):
             factor, failed = torch.linalg.cholesky_ex(covariance)
             if not failed:
-                return cls(sums.mean, covariance.trace(), factor)
+                return cls(moments.mean, covariance.trace(), factor)
         values, vectors = torch.linalg.eigh(covariance)
-        rank = sums.rank_bound
+        rank = moments.rank_bound
         factor = vectors[:, -rank:] * values[-rank:].clamp(min=0).sqrt()
-        return cls(sums.mean, covariance.trace(), factor)
+        return cls(moments.mean, covariance.trace(), factor)
 
-    def distance(self, sums: FrechetSums) -> float:
+    def distance(self, moments: Moments) -> float:
         """The Frechet distance of a set of features from this one."""
-        sums = checked(sums)
-        covariance = sums.covariance
+        moments = checked(moments)
+        covariance = moments.covariance
         eigenvalues = torch.linalg.eigvalsh(self.factor.T @ covariance @ self.factor)
         # In exact arithmetic no eigenvalue beyond the smaller rank differs from 0. The square root of its
         # rounding error does (1e-16 becomes 1e-8), and there may be thousands.
-        rank = min(sums.rank_bound, self.factor.shape[1])
+        rank = min(moments.rank_bound, self.factor.shape[1])
         cross = eigenvalues[-rank:].clamp(min=0).sqrt().sum()
-        squared = (sums.mean - self.mean).square().sum()
+        squared = (moments.mean - self.mean).square().sum()
         return float(squared + covariance.trace() + self.trace - 2 * cross)
 
 
-def checked(sums: FrechetSums) -> FrechetSums:
-    """The sums on the CPU, where machines differ least; refuses what has no distance."""
-    sums = sums.map(lambda tensor: tensor.detach().cpu())
-    if sums.count < 2:
-        raise ValueError(f"a covariance needs 2 examples or more, not {int(sums.count)}")
-    if not (sums.total.isfinite().all() and sums.outer.isfinite().all()):
+def checked(moments: Moments) -> Moments:
+    """The moments on the CPU, where machines differ least, validated."""
+    moments = Moments(*(t.detach().cpu() for t in (moments.count, moments.total, moments.outer)))
+    if moments.count < 2:
+        raise ValueError(f"a covariance needs 2 examples or more, not {int(moments.count)}")
+    if not (moments.total.isfinite().all() and moments.outer.isfinite().all()):
         raise ValueError("the features hold values that are not finite")
-    return sums
+    return moments
 
 
-def frechet_distance(a: FrechetSums, b: FrechetSums) -> float:
+def frechet_distance(a: Moments, b: Moments) -> float:
     """The squared 2-Wasserstein distance between the Gaussians fitted to two sets of features.
 
     |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances divided by n - 1. It is biased upwards by
@@ -144,20 +127,67 @@ def frechet_distance(a: FrechetSums, b: FrechetSums) -> float:
     return FrechetReference.of(b).distance(a)
 
 
-def frechet_jackknife(groups: Sequence[FrechetSums], reference: FrechetSums) -> Estimate:
-    """The Frechet distance of the groups' union from a reference, with its jackknife error (see ``jackknife``).
+class FrechetDistance(Statistic):
+    """The Frechet distance of samples' features from those of the reference: see :func:`frechet_distance`.
 
-    The reference is held fixed, and the bias of the distance is not part of the error.
+    Named FID in the space of Inception with torch-fidelity's weights, and FD-<space> in any other.
 
-    Where samples are as good as real the distance has no slope left, and the error comes out too large rather
-    than too small: 1.7 and 1.2 times the spread over 12 draws of 2,000 and of 5,000 MNIST images, against
-    1.0 to 1.1 times where the distance is far above its floor.
+    The standard error is a jackknife's with the reference held fixed; the distance's bias is not part of it. Where
+    samples are as good as real ones the distance has no slope left, and the error comes out too large rather than too
+    small: 1.7 and 1.2 times the spread over 12 draws of 2,000 and of 5,000 MNIST images, against 1.0 to 1.1 times
+    where the distance is far above its minimum.
+
+    Memory: 8 ``num_groups`` D^2 bytes, 336 MB for 2,048 features and 10 groups.
 
     Args:
-        groups: sums of disjoint groups of samples, of sizes as equal as can be.
-        reference: sums of the real data.
-
-    Raises:
-        ValueError: for fewer than 2 groups, or where a group holds nearly all samples.
+        num_features: Number of features D.
+        reference: Another instance's ``summary()``, of the real data.
+        num_groups: Number of groups of the jackknife.
+        **kwargs: Keyword arguments of ``torchmetrics.Metric``.
     """
-    return jackknife(groups, FrechetReference.of(reference).distance)
+
+    scores = (ScoreSpec("fd", "FD", standard=("fid", "FID")),)
+
+    count: Tensor
+    total: Tensor
+    outer: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        reference: Mapping[str, Tensor] | None = None,
+        *,
+        num_groups: int = NUM_GROUPS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_features, reference, num_groups=num_groups, **kwargs)
+        self.add_state("count", torch.zeros(num_groups, dtype=torch.float64))
+        self.add_state("total", torch.zeros(num_groups, num_features, dtype=torch.float64))
+        self.add_state("outer", torch.zeros(num_groups, num_features, num_features, dtype=torch.float64))
+
+    @override
+    def update(self, features: Tensor, index: Tensor) -> None:
+        """Adds features [B, D] of the samples with these indices [B]."""
+        features, group = features.to(self.device).double(), self.group(index)
+        for g in range(self.num_groups):
+            x = features[group == g]
+            self.count[g].add_(len(x))
+            self.total[g].add_(x.sum(0))
+            self.outer[g].addmm_(x.T, x)
+
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Computes ``fd`` and ``fd_se``.
+
+        Raises:
+            ValueError: There is no reference; a side has fewer than two examples, or features that are not finite.
+        """
+        reference = FrechetReference.of(Moments(**self.reference))
+        value, error = self.jackknife(lambda state: reference.distance(Moments(**state)))
+        return {"fd": value, "fd_se": error}
+
+    @override
+    @classmethod
+    def is_usable(cls, summary: Mapping[str, Tensor]) -> bool:
+        """Returns whether there are two examples or more, all finite."""
+        return bool(summary["count"] >= 2) and super().is_usable(summary)

@@ -2,33 +2,22 @@
 
 from __future__ import annotations
 
-import dataclasses
 import math
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
+
+from lit_gen.errors import UserError
+from lit_gen.metrics.statistics.statistic import ScoreSpec, Statistic
 
 SHUFFLE_SEED = 2020
 """torch-fidelity's ``rng_seed``."""
 NUM_SPLITS = 10
 """torch-fidelity's ``isc_splits``."""
-
-
-class InceptionScore(NamedTuple):
-    """The score as the field quotes it: mean and standard deviation over splits."""
-
-    mean: float
-    std: float
-    """Over splits, divided by their number (not one less), as in torch-fidelity and TensorFlow."""
-    num_splits: int
-
-    @property
-    def standard_error(self) -> float:
-        """The standard error of the mean, from the spread of the splits."""
-        return self.std / math.sqrt(self.num_splits - 1)
 
 
 def split_of_sample(num_samples: int, num_splits: int = NUM_SPLITS) -> Tensor:
@@ -44,87 +33,95 @@ def split_of_sample(num_samples: int, num_splits: int = NUM_SPLITS) -> Tensor:
     return split
 
 
-@dataclasses.dataclass(frozen=True)
-class InceptionScoreSums:
-    """Sums over the samples of each split; samples come in any order, and the sums of several ranks add up.
+class InceptionScore(Statistic):
+    """The Inception Score: the mean over splits of exp(mean KL(p(y|x) || p(y))), equal to torch-fidelity's.
 
     For one split of n samples the score is exp of the mean of KL(p_i || q), with q the mean of the p_i. That
-    is mean_i sum_k p_ik log p_ik - sum_k q_k log q_k: two sums that need no second look at the samples.
+    is mean_i sum_k p_ik log p_ik - sum_k q_k log q_k: two sums, for which no prediction has to be kept.
+
+    Besides its standard error ``compute`` returns ``is_std``, the spread over splits that papers print after the score:
+    divided by their number (not one less), as in torch-fidelity and TensorFlow. By another classifier than Inception
+    with torch-fidelity's weights the score is named after that, as in is_mnist_cnn.
+
+    Args:
+        num_features: Number of features, of which the score makes no use.
+        reference: Ignored; the score is of samples alone.
+        num_classes: Number of classes K.
+        num_samples: Number of samples that there will be over all processes; it decides the split of each.
+        num_splits: Number of splits S whose scores are averaged.
+        **kwargs: Keyword arguments of ``torchmetrics.Metric``.
+
+    Raises:
+        UserError: There is no classifier, or there are fewer samples than splits or fewer than 2 splits.
 
     References:
         Salimans et al. 2016, Improved techniques for training GANs, https://arxiv.org/abs/1606.03498, sec. 4.
     """
 
-    split: Tensor
-    """int64 [N], the split of each of the samples that there will be."""
+    scores = (ScoreSpec("is", "IS", higher_is_better=True),)
+    uses_reference: ClassVar[bool] = False
+
     count: Tensor
-    """float64 [S], the samples that came."""
     prob: Tensor
-    """float64 [S, K], the sum of their class probabilities."""
     prob_log_prob: Tensor
-    """float64 [S], the sum of their negative entropies in nats."""
 
-    @classmethod
-    def zeros(
-        cls,
-        num_samples: int,
+    def __init__(
+        self,
+        num_features: int,
+        reference: Mapping[str, Tensor] | None = None,
+        *,
         num_classes: int,
+        num_samples: int,
         num_splits: int = NUM_SPLITS,
-        device: torch.device | str = "cpu",
-    ) -> InceptionScoreSums:
-        """No samples yet.
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_features, **kwargs)
+        self.check_space(num_classes)
+        if not 2 <= num_splits <= num_samples:
+            raise UserError(
+                f"InceptionScore: {num_splits} splits need {num_splits} samples or more, not {num_samples},"
+                " and a standard error needs 2 splits or more"
+            )
+        self.num_samples, self.num_splits = num_samples, num_splits
+        self._split = split_of_sample(num_samples, num_splits)
+        self.add_state("count", torch.zeros(num_splits, dtype=torch.float64))
+        self.add_state("prob", torch.zeros(num_splits, num_classes, dtype=torch.float64))
+        self.add_state("prob_log_prob", torch.zeros(num_splits, dtype=torch.float64))
 
-        Args:
-            num_samples: how many samples there will be over all ranks, which fixes each one's split.
-            num_classes: K, the length of the logits.
-            num_splits: S, the parts whose scores are averaged.
-            device: where the sums are kept.
+    @override
+    @classmethod
+    def check_space(cls, num_classes: int) -> None:
+        """Validates that there is a classifier."""
+        if num_classes < 1:
+            raise UserError("InceptionScore needs a feature space with a classifier")
 
-        Raises:
-            ValueError: where a split would be empty.
-        """
-        if num_samples < num_splits:
-            raise ValueError(f"{num_splits} splits need {num_splits} samples or more, not {num_samples}")
-        return cls(
-            split_of_sample(num_samples, num_splits).to(device),
-            torch.zeros(num_splits, dtype=torch.float64, device=device),
-            torch.zeros(num_splits, num_classes, dtype=torch.float64, device=device),
-            torch.zeros(num_splits, dtype=torch.float64, device=device),
-        )
-
-    def update(self, index: Tensor, logits: Tensor) -> None:
-        """Adds samples, in place.
-
-        Args:
-            index: int64 [B], each sample's number in 0..N-1.
-            logits: [B, K].
-        """
-        split = self.split[index.to(self.split.device)]
-        log_prob = logits.to(self.prob.device, torch.float64).log_softmax(dim=1)
+    @override
+    def update(self, logits: Tensor, index: Tensor) -> None:
+        """Adds samples with logits [B, K] and indices [B] in 0..num_samples-1."""
+        split = self._split[index.cpu()].to(self.device)
+        log_prob = logits.to(self.device).double().log_softmax(dim=1)
         prob = log_prob.exp()
         self.count.index_add_(0, split, torch.ones_like(split, dtype=torch.float64))
         self.prob.index_add_(0, split, prob)
         self.prob_log_prob.index_add_(0, split, (prob * log_prob).sum(1))
 
-    def map(self, transform: Callable[[Tensor], Tensor]) -> InceptionScoreSums:
-        """The same with every sum transformed: an all-reduce, for one."""
-        return dataclasses.replace(
-            self,
-            count=transform(self.count),
-            prob=transform(self.prob),
-            prob_log_prob=transform(self.prob_log_prob),
-        )
-
-    def compute(self) -> InceptionScore:
-        """The score of all samples.
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Computes ``is``, ``is_se`` and ``is_std``.
 
         Raises:
-            ValueError: when not every announced sample came, or a logit was not finite.
+            ValueError: Some of the samples are missing or came twice, or a logit is not finite.
         """
-        if not torch.equal(self.count, torch.bincount(self.split, minlength=len(self.count)).double()):
-            raise ValueError(f"{int(self.count.sum())} samples came where {len(self.split)} were announced")
+        if not torch.equal(self.count.cpu(), torch.bincount(self._split, minlength=self.num_splits).double()):
+            raise ValueError(f"{int(self.count.sum())} samples came where {self.num_samples} were announced")
         marginal = self.prob / self.count[:, None]
         scores = (self.prob_log_prob / self.count - torch.special.xlogy(marginal, marginal).sum(1)).exp()
         if not scores.isfinite().all():
             raise ValueError("the logits hold values that are not finite")
-        return InceptionScore(scores.mean().item(), scores.std(correction=0).item(), len(scores))
+        std = scores.std(correction=0)
+        return {"is": scores.mean(), "is_se": std / math.sqrt(self.num_splits - 1), "is_std": std}
+
+    @override
+    def protocol(self) -> dict[str, Any]:
+        """Returns the number of splits."""
+        return {"is_splits": self.num_splits}
