@@ -13,6 +13,7 @@ from typing import Any
 from lit_gen.metrics.factory import build, chosen, score_specs, statistic_class
 from lit_gen.metrics.quality import SampleScore, score_samples
 from lit_gen.metrics.reference import Summary, reference_summaries
+from lit_gen.metrics.score_spec import ScoreSpec
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 from lit_gen.metrics.spaces.inception import Inception
 from lit_gen.metrics.spaces.logmel import LogMel
@@ -22,7 +23,7 @@ from lit_gen.metrics.statistics import STATISTICS
 from lit_gen.metrics.statistics.frechet import FrechetDistance, Moments, frechet_distance
 from lit_gen.metrics.statistics.inception_score import InceptionScore
 from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shannon
-from lit_gen.metrics.statistics.statistic import ScoreSpec, Statistic, StatisticFactory
+from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 
 __all__ = [
     "FeatureSpace",

@@ -10,8 +10,9 @@ from typing import Any
 from torch import Tensor
 
 from lit_gen.errors import UserError
+from lit_gen.metrics.score_spec import ScoreSpec
 from lit_gen.metrics.spaces.feature_space import FeatureSpace
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, ScoreSpec, Statistic, StatisticFactory
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic, StatisticFactory
 
 
 def statistic_class(factory: StatisticFactory) -> type[Statistic]:

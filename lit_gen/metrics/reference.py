@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -85,11 +85,8 @@ def reference_summaries(
         if int(found) < world_size:
             missing.append(name)
     if missing:
-        collection = MetricCollection({str(i): statistics[k] for i, k in enumerate(missing)}, compute_groups=False)
-        for first in range(rank * block, len(x), world_size * block):
-            features, logits = space(x[first : first + block])
-            index = torch.arange(first, first + len(features), device=features.device)
-            collection.update(features=features, logits=logits, index=index)
+        blocks = range(rank * block, len(x), world_size * block)
+        _update(x, space, [statistics[name] for name in missing], blocks, block)
     summaries: dict[str, Summary] = {}
     for name, path in paths.items():
         if name not in missing:
@@ -97,10 +94,19 @@ def reference_summaries(
             continue
         summaries[name] = statistics[name].summary()
         if not statistics[name].is_usable(summaries[name]):
-            noun = "images" if space.modality == "image" else "windows"
-            raise ValueError(f"{len(x)} {noun} of {key} have no statistics: too few, or features that are not finite")
+            what = f"{len(x)} {'images' if space.modality == 'image' else 'windows'} of {key}"
+            raise ValueError(f"{what} have no statistics: too few, or features that are not finite")
         write_atomically(path, summaries[name])
     return [None if s is None else summaries[s.summary_key()] for s in built]
+
+
+def _update(x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], starts: Iterable[int], block: int) -> None:
+    """Updates the statistics with the blocks of examples that begin at these places."""
+    collection = MetricCollection({str(i): s for i, s in enumerate(statistics)}, compute_groups=False)
+    for first in starts:
+        features, logits = space(x[first : first + block])
+        index = torch.arange(first, first + len(features), device=features.device)
+        collection.update(features=features, logits=logits, index=index)
 
 
 def write_atomically(path: Path, summary: Summary) -> None:

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, ScoreSpec, Statistic
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic
 
 
 @dataclasses.dataclass(frozen=True)

@@ -12,7 +12,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.statistics.statistic import ScoreSpec, Statistic
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.statistics.statistic import Statistic
 
 SHUFFLE_SEED = 2020
 """torch-fidelity's ``rng_seed``."""

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, FeatureKind, ScoreSpec, Statistic
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, FeatureKind, Statistic
 
 
 def jensen_shannon(a: Tensor, b: Tensor) -> float:

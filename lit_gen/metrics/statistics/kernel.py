@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, ScoreSpec, Statistic, jackknife_error
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic
+from lit_gen.metrics.sums import jackknife_error
 
 BLOCK = 1024
 """Rows and columns of the kernel matrix that are held at a time: 8 MiB."""

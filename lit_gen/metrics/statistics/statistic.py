@@ -3,54 +3,22 @@
 from __future__ import annotations
 
 import abc
-import math
 from collections.abc import Callable, Mapping, Sequence
-from functools import reduce
-from typing import Any, ClassVar, Literal, NamedTuple, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 import torch
-from torch import Tensor, distributed
+from torch import Tensor
 from torchmetrics import Metric
 from typing_extensions import override
+
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.sums import all_reduce_sum, jackknife_error, moved, total
 
 NUM_GROUPS = 10
 """Groups of the jackknife; sample i belongs to group i mod 10: groups of one size, whatever the samples' order."""
 
 FeatureKind = Literal["vectors", "symbols"]
 """``vectors`` are real features [B, D]; ``symbols`` are integers [B, L] in 0..D-1, of which only counts make sense."""
-
-
-class ScoreSpec(NamedTuple):
-    """How one scalar of a statistic is called, printed and ranked.
-
-    >>> spec = ScoreSpec("fd", "FD", standard=("fid", "FID"))
-    >>> spec.name("mnist_cnn"), spec.label_in("mnist_cnn")
-    ('fd_mnist_cnn', 'FD-mnist_cnn')
-    >>> spec.name(None), spec.label_in(None)
-    ('fid', 'FID')
-    """
-
-    key: str
-    """Key of the scalar in what ``compute`` returns; its standard error is at ``key + "_se"``."""
-    label: str
-    """Printed name."""
-    unit: str = ""
-    higher_is_better: bool = False
-    decimals: int = 2
-    standard: tuple[str, str] | None = None
-    """Name and label under the published Inception weights, where they are not ``key`` and ``label``."""
-
-    def name(self, network: str | None) -> str:
-        """Name of the score in records and logs.
-
-        Args:
-            network: Name of the feature space; None for Inception with torch-fidelity's weights.
-        """
-        return f"{self.key}_{network}" if network else self.standard[0] if self.standard else self.key
-
-    def label_in(self, network: str | None) -> str:
-        """Printed name of the score, with that of its feature space."""
-        return f"{self.label}-{network}" if network else self.standard[1] if self.standard else self.label
 
 
 class Statistic(Metric, abc.ABC):
@@ -279,38 +247,3 @@ class StatisticFactory(Protocol):
         num_groups: int,
     ) -> Statistic:
         """Builds it; a class is given those of the keyword arguments that its constructor names."""
-
-
-def all_reduce_sum(tensor: Tensor, group: Any = None) -> list[Tensor]:
-    """Adds a state over processes, in place; a ``dist_sync_fn`` for states that torchmetrics reduces by summing.
-
-    torchmetrics expects a list with each process's tensor, and adds them up. A list with their sum gives the same
-    result, without the memory of all states. The state may be overwritten, because torchmetrics has copied it before.
-
-    Args:
-        tensor: The state of this process.
-        group: The process group; None means all processes.
-    """
-    total = tensor.contiguous()
-    if total.device.type == "cpu" and distributed.get_backend(group) == "nccl":
-        total = total.cuda()
-    distributed.all_reduce(total, group=group)
-    return [total.to(tensor.device)]
-
-
-def total(state: Tensor) -> Tensor:
-    """Adds over the leading axis in order, so that the last bits do not depend on torch's order of summation."""
-    return reduce(torch.add, state)
-
-
-def jackknife_error(without: Sequence[float]) -> Tensor:
-    """Standard error from the values without each of the groups, float64 []."""
-    variance = (len(without) - 1) * torch.tensor(without, dtype=torch.float64).var(correction=0)
-    return torch.tensor(math.sqrt(variance), dtype=torch.float64)
-
-
-def moved(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor on a device, in its own precision; one number seen in many places stays one number."""
-    if tensor.ndim and not any(tensor.stride()):
-        return tensor.as_strided((), ()).to(device).expand(tensor.shape)
-    return tensor.to(device)
