@@ -35,13 +35,14 @@ the checkpoint carries; any option of lit_gen.fit overrides it, as in
 
 options of the protocol:
   --scoring.split=test|val        what is scored, and what samples are compared with
-  --scoring.num_samples=N         samples behind the distance and the Inception Score
+  --scoring.num_samples=N         number of samples that are scored
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
   --scoring.draws=K               draws an example
   --scoring.max_examples=N        examples whose likelihood is taken, where all would take too long
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
+  --quality.statistics=[A,B]      statistics of its features, such as FrechetDistance and KID
 
 samples drawn in other ways, each combination scored and added to the record; likelihoods, which do
 not depend on them, are left as they are:
@@ -76,7 +77,9 @@ def score(
     scoring = run.scoring
     weights, halflife = load_weights(run, checkpoint, scoring.weights)
     check_finite(run.model, path)
-    scorer = Scorer(run.data, scoring, run.quality.extractor, weights, halflife, samplings)
+    scorer = Scorer(
+        run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings
+    )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(run.model, datamodule=_OneSplit(run.data, scoring), verbose=False)
     return scorer

@@ -10,11 +10,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_gen import metrics
-from lit_gen.callbacks import EMA
+from lit_gen.callbacks import EMA, SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
-from lit_gen.metrics import Extractor
+from lit_gen.metrics import FeatureSpace
 from lit_gen.scoring.settings import Scoring
 
 # Precisions that change the type of the weights themselves.
@@ -59,7 +59,7 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
 
 
-def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> None:
+def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:
     """Refuses a feature space that is not for these data.
 
     Raises:
@@ -69,7 +69,7 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         return
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
-        concrete = [c for c in known if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor]
+        concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]
         fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
@@ -79,6 +79,18 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
     except UserError as error:
         raise UserError(f"quality.extractor: {error}") from error
+
+
+def check_statistics(quality: SampleQuality) -> None:
+    """Validates that the statistics of samples can be computed in the feature space.
+
+    Raises:
+        UserError: One cannot, or two have the same name.
+    """
+    try:
+        metrics.chosen(quality.extractor, quality.statistics)
+    except (UserError, TypeError) as error:
+        raise UserError(f"quality.statistics: {error}") from error
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:

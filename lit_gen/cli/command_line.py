@@ -183,6 +183,7 @@ class CLI(LightningCLI):
         """Refuses what would otherwise be found out after hours of training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
         checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
+        checks.check_statistics(self.config_init["quality"])
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])

@@ -149,6 +149,7 @@ def _not_one_of(given: str, choices: list[str]) -> str:
 
 def _article(types: list[str]) -> str:
     words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "tuple": "a list"}
+    words["list"] = "a list, such as [A, B]"
     return " or ".join(dict.fromkeys(words.get(t, t) for t in types))
 
 
@@ -190,6 +191,8 @@ def _base_class(key: str, parser: Any) -> type | None:
 def _classes(hint: Any) -> list[type]:
     if typing.get_origin(hint) is collections.abc.Callable:
         return _classes(typing.get_args(hint)[-1])
+    if inspect.isclass(hint) and getattr(hint, "_is_protocol", False):  # of factories: what they return
+        return _classes(typing.get_type_hints(hint.__call__).get("return"))
     if arguments := typing.get_args(hint):
         return [cls for argument in arguments for cls in _classes(argument)]
     return [hint] if isinstance(hint, type) else []

@@ -70,7 +70,7 @@ def make_record(
         data=run.data.name,
         dimension=run.data.dimension,
         scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
-        baselines=[dataclasses.replace(floor, scored_with=scored_with) for floor in scorer.floors],
+        baselines=[dataclasses.replace(baseline, scored_with=scored_with) for baseline in scorer.baselines],
         cost=cost,
         selection=Selection(**notes["selection"]),
         config=config,

@@ -1,74 +1,28 @@
-"""How often short sequences of symbols occur in text, and how far apart two such distributions are."""
+"""How often short sequences of symbols occur in text."""
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
-import math
-from collections.abc import Sequence
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor, Features, Modality, kind_of
-from lit_gen.metrics.sums import Estimate, Sums, jackknife
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, Modality, kind_of
+from lit_gen.metrics.statistics.jensen_shannon import JensenShannon
+from lit_gen.metrics.statistics.statistic import FeatureKind, Statistic
 
 MOST_NGRAMS = 2**22
 """Different n-grams whose counts are kept, of which there are a dozen sets at once: 400 MB."""
 
 
-@dataclasses.dataclass(frozen=True)
-class NGramCounts(Sums):
-    """How often each n-gram occurred."""
-
-    count: Tensor
-    """float64 [num_symbols ** n], by the n-gram's number."""
-
-    @classmethod
-    def zeros(cls, num_ngrams: int, device: torch.device | str = "cpu") -> NGramCounts:
-        """None at all."""
-        return cls(torch.zeros(num_ngrams, dtype=torch.float64, device=device))
-
-    def update(self, features: Tensor) -> None:
-        """Adds n-grams by their numbers, int64 [B, L], in place."""
-        numbers = features.flatten().to(self.count.device)
-        self.count.index_add_(0, numbers, torch.ones_like(numbers, dtype=torch.float64))
-
-    @property
-    def complete(self) -> bool:
-        """Whether there is an n-gram."""
-        return bool(self.count.sum() > 0)
-
-
-def jensen_shannon(a: NGramCounts, b: NGramCounts) -> float:
-    """The Jensen-Shannon divergence of two distributions in bits: 0 where they agree, 1 where they share no n-gram.
-
-    (KL(p || m) + KL(q || m)) / 2 with m = (p + q) / 2 and p, q the relative frequencies. It is biased upwards:
-    frequencies of finite sets differ even where their sources do not, by about (K - 1) / (8 ln 2) (1/N + 1/M) bits
-    for K n-grams that all occur often, N and M times in all, and by more where most are rare. So it compares only at
-    equal counts, and with what real text has at that count.
-
-    Raises:
-        ValueError: where a side has no n-gram.
-
-    References:
-        Lin 1991, Divergence measures based on the Shannon entropy, https://doi.org/10.1109/18.61115, equation 4.1.
-    """
-    if not (a.complete and b.complete):
-        raise ValueError("a distribution needs 1 n-gram or more")
-    occurs = (a.count + b.count) > 0
-    p, q = a.count[occurs] / a.count.sum(), b.count[occurs] / b.count.sum()
-    m = (p + q) / 2
-    return float((torch.xlogy(p, p / m).sum() + torch.xlogy(q, q / m).sum()) / (2 * math.log(2)))
-
-
-class NGrams(Extractor):
-    """The n-grams within each window of text; the distance is the Jensen-Shannon divergence, in bits.
+class NGrams(FeatureSpace):
+    """The n-grams within each window of text, as their numbers.
 
     An n-gram is numbered in base ``num_symbols``, its first symbol counting most. None crosses a window's end. The
-    score is named after n, as in jsd_3grams. It compares at equal counts alone: see ``jensen_shannon``.
+    space is named after n, as in jsd_3grams.
 
     Args:
         n: symbols of an n-gram.
@@ -79,6 +33,7 @@ class NGrams(Extractor):
     """
 
     modality: ClassVar[Modality] = "text"
+    feature_kind: ClassVar[FeatureKind] = "symbols"
     internal_batch = 250
 
     place: Tensor
@@ -100,18 +55,10 @@ class NGrams(Extractor):
         self.register_buffer("place", torch.zeros(()), persistent=False)  # something that is on a device
 
     @property
-    def score_name(self) -> str:
-        """The divergence's column."""
-        return f"jsd_{self.name}"
-
-    def zero_sums(self) -> NGramCounts:
-        """No n-gram yet."""
-        return NGramCounts.zeros(self.num_features, self.sums_device)
-
-    def distance(self, groups: Sequence[Any], reference: Any) -> Estimate:
-        """The Jensen-Shannon divergence in bits, with its jackknife error, the reference held fixed."""
-        reference = reference.map(Tensor.cpu)
-        return jackknife(groups, lambda counts: jensen_shannon(counts, reference))
+    @override
+    def default_statistics(self) -> tuple[type[Statistic], ...]:
+        """The Jensen-Shannon divergence."""
+        return (JensenShannon,)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
         """Refuses windows shorter than an n-gram, and a vocabulary that is too small."""

@@ -2,7 +2,7 @@
 
 Trained on MNIST's 60,000 training images alone, by
 
-    OMP_NUM_THREADS=1 python -m lit_gen.metrics.train_mnist_cnn --data DIR/ylecun/mnist --out mnist_cnn.pt
+    OMP_NUM_THREADS=1 python -m lit_gen.metrics.spaces.train_mnist_cnn --data DIR/ylecun/mnist --out mnist_cnn.pt
 
 (8 epochs, seed 0, about 10 minutes on one CPU core). It then reads rightly 99.55 % of MNIST's test images,
 98.72 % of them shrunk to 8x8, and 97.77 % of scikit-learn's 1,797 digits of 8x8, of which it has seen none.
@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 
 WEIGHTS = Path(__file__).parent / "weights" / "mnist_cnn.pt"
 SIZE = 28
@@ -69,7 +69,7 @@ class DigitNet(nn.Module):
         return Features(features, self.classify(features))
 
 
-class MnistCNN(Extractor):
+class MnistCNN(FeatureSpace):
     """Features of a classifier trained on MNIST's training split; a useful space for digits alone."""
 
     name = "mnist_cnn"

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor, Features, Modality, kind_of
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, Modality, kind_of
 from lit_gen.quantization import MU, mu_law_decode
 
 FLOOR = 1e-6
@@ -56,11 +56,11 @@ def mel_bank(sample_rate: int, frame: int, num_bands: int) -> Tensor:
     return torch.minimum(rising, falling).clamp(min=0).round(decimals=6).float()
 
 
-class LogMel(Extractor):
+class LogMel(FeatureSpace):
     """Means and standard deviations over time of the log energies of mel bands; nothing is learnt.
 
     Spectra are those of Hann windows; an energy is a power divided by the window's, summed up by ``mel_bank``; its
-    logarithm is in nats. The distance is Frechet's, named fd_logmel. It sees timbre and loudness, and neither the
+    logarithm is in nats. The space sees timbre and loudness, and neither the
     order of the sounds nor what is said.
 
     Args:

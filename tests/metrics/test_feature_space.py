@@ -10,11 +10,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.extractor import REPEATABLE, Extractor, Features, full_float32, sha256_of_file
-from lit_gen.metrics.mnist_cnn import MnistCNN
+from lit_gen.metrics.spaces.feature_space import REPEATABLE, Features, FeatureSpace, full_float32, sha256_of_file
+from lit_gen.metrics.spaces.mnist_cnn import MnistCNN
 
 
-class BatchNormed(Extractor):
+class BatchNormed(FeatureSpace):
     """A net that would show its batch if it were ever in train mode."""
 
     name = "batch_normed"

@@ -1,4 +1,4 @@
-"""Trains the digit classifier that the package ships: ``python -m lit_gen.metrics.train_mnist_cnn``.
+"""Trains the digit classifier that the package ships: ``python -m lit_gen.metrics.spaces.train_mnist_cnn``.
 
 It must know digits at 28x28 (MNIST) and at 8x8 (scikit-learn's), so half of every batch is shrunk to 8x8 and
 back. That half is enlarged too: MNIST leaves a margin of 4 pixels around the digit, the 8x8 digits have none.
@@ -14,8 +14,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from lit_gen.metrics.extractor import Features
-from lit_gen.metrics.mnist_cnn import SIZE, DigitNet, digits_to_input
+from lit_gen.metrics.spaces.feature_space import Features
+from lit_gen.metrics.spaces.mnist_cnn import SIZE, DigitNet, digits_to_input
 
 
 def mnist_split(folder: str, split: str) -> tuple[Tensor, Tensor]:

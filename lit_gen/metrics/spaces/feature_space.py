@@ -5,17 +5,18 @@ from __future__ import annotations
 import abc
 import hashlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from operator import attrgetter
 from pathlib import Path
-from typing import Any, ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from lit_gen.metrics.frechet import FrechetSums, frechet_jackknife
-from lit_gen.metrics.sums import Estimate, Sums
+from lit_gen.metrics.statistics.frechet import FrechetDistance
+from lit_gen.metrics.statistics.inception_score import InceptionScore
+from lit_gen.metrics.statistics.statistic import FeatureKind, Statistic
 
 Modality = Literal["image", "text", "audio"]
 
@@ -69,18 +70,19 @@ def full_float32() -> Iterator[None]:
             setattr(place, switch, value)
 
 
-class Extractor(nn.Module, abc.ABC):
-    """What turns examples into features, sums them up and tells two sums' distance; in eval mode, without gradients.
+class FeatureSpace(nn.Module, abc.ABC):
+    """What turns examples into features; in eval mode, without gradients.
 
     A subclass sets ``name``, ``sha256`` and, as far as it has them, ``num_features`` and ``num_classes`` when it is
     built, and implements ``extract``. Features of one example do not depend on the batch it came in: every call of
     ``extract`` gets exactly ``internal_batch`` examples, the last ones padded with zeros.
 
-    Unless a subclass says otherwise, it is a net that sees images, and the distance is Frechet's.
+    Unless a subclass says otherwise, it is a network that takes images and gives vectors.
 
     Attributes:
         name: Part of the scores' names.
         modality: What it takes. Images come as uint8 0..255 whatever their levels; text and audio as their levels.
+        feature_kind: The kind of features: which statistics can be computed of them.
         internal_batch: Examples that ``extract`` gets.
         sha256: Of what decides its features: the weights, or the settings.
         num_features: D.
@@ -89,20 +91,21 @@ class Extractor(nn.Module, abc.ABC):
 
     name: str
     modality: ClassVar[Modality] = "image"
+    feature_kind: ClassVar[FeatureKind] = "vectors"
     internal_batch: ClassVar[int]
     sha256: str
     num_features: int
     num_classes: int = 0
 
     @property
-    def score_name(self) -> str:
-        """The distance's column: "fid" for the published Inception alone."""
-        return f"fd_{self.name}"
+    def network(self) -> str | None:
+        """Name that is part of the scores' names; None for the network that FID and IS are defined by."""
+        return self.name
 
     @property
-    def inception_score_name(self) -> str | None:
-        """The column of the Inception Score by this classifier, "is" for the published Inception alone; or none."""
-        return f"is_{self.name}" if self.num_classes else None
+    def default_statistics(self) -> tuple[type[Statistic], ...]:
+        """The statistics that are computed where none are asked for."""
+        return (FrechetDistance, InceptionScore) if self.num_classes else (FrechetDistance,)
 
     @property
     def device(self) -> torch.device:
@@ -113,19 +116,6 @@ class Extractor(nn.Module, abc.ABC):
     def sums_device(self) -> torch.device:
         """Where float64 sums of features are kept: beside the net, but on the CPU for Apple's GPUs."""
         return torch.device("cpu") if self.device.type == "mps" else self.device
-
-    def zero_sums(self) -> Sums:
-        """The sums of no features at all, on ``sums_device``."""
-        return FrechetSums.zeros(self.num_features, self.sums_device)
-
-    def distance(self, groups: Sequence[Any], reference: Any) -> Estimate:
-        """Distance of the groups' union from the reference, with a jackknife error.
-
-        Args:
-            groups: Sums of disjoint groups of samples, of the kind that ``zero_sums`` gives.
-            reference: Sums of the real data.
-        """
-        return frechet_jackknife(groups, reference)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
         """Refuses data of the right modality that it cannot take, before a run starts.
@@ -152,7 +142,7 @@ class Extractor(nn.Module, abc.ABC):
     def extract(self, x: Tensor) -> Features:
         """Features of exactly ``internal_batch`` examples, uint8 [internal_batch, ...] on ``device``."""
 
-    def train(self, mode: bool = True) -> Extractor:
+    def train(self, mode: bool = True) -> FeatureSpace:
         """Does nothing but stay in eval mode: batch statistics would make a score depend on its batch."""
         return super().train(False)
 

@@ -9,9 +9,10 @@ from urllib.error import URLError
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.fusion import fuse_conv_bn_eval
+from typing_extensions import override
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 
 
 def downloaded_weights() -> Path:
@@ -73,7 +74,7 @@ def fold_batch_norms(net: nn.Module) -> None:
             module.bn = nn.Identity()
 
 
-class Inception(Extractor):
+class Inception(FeatureSpace):
     """torch-fidelity's "inception-v3-compat": TensorFlow 1's resize, 2,048 pool features, 1,008 logits.
 
     Batch norms are folded and the layout is channels-last, which gives 1.45 times the images per second;
@@ -119,14 +120,10 @@ class Inception(Extractor):
         self.eval()
 
     @property
-    def score_name(self) -> str:
-        """The Frechet distance in this space may be called FID, with the weights that define it."""
-        return "fid" if is_torch_fidelitys(self.sha256) else super().score_name
-
-    @property
-    def inception_score_name(self) -> str | None:
-        """The score by this classifier is the Inception Score, with the weights that define it."""
-        return "is" if is_torch_fidelitys(self.sha256) else super().inception_score_name
+    @override
+    def network(self) -> str | None:
+        """None with the weights that define FID and IS, which then need no name of a network."""
+        return None if is_torch_fidelitys(self.sha256) else self.name
 
     def extract(self, x: Tensor) -> Features:
         """Features of uint8 [25, C, H, W]."""
