@@ -1,8 +1,10 @@
-"""What every family owes the house: integers in, integers out, and what an example costs in nats."""
+"""The interface that every model implements: integers in, integers out, and the negative log-likelihood in nats."""
 
 from __future__ import annotations
 
 import abc
+import contextlib
+import dataclasses
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +17,10 @@ from torch import Tensor, nn
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
 from lit_gen.noise import Noise
+
+Batch = tuple[Tensor, Tensor | None, Tensor]
+"""What a data module's loaders yield: integers ``[B, *shape]``, labels int64 ``[B]`` or None, and the examples' indices
+int64 ``[B]`` in their split."""
 
 # Divisors of 250, so that whoever asks for 250 samples at a time gets whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
@@ -41,6 +47,30 @@ class Estimation:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class SamplingOptions:
+    """How samples are drawn. A family that can draw them in several ways has a subclass with fields of its own."""
+
+
+@dataclass(frozen=True)
+class Tempered(SamplingOptions):
+    """Sampling with a temperature.
+
+    Attributes:
+        temperature: 1 draws from the model; less gives up diversity.
+
+    Raises:
+        UserError: The temperature is negative or not finite.
+    """
+
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        """Validates the field."""
+        if not 0 <= self.temperature < math.inf:
+            raise UserError(f"temperature={self.temperature} must be a number of at least 0")
+
+
 class GenerativeModule(L.LightningModule, abc.ABC):
     """A generative model of integer tensors. Training is Lightning's own interface; this is the rest.
 
@@ -49,11 +79,13 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     else is worth a curve; it does not call ``self.log``, which costs more than a small step.
 
     Args:
-        shape: Of one example, such as ``(C, H, W)``.
-        num_levels: Data are integers ``{0..num_levels-1}``.
+        shape: Shape of one example, such as ``(C, H, W)``.
+        num_levels: Number of values; data are integers ``{0..num_levels-1}``.
 
     Attributes:
         num_classes: Labels ``{0..num_classes-1}`` that samples can be asked for; 0 where there are none.
+        sampling: How samples are drawn now; see :meth:`sampled_by`.
+        function_evaluations: Network calls for one example each, counted while sampling since the model was built.
         estimators: Names of the family's likelihood estimators, cheapest first; empty where it has none.
         val_estimation: What validation uses.
         test_estimation: What ``evaluate`` uses; it sets this before it tests. None for no likelihood at all.
@@ -62,11 +94,14 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     estimators: ClassVar[tuple[str, ...]] = ()
     num_classes: int = 0
+    sampling: SamplingOptions
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
         super().__init__()
         self.shape = tuple(shape)
         self.num_levels = num_levels
+        self.sampling = SamplingOptions()
+        self.function_evaluations = 0
         self.val_estimation = Estimation()
         self.test_estimation: Estimation | None = Estimation()
         self.test_nats = RunningNats()
@@ -93,7 +128,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def check_labels(self) -> None:
-        """Looks at the training data's labels, for a model with ``num_classes``; called before the first step.
+        """Validates the training data's labels, for a model with ``num_classes``; called before the first step.
 
         Raises:
             UserError: They are missing, or lie outside ``{0..num_classes-1}``.
@@ -101,12 +136,29 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not self.num_classes or data is None:
             return
-        label = data.split("train").label
+        label, name = data.split("train").label, type(self).__name__
         if label is None:
-            raise UserError(f"model.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
+            raise UserError(f"{name}.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
         for extreme in (int(label.min()), int(label.max())):
             if not 0 <= extreme < self.num_classes:
-                raise UserError(f"model.num_classes is {self.num_classes}, but the data have label {extreme}")
+                raise UserError(f"{name}.num_classes is {self.num_classes}, but the data have label {extreme}")
+
+    @property
+    def update_period(self) -> int:
+        """Batches for each step that ``global_step`` counts; more than one where two networks take turns."""
+        return 1
+
+    def count_only_steps_of(self, counted: Any) -> None:
+        """Lets ``global_step`` count the steps of one of several optimizers; to be called in each training step.
+
+        Lightning counts the steps of all optimizers (issue 17958) and installs its counters anew before each batch.
+
+        Args:
+            counted: One of ``self.optimizers()``.
+        """
+        for optimizer in self.optimizers():  # type: ignore[union-attr]
+            if optimizer is not counted:
+                optimizer._on_before_step = optimizer._on_after_step = lambda: None
 
     # -------------------------------------------------------------- samples
 
@@ -119,10 +171,43 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         where no label, int64 ``[len(noise)]``, says which.
         """
 
-    @property
-    @abc.abstractmethod
-    def sampling_network(self) -> nn.Module:
-        """The network whose calls are counted as function evaluations while sampling."""
+    def count_evaluations(self, examples: int) -> None:
+        """Counts a call of the network for so many examples; :meth:`generate` calls this beside each such call.
+
+        What is counted is the cost of a sample, in the record and in curves of quality over cost.
+        """
+        self.function_evaluations += examples
+
+    def sampling_with(self, **changes: Any) -> SamplingOptions:
+        """The present options with some fields replaced.
+
+        Raises:
+            UserError: The model has no such option, or cannot be sampled so.
+        """
+        known = [field.name for field in dataclasses.fields(self.sampling)]
+        for name in changes:
+            if name not in known:
+                has = f"it has {', '.join(known)}" if known else "it draws samples in one way"
+                raise UserError(f"{type(self).__name__} has no sampling option {name}: {has}")
+        changed = dataclasses.replace(self.sampling, **changes)
+        self.check_sampling(changed)
+        return changed
+
+    def check_sampling(self, sampling: Any) -> None:
+        """Validates sampling options for this model.
+
+        Raises:
+            UserError: The model cannot be sampled so.
+        """
+
+    @contextlib.contextmanager
+    def sampled_by(self, sampling: SamplingOptions) -> Iterator[None]:
+        """Samples are drawn with other options inside, and with the model's own again afterwards."""
+        own, self.sampling = self.sampling, sampling
+        try:
+            yield
+        finally:
+            self.sampling = own
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """What describes the sampler, for the record: ``name`` and whatever else changes its samples."""
@@ -166,7 +251,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             self.train(training)
 
     def check_label(self, label: int | None) -> None:
-        """Refuses a class that the model does not know.
+        """Validates a label.
 
         Raises:
             UserError: With those it knows.
@@ -178,10 +263,10 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     # -------------------------------------------------------------- likelihood
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood | None:
-        """What x costs in nats, and of which kind that number is; None where the model has no density.
+        """The negative log-likelihood of x in nats and its kind; None for a model without a density.
 
         Args:
-            x: Levels ``[B, *shape]``.
+            x: Integers ``[B, *shape]``.
             noise: B rows; all randomness comes from it.
             estimator: One of ``estimators``; None for the first.
             draws: Draws an example, in the estimator's own unit.
@@ -189,7 +274,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         return None
 
     def check_estimator(self, estimator: str | None) -> None:
-        """Refuses a name that is none of the family's estimators.
+        """Validates the name of an estimator.
 
         Raises:
             UserError: With the valid names.
@@ -203,7 +288,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     # -------------------------------------------------------------- validation and test: Lightning's hooks
 
-    def _estimate(self, batch: tuple[Tensor, Tensor | None, Tensor], how: Estimation) -> Likelihood | None:
+    def _estimate(self, batch: Batch, how: Estimation) -> Likelihood | None:
         x, _, index = batch
         return self.nll(x, Noise(how.seed, index, self.device), how.estimator, how.draws)
 
@@ -211,7 +296,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Empties the sums."""
         self._val_nats = {}
 
-    def validation_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> None:
+    def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds up nats, where the model has them; draws are the same at every validation."""
         likelihood = self._estimate(batch, self.val_estimation)
         if likelihood is not None:
@@ -235,7 +320,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Empties the sums."""
         self.test_nats = RunningNats()
 
-    def test_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> None:
+    def test_step(self, batch: Batch, batch_idx: int) -> None:
         """Adds up nats under ``test_estimation``."""
         likelihood = self._estimate(batch, self.test_estimation) if self.test_estimation else None
         if likelihood is not None:

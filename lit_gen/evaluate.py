@@ -14,15 +14,15 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import quicken, run_command
 from lit_gen.cli.sampling_options import parse
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import Record
 from lit_gen.media.samples import can_show, write_samples
+from lit_gen.records.record import Record
 from lit_gen.runs.results import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.scoring.scorer import Scorer, scored_rows
 from lit_gen.scoring.settings import Scoring
-from lit_gen.scoring.variants import samplings_of
+from lit_gen.scoring.variants import sampling_variants
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
@@ -35,19 +35,21 @@ the checkpoint carries; any option of lit_gen.fit overrides it, as in
 
 options of the protocol:
   --scoring.split=test|val        what is scored, and what samples are compared with
-  --scoring.num_samples=N         samples behind the distance and the Inception Score
+  --scoring.num_samples=N         number of samples that are scored
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
   --scoring.draws=K               draws an example
   --scoring.max_examples=N        examples whose likelihood is taken, where all would take too long
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
+  --quality.statistics=[A,B]      statistics of its features, such as FrechetDistance and KID
 
-samples of a diffusion model drawn in other ways, each combination scored and added to the record; likelihoods, which do
+samples drawn in other ways, each combination scored and added to the record; likelihoods, which do
 not depend on them, are left as they are:
-  --sampler NAME ...              ancestral, ddim, edm_heun, dpmpp_2m, euler, heun
+  --sampler NAME ...              of a diffusion model, such as ddim
   --steps N ...                   of the sampler
   --guidance G ...                of a model with classes: 1 for none
+  --temperature T ...             of a flow or an autoregressive model
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
@@ -75,7 +77,9 @@ def score(
     scoring = run.scoring
     weights, halflife = load_weights(run, checkpoint, scoring.weights)
     check_finite(run.model, path)
-    scorer = Scorer(run.data, scoring, run.quality.extractor, weights, halflife, samplings)
+    scorer = Scorer(
+        run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings
+    )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(run.model, datamodule=_OneSplit(run.data, scoring), verbose=False)
     return scorer
@@ -125,10 +129,10 @@ def main(args: list[str]) -> None:
         return
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
-    ways, rest = parse(args[1:])
+    variants, rest = parse(args[1:])
     quicken(rest)
     run = run_from_checkpoint(checkpoint, rest)
-    found = evaluate(run, run.trainer, path, samplings_of(run.model, ways))
+    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants))
     if found:
         print_record(*found)
 

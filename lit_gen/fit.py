@@ -11,7 +11,6 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
-from lit_gen.callbacks.sample_quality import short_count
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
@@ -19,12 +18,13 @@ from lit_gen.cli.process import quicken, run_command
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.runs import tracking
 from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
+from lit_gen.scoring.samples import short_count
 
 
 def train(run: Run) -> Path:

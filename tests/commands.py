@@ -11,7 +11,7 @@ import torch
 from conftest import REPO
 
 from lit_gen import fit
-from lit_gen.leaderboard.record import Record, read_record
+from lit_gen.records.record import Record, read_record
 
 RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in ("vae", "gan", "autoregressive")}
 SMALL = [

@@ -36,10 +36,6 @@ class Table(GenerativeModule):
         cdf = self.logits.softmax(0).cumsum(0)[:-1]
         return (noise.uniform(*SHAPE)[:, None] >= cdf).sum(1).to(torch.uint8)
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        return self.norm
-
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
         self.check_estimator(estimator)
         nats = -self.logits.log_softmax(0).expand(len(x), LEVELS, *SHAPE).gather(1, x.long()[:, None])
@@ -75,9 +71,9 @@ def trainer() -> Any:
 # ------------------------------------------------------------------ what a family must have
 
 
-@pytest.mark.parametrize("missing", ["generate", "sampling_network"])
+@pytest.mark.parametrize("missing", ["generate"])
 def test_a_family_that_cannot_sample_cannot_be_built(missing: str) -> None:
-    body = {"generate": Table.generate, "sampling_network": Table.sampling_network}
+    body = {"generate": Table.generate}
     complete = type("Complete", (GenerativeModule,), body)
     assert complete(SHAPE, LEVELS).num_levels == LEVELS
     del body[missing]

@@ -15,7 +15,7 @@ from conftest import REPO
 
 from lit_gen import evaluate
 from lit_gen.callbacks import EMA
-from lit_gen.leaderboard.record import Record
+from lit_gen.records.record import Record
 
 TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
 
@@ -68,7 +68,7 @@ def test_two_processes(family: str, tmp_path: Path) -> None:
     assert not set(one["index"].tolist()) & set(two["index"].tolist())
     assert one["find_unused"].get("find_unused_parameters", False) is (family == "gan")
     assert record.environment.world_size == 2
-    assert record.cost.images_seen == 600
+    assert record.cost.examples_seen == 600
     assert record.selection.step == 12
 
     # Scores: those of one process, under the same protocols; every test example once.

@@ -16,9 +16,9 @@ from lit_gen import evaluate
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import run_command
-from lit_gen.leaderboard.record import Record, read_record
-from lit_gen.leaderboard.score import Score
 from lit_gen.noise import Noise
+from lit_gen.records.record import Record, read_record
+from lit_gen.records.score import Score
 from lit_gen.runs.weights import load_weights
 from lit_gen.scoring.scorer import some_rows
 
@@ -126,9 +126,9 @@ def test_scores_are_fit_s_own_to_the_bit(family: str, runs: dict[str, Path]) -> 
     scored(best(runs[family]))
     after = the_record(runs[family])
     assert as_json(after.scores) == as_json(before.scores)
-    assert as_json(after.floors) == as_json(before.floors)
+    assert as_json(after.baselines) == as_json(before.baselines)
     assert after.selection == before.selection
-    assert after.cost.images_seen == before.cost.images_seen == 1000
+    assert after.cost.examples_seen == before.cost.examples_seen == 1000
     assert after.config == before.config
 
 
@@ -143,8 +143,8 @@ def test_average_and_raw_weights_are_scored_apart_and_named(family: str, runs: d
     assert ema.keys() == raw.keys() == by_name(before).keys()
     for name in ema:
         assert ema[name].value != raw[name].value, name
-        assert ema[name].protocol.ema_halflife_images == 300
-        assert raw[name].protocol.ema_halflife_images is None
+        assert ema[name].protocol.ema_halflife_examples == 300
+        assert raw[name].protocol.ema_halflife_examples is None
     assert as_json(list(ema.values())) == as_json(before.scores)
     scored(best(runs[family]), "--scoring.weights=ema")
     assert as_json(the_record(runs[family]).scores) == as_json(after.scores), "'auto' is the average"
@@ -212,8 +212,8 @@ def test_bits_are_nats_over_dimensions(runs: dict[str, Path]) -> None:
     record = read_record(runs["vae"] / "record.json")
     found = by_name(record)
     assert found["bpd"].value == pytest.approx(found["nll"].value / (64 * math.log(2)), rel=1e-12)
-    floor = next(f for f in record.floors if f.name == "bpd")
-    assert (floor.value, floor.kind) == (math.log2(17), "exact")
+    baseline = next(b for b in record.baselines if b.name == "bpd")
+    assert (baseline.value, baseline.kind) == (math.log2(17), "exact")
 
 
 # ------------------------------------------------------------------ whose record it is
@@ -240,7 +240,7 @@ def test_unfinished_run_is_scored_and_its_later_state_is_not_mixed_in(runs: dict
     scored(best(run))
     first = read_record(run / "record.json")
     assert first.selection.rule == "best (named by the user)"
-    assert first.cost.images_seen == 1000
+    assert first.cost.examples_seen == 1000
     content = torch.load(best(run), weights_only=True)
     content["global_step"] += 1
     torch.save(content, best(run))
@@ -267,14 +267,14 @@ def elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_record_names_the_training_s_machine_and_code(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     before = read_record(runs["vae"] / "record.json")
-    assert all(score.scored_with is None for score in (*before.scores, *before.floors))
+    assert all(score.scored_with is None for score in (*before.scores, *before.baselines))
     elsewhere(monkeypatch)
     scored(best(runs["vae"]), "--scoring.seed=1", "--seed_everything=5", "--data.loader.eval_batch_size=7")
     after = the_record(runs["vae"])
     for field in ("environment", "git_commit", "created", "config", "seed"):
         assert getattr(after, field) == getattr(before, field), field
     assert after.cost == before.cost
-    for score in (*after.scores, *after.floors):
+    for score in (*after.scores, *after.baselines):
         assert (score.scored_with is None) == (score.protocol.seed == 0)
         assert score.scored_with is None or "abacus" in score.scored_with.machine
     assert {score.protocol.seed for score in after.scores} == {0, 1}
@@ -362,7 +362,7 @@ def test_a_sample_costs_one_evaluation(family: str, finished: dict[str, Path]) -
     assert dict(settings)["function_evaluations"] == 1
     assert record.cost.seconds_per_1000_samples > 0
     assert record.cost.train_seconds > 0
-    assert record.cost.images_per_second == pytest.approx(1000 / record.cost.train_seconds)
+    assert record.cost.examples_per_second == pytest.approx(1000 / record.cost.train_seconds)
 
 
 @FAMILIES

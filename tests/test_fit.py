@@ -76,7 +76,7 @@ def test_budget_means_the_same_for_every_family(family: str, tmp_path: Path) -> 
     """Batches of 50: a budget of 320 ends with the seventh, a step each, and the end is validated and kept."""
     run = run_fit(family, tmp_path, "run", "--budget.max_images=320", "--trainer.check_val_every_n_epoch=100")
     record, kept = the_record(tmp_path), checkpoint(run)
-    assert record.cost.images_seen == 350
+    assert record.cost.examples_seen == 350
     assert kept["callbacks"]["Budget"]["images_seen"] == 350
     assert kept["global_step"] == 7
     assert record.selection.step == 7
@@ -163,7 +163,7 @@ def test_divergence_is_one_line_and_a_failed_run(
 ) -> None:
     ended: list[int] = []
     monkeypatch.setattr("lit_gen.runs.tracking.finish", lambda loggers, code: ended.append(code))
-    lr = "--model.lr=1e9" if family == "vae" else "--model.lr_generator=1e38"
+    lr = "--model.optimizer.lr=1e9" if family == "vae" else "--model.generator_optimizer.lr=1e38"
     args = options(family, tmp_path, "--run_name=run", lr, "--trainer.log_every_n_steps=5")
     line = failure(args, capsys, exit_code=1)
     assert "train/" in line
@@ -176,7 +176,7 @@ def test_divergence_is_one_line_and_a_failed_run(
 
 AFTER_THE_START = {
     "monitor": (["--checkpoint.monitor=val/bdp"], "checkpoint.monitor: validation logs no 'val/bdp'; did you mean"),
-    "optimizer": (["--model.eps=-1"], "Invalid epsilon value: -1.0"),
+    "optimizer": (["--model.optimizer.eps=-1"], "model.optimizer: Invalid epsilon value: -1.0"),
     "interval": (["--trainer.val_check_interval=1000"], "val_check_interval"),
     "no batch": (["--trainer.limit_train_batches=0"], "nothing was trained"),
     "no epoch": (["--trainer.max_epochs=0"], "nothing was trained"),

@@ -20,10 +20,10 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import run_command
 from lit_gen.families import Transformer
 from lit_gen.leaderboard.__main__ import main as leaderboard
-from lit_gen.leaderboard.record import Record, read_record
 from lit_gen.media.recordings import write_wavs
-from lit_gen.metrics import FrechetSums, LogMel, NGramCounts, NGrams, frechet_distance, jensen_shannon
+from lit_gen.metrics import JensenShannon, LogMel, Moments, NGrams, frechet_distance, jensen_shannon
 from lit_gen.noise import Noise
+from lit_gen.records.record import Record, read_record
 from lit_gen.runs.results import final_samples
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import load_weights
@@ -57,18 +57,18 @@ def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path])
     score = {s.name: s for s in record.scores}["jsd_2grams"]
     extractor = NGrams(2, 5)
 
-    def counts(x: Tensor) -> NGramCounts:
-        sums = extractor.zero_sums()
-        sums.update(extractor(x).features)
-        return sums
+    def counts(x: Tensor) -> Tensor:
+        statistic = JensenShannon(extractor.num_features)
+        statistic.update(extractor(x).features, torch.arange(len(x)))
+        return statistic.summary()["count"]
 
     real = counts(run.data.split("test").x)
     assert score.value == pytest.approx(jensen_shannon(counts(run.model.sample(40)), real), rel=1e-9)
     assert {s.name for s in record.scores} == {"bpd", "nll", "jsd_2grams"}, "there is no Inception Score"
     assert (score.protocol.extractor, score.protocol.extractor_sha256) == ("2grams", extractor.sha256)
-    (floor,) = (f for f in record.floors if f.name == "jsd_2grams")
-    assert floor.protocol.sampler == "real train text"
-    assert 0 < floor.value < 0.2 * score.value
+    (baseline,) = (b for b in record.baselines if b.name == "jsd_2grams")
+    assert baseline.protocol.sampler == "real train text"
+    assert 0 < baseline.value < 0.2 * score.value
 
 
 def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Path]) -> None:
@@ -76,13 +76,13 @@ def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Pat
     score = {s.name: s for s in record.scores}["fd_logmel"]
     extractor = LogMel(8000, 6, 32, 16)
     fake, real = (
-        FrechetSums.of(extractor(x).features) for x in (run.model.sample(40), run.data.split("test").x)
+        Moments.of(extractor(x).features) for x in (run.model.sample(40), run.data.split("test").x)
     )
     assert score.value == pytest.approx(frechet_distance(fake, real), rel=1e-5)
     assert {s.name for s in record.scores} == {"bpd", "nll", "fd_logmel"}
-    (floor,) = (f for f in record.floors if f.name == "fd_logmel")
-    assert floor.protocol.sampler == "real train audio"
-    assert 0 < floor.value < 0.2 * score.value
+    (baseline,) = (b for b in record.baselines if b.name == "fd_logmel")
+    assert baseline.protocol.sampler == "real train audio"
+    assert 0 < baseline.value < 0.2 * score.value
 
 
 @pytest.mark.parametrize(("modality", "name"), [("text", "val/jsd_2grams_20"), ("audio", "val/fd_logmel_20")])

@@ -42,7 +42,7 @@ def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path
 
 
 def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
-    small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=muon", "--budget.max_images=500"]
+    small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=Muon", "--budget.max_images=500"]
     small += ["--model.level_features=2", "--schedule.warmup_images=200"]
     unbroken = run_fit("autoregressive", tmp_path, "unbroken", *small)
     stopped = run_fit("autoregressive", tmp_path, "stopped", *small, "--trainer.max_steps=5")
@@ -50,7 +50,7 @@ def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
     small.append(f"--ckpt_path={stopped}/checkpoints/last.ckpt")
     assert_same_end(unbroken, run_fit("autoregressive", tmp_path, "resumed", *small))
     with pytest.raises(UserError, match=r"was trained by another optimizer than model\.optimizer"):
-        run_fit("autoregressive", tmp_path, "other", *small, "--model.optimizer=adamw")
+        run_fit("autoregressive", tmp_path, "other", *small, "--model.optimizer=AdamW")
     assert not (tmp_path / "other").exists()
 
 

@@ -38,7 +38,12 @@ from lit_gen.sample.options import Options, parse
 
 SHORT = ["--budget.max_images=1000", "--quality.extractor=null", "--grid.num_samples=9", "--scoring.num_samples=20"]
 FLOW = ["base.yaml", "data/digits.yaml", "families/flow/mlp_realnvp.yaml"]
-SMALL_FLOW = ["--model.num_couplings=2", "--model.nets.hidden_sizes=[24]", "--model.num_classes=10", "--model.lr=0.01"]
+SMALL_FLOW = [
+    "--model.num_couplings=2",
+    "--model.nets.hidden_sizes=[24]",
+    "--model.num_classes=10",
+    "--model.optimizer.lr=0.01",
+]
 
 
 @pytest.fixture(scope="module")
@@ -343,7 +348,7 @@ def test_options_of_fit_are_not_taken_for_misspellings() -> None:
         ("vae", "--label=3", "VAE cannot be asked for label 3: it was trained without labels"),
         ("flow", "--label=10", "cannot be asked for label 10: it has labels 0..9"),
         ("flow", "--nearest --n=1 --label=-1", "cannot be asked for label -1"),
-        ("vae", "--temperature=0.7", "VAE has no temperature"),
+        ("vae", "--temperature=0.7", "VAE has no sampling option temperature"),
         ("gan", "--interpolate 1 2", "GAN has no encoder"),
         ("made", "--prompt=a", "--prompt is for text, and the data 'digits' are images; leave it out"),
         ("vae", "--complete 1 2", "VAE cannot complete what is given; these can: "),

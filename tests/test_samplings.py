@@ -10,8 +10,8 @@ from conftest import REPO
 
 from lit_gen import evaluate, fit
 from lit_gen.cli.process import run_command
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.sample.__main__ import main as sample
 
 DIFFUSION = REPO / "configs/recipes/digits/diffusion.yaml"
@@ -30,7 +30,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run of a diffusion model with classes."""
     root = tmp_path_factory.mktemp("diffusion")
     options = [f"--config={DIFFUSION}", f"--trainer.default_root_dir={root}", "--run_name=run", *SMALL, *TINY]
-    fit.main([*options, "--model.num_classes=10"])
+    fit.main([*options, "--model.labels.num_classes=10"])
     return root / "run"
 
 
@@ -98,7 +98,7 @@ def test_the_same_sampler_twice_gives_the_same_number(run: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (["--sampler", "dimm"], "--sampler dimm: there are ancestral, ddim, edm_heun, dpmpp_2m, euler, heun"),
+        (["--sampler", "dimm"], "there is no sampler 'dimm'; did you mean 'ddim'? (there are: ancestral, ddim,"),
         (["--steps", "0"], "steps=0 must be at least 1"),
         (["--steps", "few"], "invalid int value: 'few'"),
     ],

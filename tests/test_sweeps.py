@@ -19,7 +19,7 @@ from offline_runs import read_offline_run
 from lit_gen import fit
 from lit_gen.cli.command_line import CLI
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import read_record
+from lit_gen.records.record import read_record
 
 SWEEPS = sorted((REPO / "sweeps").glob("*.yaml"))
 VAE = REPO / "sweeps" / "vae.yaml"

@@ -28,7 +28,7 @@ class BestCheckpoint(ModelCheckpoint):
 
     Args:
         monitor: The score to choose by; if not given, ``val/bpd`` for a family that has a likelihood and the
-            Frechet distance for one that has none.
+            first score of the samples for one that has none.
         mode: Whether the smaller (``min``) or the larger (``max``) is better.
         save_top_k: How many of the best to keep; -1 for all.
         every_minutes: Also write ``last.ckpt`` when it has become so old, between validations; a best is never
@@ -66,11 +66,17 @@ class BestCheckpoint(ModelCheckpoint):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Settles what is monitored, now that the family is known."""
         if not self._chosen_by_user and isinstance(pl_module, GenerativeModule) and not pl_module.estimators:
-            quality = next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None)  # type: ignore[attr-defined]
-            self.monitor = quality.distance_name if quality is not None and quality.extractor else None
-            if self.monitor is None:
-                self.save_top_k = 0  # nothing to choose by: the last one stands
+            self.monitor_first_score(next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None))  # type: ignore[attr-defined]
         super().setup(trainer, pl_module, stage)
+
+    def monitor_first_score(self, quality: SampleQuality | None) -> None:
+        """Chooses by the first score of the samples, in its own direction; without one the last checkpoint stands."""
+        names = quality.score_names if quality is not None else []
+        self.monitor = names[0] if names else None
+        if self.monitor is None:
+            self.save_top_k = 0
+        elif quality is not None and quality.first_score_is_higher_better:
+            self.mode, self.kth_value = "max", torch.tensor(-torch.inf)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""

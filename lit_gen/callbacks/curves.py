@@ -24,6 +24,7 @@ class Curves(L.Callback):
     def __init__(self) -> None:
         self.latest: dict[str, float] = {}
         self._sums: dict[str, Tensor] = {}
+        self._counts: dict[str, int] = {}
         self._count = 0
 
     def on_train_batch_end(
@@ -37,6 +38,7 @@ class Curves(L.Callback):
             if name == "loss" and trainer.accumulate_grad_batches > 1:
                 value = value * trainer.accumulate_grad_batches  # Lightning has divided it
             self._sums[name] = self._sums[name] + value if name in self._sums else value
+            self._counts[name] = self._counts.get(name, 0) + 1  # a network that is not updated has no loss
         self._count += 1
         if 0 < trainer.log_every_n_steps <= self._count:  # type: ignore[attr-defined]
             self._write(trainer)
@@ -47,8 +49,8 @@ class Curves(L.Callback):
             self._write(trainer)
 
     def _write(self, trainer: L.Trainer) -> None:
-        self.latest = {f"train/{name}": float(total) / self._count for name, total in self._sums.items()}
-        self._sums, self._count = {}, 0
+        self.latest = {f"train/{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
+        self._sums, self._counts, self._count = {}, {}, 0
         images = images_seen(trainer)
         for trainer_logger in trainer.loggers:
             trainer_logger.log_metrics({**self.latest, "images_seen": float(images)}, step=trainer.global_step)
@@ -63,7 +65,7 @@ class Curves(L.Callback):
     ) -> None:
         """Keeps the open window, so that a resumed run's curves have the same rows."""
         sums = {name: float(total) for name, total in self._sums.items()}
-        checkpoint["curves"] = {"sums": sums, "count": self._count}
+        checkpoint["curves"] = {"sums": sums, "counts": self._counts, "count": self._count}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
@@ -71,9 +73,9 @@ class Curves(L.Callback):
         """Goes on with the window."""
         import torch
 
-        saved = checkpoint.get("curves", {"sums": {}, "count": 0})
+        saved = checkpoint.get("curves", {"sums": {}, "counts": {}, "count": 0})
         self._sums = {name: torch.tensor(total) for name, total in saved["sums"].items()}
-        self._count = saved["count"]
+        self._counts, self._count = saved["counts"], saved["count"]
 
 
 def images_seen(trainer: L.Trainer) -> int:

@@ -8,6 +8,8 @@ from typing import Any
 
 from lit_gen.checkpoints import KEY
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.renamed import RenamedError
+from lit_gen.errors import UserError
 from lit_gen.runs.run import Run
 
 
@@ -31,9 +33,14 @@ def run_from_checkpoint(checkpoint: dict[str, Any], options: Sequence[str]) -> R
         options: Options of ``lit_gen.fit``, which override the configuration.
 
     Raises:
-        UserError: Anything in either is wrong.
+        UserError: Anything in either is wrong, or the checkpoint is of a version with other options.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(checkpoint[KEY])
         file.flush()
-        return CLI(["--config", file.name, *options], purpose="evaluate").as_run()
+        try:
+            return CLI(["--config", file.name, *options], purpose="evaluate").as_run()
+        except RenamedError as error:
+            if any(error.key in option.replace(".init_args.", ".") for option in options):
+                raise
+            raise UserError(f"the checkpoint is of an older version of lit_gen, where {error}") from error

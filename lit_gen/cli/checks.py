@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,12 +10,11 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import LightningModule, Trainer
 
 from lit_gen import metrics
-from lit_gen.callbacks import EMA
-from lit_gen.checkpoints import load_state, read_checkpoint
+from lit_gen.callbacks import EMA, SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
 from lit_gen.errors import UserError
-from lit_gen.metrics import Extractor
+from lit_gen.metrics import FeatureSpace
 from lit_gen.scoring.settings import Scoring
 
 # Precisions that change the type of the weights themselves.
@@ -61,7 +59,7 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
 
 
-def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> None:
+def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:
     """Refuses a feature space that is not for these data.
 
     Raises:
@@ -71,7 +69,7 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         return
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
-        concrete = [c for c in known if isinstance(c, type) and issubclass(c, Extractor) and c is not Extractor]
+        concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]
         fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
@@ -83,32 +81,16 @@ def check_extractor(extractor: Extractor | None, data: DiscreteDataModule) -> No
         raise UserError(f"quality.extractor: {error}") from error
 
 
-def check_resume(model: LightningModule, checkpoint: str | None) -> None:
-    """Refuses to go on from what is no checkpoint of this model.
+def check_statistics(quality: SampleQuality) -> None:
+    """Validates that the statistics of samples can be computed in the feature space.
 
     Raises:
-        UserError: The file is missing, is something else, or holds another model's weights.
+        UserError: One cannot, or two have the same name.
     """
-    if checkpoint is not None:
-        content = read_checkpoint(Path(checkpoint), "ckpt_path: ")
-        if "optimizer_states" not in content:
-            raise UserError(f"ckpt_path: {checkpoint} holds weights alone, and no training to go on from; leave it out")
-        load_state(model, content)
-        _check_same_optimizers(model, content["optimizer_states"], checkpoint)
-
-
-def _check_same_optimizers(model: LightningModule, states: list[dict[str, Any]], checkpoint: str) -> None:
     try:
-        built: Any = model.configure_optimizers()
-    except RuntimeError:
-        return  # one that asks its Trainer, which is not there yet
-    optimizers = built if isinstance(built, list | tuple) else [built]
-    sizes = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
-    if sizes != [[len(group["params"]) for group in state["param_groups"]] for state in states]:
-        raise UserError(
-            f"ckpt_path: {checkpoint} was trained by another optimizer than model.optimizer and its like now say; give"
-            " the options that the run had"
-        )
+        metrics.chosen(quality.extractor, quality.statistics)
+    except (UserError, TypeError) as error:
+        raise UserError(f"quality.statistics: {error}") from error
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:
@@ -159,20 +141,6 @@ def processes(config: Any) -> int:
     else:  # "auto", -1: all there are
         count = max(1, torch.cuda.device_count()) if config["accelerator"] in ("auto", "gpu", "cuda") else 1
     return max(1, count * nodes)
-
-
-def check_optimizers(model: LightningModule) -> None:
-    """Refuses settings that torch's optimizers refuse, before there is a folder for the run.
-
-    Raises:
-        UserError: In the optimizer's words.
-    """
-    try:
-        model.configure_optimizers()
-    except ValueError as error:
-        raise UserError(f"model: {one_line(error)}") from error
-    except RuntimeError:
-        return  # one that asks its Trainer, which is not there yet, will be asked again
 
 
 def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:

@@ -31,6 +31,8 @@ from lit_gen.callbacks import (
 )
 from lit_gen.cli import checks
 from lit_gen.cli.messages import explain
+from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
+from lit_gen.cli.parser import Parser
 from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
@@ -62,18 +64,6 @@ _ONLY_SCORING = {
     "fast_dev_run": False,
     "overfit_batches": 0.0,
 }
-
-
-class Parser(LightningArgumentParser):
-    """A parser whose errors are one line with the nearest valid name, not a page of usage."""
-
-    def error(self, message: str, ex: Exception | None = None) -> Any:
-        """Raises instead of printing and exiting.
-
-        Raises:
-            UserError: Always.
-        """
-        raise UserError(explain(message, self)) from ex
 
 
 class CLI(LightningCLI):
@@ -158,7 +148,7 @@ class CLI(LightningCLI):
                 raise inner from None
             if "Given value" not in str(error):  # not the parser's words about an argument
                 raise
-            raise UserError(explain(str(error), self.parser)) from error
+            raise UserError(str(explain(str(error), self.parser, error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
         """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
@@ -193,11 +183,12 @@ class CLI(LightningCLI):
         """Refuses what would otherwise be found out after hours of training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
         checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
+        checks.check_statistics(self.config_init["quality"])
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
-            checks.check_resume(self.model, self.config["ckpt_path"])
-            checks.check_optimizers(self.model)
+            check_optimizers(self.model)
+            check_resume(self.model, self.config["ckpt_path"], self.plain_config())
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":

@@ -1,69 +1,144 @@
-"""What the parser finds wrong, told in one line with the nearest valid name.
+"""Errors of the parser in one line, with the whole dotted key and the nearest valid name.
 
-jsonargparse tells it in ten: every branch of every union, and the value it was given. Here the innermost key and
-reason are picked out. The arguments of a class are parsed by a parser of their own, whose message, already one line,
-stands inside the outer one's.
+jsonargparse reports every branch of every union and the value it was given, in some ten lines. The innermost key and
+reason are picked out here. The arguments of a class are parsed by a parser of their own: its error, a
+:class:`BadArgument`, is the cause of the outer parser's, which puts its own key in front.
 """
 
 from __future__ import annotations
 
+import collections.abc
 import inspect
 import re
-from collections.abc import Iterable
+import typing
 from pathlib import Path
 from typing import Any
 
-from lit_gen.errors import nearest
+from lit_gen.errors import UserError, nearest
 
 
-def explain(message: str, parser: Any) -> str:
+class BadArgument(UserError, TypeError):  # noqa: N818
+    """What is wrong with an argument; a TypeError since that is what jsonargparse adds outer keys to.
+
+    Args:
+        key: Dotted name of the argument; empty if it is the parser's whole input.
+        reason: What is wrong.
+        value: The value that was not accepted, if it is that.
+        line: The whole message; ``key: reason`` if not given.
+    """
+
+    def __init__(self, key: str, reason: str, value: str = "", line: str = "") -> None:
+        super().__init__(line or (f"{key}: {reason}" if key else reason))
+        self.key, self.reason, self.value = key, reason, value
+
+
+def explain(message: str, parser: Any, cause: BaseException | None = None) -> BadArgument:
     """One line out of a parser's message.
 
     Args:
-        message: The parser's.
-        parser: Its options are the valid names at the top.
+        message: The message.
+        parser: The parser; its options are the valid names.
+        cause: The exception that the parser reports.
     """
     text = message.strip()
-    if found := re.match(r"unrecognized arguments: (.*)", text):
-        return _unknown_option(found[1].split()[0], parser)
+    if inner := _inner_problem(cause):
+        key = ".".join(part for part in (_key(text), inner.key) if part)
+        return BadArgument(key, inner.reason, inner.value)
+    return _about_a_file(text) or _about_an_option(text, parser) or _about_a_value(text, parser)
+
+
+def _inner_problem(error: BaseException | None) -> BadArgument | None:
+    """The error of the parser of a class's arguments, if that is the cause."""
+    while error is not None and not isinstance(error, BadArgument):
+        error = error.__cause__
+    return error
+
+
+def _key(text: str) -> str:
+    return ".".join(re.findall(r'Parser key "([^"]+)"', text))
+
+
+# -------------------------------------------------------------- files and options
+
+
+def _about_a_file(text: str) -> BadArgument | None:
+    reason = ""
     if found := re.search(r"File does not exist: '([^']*)'", text):
-        return _missing_file(Path(found[1]))
-    if found := re.search(r"Path is not a file: '([^']*)'", text):
-        return f"--config: {found[1]} is a folder; give a YAML file"
-    if found := re.match(r"Unexpected config: (.*)", text, re.DOTALL):
-        return f"--config: '{_one_line(found[1])}' is no mapping of options, such as 'model: ...'"
+        reason = _missing_file(Path(found[1]))
+    elif found := re.search(r"Path is not a file: '([^']*)'", text):
+        reason = f"{found[1]} is a folder; give a YAML file"
+    elif found := re.match(r"Unexpected config: (.*)", text, re.DOTALL):
+        reason = f"'{_one_line(found[1])}' is no mapping of options, such as 'model: ...'"
+    elif found := re.search(r"Problems parsing config: (.*)", text, re.DOTALL):
+        reason = f"not YAML: {_one_line(found[1])}"
+    return BadArgument("--config", reason) if reason else None
+
+
+def _missing_file(path: Path) -> str:
+    hint = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
+    return f"there is no file {path}{hint}"
+
+
+def _about_an_option(text: str, parser: Any) -> BadArgument | None:
+    if found := re.match(r"unrecognized arguments: (\S*)", text):
+        return _unknown_option(found[1].split("=")[0], parser)
     if found := re.match(r"argument (?:-\w/)?(--\S+): (.*)", text, re.DOTALL):
-        return f"{found[1]}: {_one_line(found[2])}"
-    if found := re.search(r"Problems parsing config: (.*)", text, re.DOTALL):
-        return f"--config: not YAML: {_one_line(found[1])}"
+        return BadArgument(found[1], _one_line(found[2]))
     if found := re.search(r"Group '([^']+)' does not accept option '([^']+)'", text):
         return _unknown_key(found[1], found[2], _options_below(parser, found[1]))
     if (found := re.match(r"Option '([^']+)' is not accepted", text)) and "Parser key" not in text:
         return _unknown_option(found[1], parser)
-    return _inside_a_class(text)
-
-
-def _inside_a_class(text: str) -> str:
-    """What is wrong with a value that may itself be a class with arguments, and so on inwards."""
-    key = ".".join(re.findall(r'Parser key "([^"]+)"', text))
-    start = f"{key}: " if key else ""
-    if found := re.search(r"unknown option ([^\s;]+)(; did you mean '[^']+'\?)?", text):  # from a class's own parser
-        if found[1] == "class_path":
-            return f"{start}put the class's arguments below init_args, beside class_path"
-        return f"{start}unknown key '{found[1]}'{found[2] or ''}"
     if found := re.search(r"arguments are required: (.*)|(\S.*) must be given", text):
-        return f"{start}{found[1] or found[2].strip('- ')} must be given"
-    if re.search("subclass of|import path string|Problem with given class_path|instantiatable class", text):
-        return _not_a_class(text, key)
-    reason = _one_line(re.split(r"Errors:|Given value", text)[1]) if "Errors:" in text else ""
-    value = re.findall(r"Got value: (.*)", text) or re.findall(r"Given value: (.*)", text)
+        return BadArgument(_key(text), f"{found[1] or found[2].strip('- ')} must be given")
+    return None
+
+
+def _unknown_option(option: str, parser: Any) -> BadArgument:
+    name = option.lstrip("-")
+    options = [a.dest for a in parser._actions if a.dest not in ("help", "==SUPPRESS==")]
+    if not is_inner(parser):
+        line = f"unknown option {option}{nearest(name, options)}"
+        return BadArgument(name, "unknown option", line=line)
+    if name == "class_path":
+        return BadArgument("", "put the class's arguments below init_args, beside class_path")
+    return _unknown_key("", name, [o for o in options if not o.endswith(".help") and o != "print_shtab"])
+
+
+def is_inner(parser: Any) -> bool:
+    """Whether a parser is for the arguments of a class, inside another parser."""
+    return getattr(parser, "_inner_parser", False)
+
+
+def _unknown_key(where: str, name: str, valid: list[str]) -> BadArgument:
+    hint = nearest(name, valid) or ("; valid are " + ", ".join(sorted(valid)) if valid else "")
+    return BadArgument(f"{where}.{name}".strip("."), f"unknown key{hint}")
+
+
+def _options_below(parser: Any, group: str) -> list[str]:
+    start = f"{group}."
+    return [a.dest.removeprefix(start) for a in parser._actions if a.dest.startswith(start)]
+
+
+# -------------------------------------------------------------- values
+
+
+def _about_a_value(text: str, parser: Any) -> BadArgument:
+    """A value that its type does not allow."""
+    key = _key(text)
+    value = _one_line((re.findall(r"Got value: (.*)", text) or re.findall(r"Given value: (.*)", text) or [""])[0])
     types = [t for t in re.findall(r"Expected an? <class '(\w+)'>", text) if t != "NoneType"]
+    numeric = {"int", "float"} & {*types}
+    if not numeric and re.search(
+        "subclass of|import path|Problem with given class_path|instantiatable class|callable class", text
+    ):
+        return _not_a_class(text, key, parser)
     if choices := re.findall(r"Literal\[([^\]]+)\]", text):
-        return start + _not_one_of(_one_line(value[0]) if value else "", choices)
+        return BadArgument(key, _not_one_of(value, choices), value)
     if types and value:
-        return f"{start}'{_one_line(value[0])}' is not {_article(types)}"
-    reason = re.sub(r" - Expected a <class 'NoneType'>", "", reason) or _one_line(text)
-    return reason if reason.startswith(start) else start + reason
+        return BadArgument(key, f"'{value}' is not {_article(types)}", value)
+    reason = re.split(r"Errors:|Given value", text)[1] if "Errors:" in text else text
+    reason = re.sub(r"\s- Expected a <class 'NoneType'>", "", re.sub(r'Parser key "[^"]+":?', "", reason))
+    return BadArgument(key, _one_line(reason), value)
 
 
 def _not_one_of(given: str, choices: list[str]) -> str:
@@ -72,67 +147,70 @@ def _not_one_of(given: str, choices: list[str]) -> str:
     return f"'{given}' is not one of {', '.join(valid)}{nearest(given, valid)}"
 
 
-def _bases(text: str) -> list[str]:
-    """Paths of the classes of which a value had to be a subclass."""
-    return re.findall(r"<class '([\w.]+)'>, <class 'NoneType'>", text)
-
-
 def _article(types: list[str]) -> str:
-    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text"}
+    words = {"int": "a whole number", "float": "a number", "bool": "true or false", "str": "text", "tuple": "a list"}
+    words["list"] = "a list, such as [A, B]"
     return " or ".join(dict.fromkeys(words.get(t, t) for t in types))
 
 
-def _not_a_class(text: str, key: str) -> str:
-    bases = _bases(text)
-    value = re.findall(r"Given value: (.*)", text)[-1]
-    inside = re.search(r"class_path'?[:=] ?'([^']+)'", value)
-    given = inside[1] if inside else value.strip()
-    known = _subclasses(bases[-1]) if bases else {}
-    kind = bases[-1].rsplit(".", 1)[-1] if bases else "class"
+def _not_a_class(text: str, key: str, parser: Any) -> BadArgument:
+    given = _given_class(text)
+    if given.startswith("NestedArg("):
+        return BadArgument(key, f"an argument comes before the class that has it; give --config or --{key} first")
+    base = _base_class(key, parser)
+    if base is None:
+        return BadArgument(key, f"'{given}' is not a class that can be imported", given)
+    known, kind = _subclasses(base), base.__name__
     names = ", ".join(sorted(known))
     article = "an" if kind[0] in "AEIOU" else "a"
     if "is abstract" in text:
-        return f"{key}: {kind} is abstract; choose one of {names}"
-    return f"{key}: '{given}' is not {article} {kind}{nearest(given.rsplit('.', 1)[-1], known)} (known: {names})"
+        return BadArgument(key, f"{given.rsplit('.', 1)[-1]} is abstract; choose one of {names}")
+    hint = nearest(given.rsplit(".", 1)[-1], known)
+    return BadArgument(key, f"'{given}' is not {article} {kind}{hint} (known: {names})", given)
 
 
-def _unknown_option(option: str, parser: Any) -> str:
-    name = option.lstrip("-").split("=")[0]
-    prefix = "--" if option.startswith("-") else ""
-    options = [a.dest for a in parser._actions if a.dest not in ("help", "==SUPPRESS==")]
-    return f"unknown option {prefix}{name}{nearest(name, options)}"
+def _given_class(text: str) -> str:
+    """The class path or other value that was given for a class."""
+    patterns = (
+        r"class_path'?[:=] ?'([^']+)'",
+        r"Given value: (.*)",
+        r"Expected a path but (.*) either",
+        r"Got value: (.*)",
+        r"path string: (.*)",
+    )
+    return next((found[-1].strip() for pattern in patterns if (found := re.findall(pattern, text))), "")
 
 
-def _unknown_key(where: str, name: str, valid: Iterable[str]) -> str:
-    return f"{where}: unknown key '{name}'{nearest(name, valid) or '; valid are ' + ', '.join(sorted(valid))}"
+def _base_class(key: str, parser: Any) -> type | None:
+    """The class of which an argument takes subclasses, or whose instances its factories return."""
+    hint = next((getattr(a, "_typehint", None) for a in parser._actions if a.dest == key), None)
+    classes = [c for c in _classes(hint) if c.__module__ != "builtins"]
+    return classes[-1] if classes else None
 
 
-def _missing_file(path: Path) -> str:
-    hint = nearest(path.name, [p.name for p in path.parent.iterdir()]) if path.parent.is_dir() else ""
-    return f"--config: there is no file {path}{hint}"
+def _classes(hint: Any) -> list[type]:
+    if typing.get_origin(hint) is collections.abc.Callable:
+        return _classes(typing.get_args(hint)[-1])
+    if inspect.isclass(hint) and getattr(hint, "_is_protocol", False):  # of factories: what they return
+        return _classes(typing.get_type_hints(hint.__call__).get("return"))
+    if arguments := typing.get_args(hint):
+        return [cls for argument in arguments for cls in _classes(argument)]
+    return [hint] if isinstance(hint, type) else []
 
 
-def _options_below(parser: Any, group: str) -> list[str]:
-    start = f"{group}."
-    return [a.dest.removeprefix(start) for a in parser._actions if a.dest.startswith(start)]
+def _subclasses(base: type) -> dict[str, type]:
+    """All concrete subclasses by name; the class itself too, unless others derive from it."""
+    found: dict[str, type] = {}
+    queue = [base]
+    while queue:
+        cls = queue.pop()
+        queue += cls.__subclasses__()
+        if not inspect.isabstract(cls) and not cls.__name__.startswith("_"):
+            found[cls.__name__] = cls
+    if len(found) > 1:
+        found.pop(base.__name__, None)
+    return found
 
 
 def _one_line(text: str) -> str:
     return re.sub(r"\s+", " ", text.strip()).strip("- ")
-
-
-def _subclasses(base: str) -> dict[str, type]:
-    """All concrete subclasses of a class known by its path, by name."""
-    module, _, name = base.rpartition(".")
-    try:
-        root = getattr(__import__(module, fromlist=[name]), name)
-    except (ImportError, AttributeError, ValueError):
-        return {}
-    found: dict[str, type] = {}
-    queue = [root]
-    while queue:
-        cls = queue.pop()
-        queue += cls.__subclasses__()
-        if not inspect.isabstract(cls):
-            found[cls.__name__] = cls
-    return found

@@ -13,7 +13,8 @@ from jsonargparse import Namespace
 from torch import Tensor
 
 from lit_gen.checkpoints import KEY
-from lit_gen.cli.command_line import CLI, Parser
+from lit_gen.cli.command_line import CLI
+from lit_gen.cli.parser import Parser
 from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.convert.published import Published
 from lit_gen.data import DiscreteDataModule

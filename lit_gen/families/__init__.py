@@ -1,30 +1,35 @@
-"""The families: one folder each, one file for each paper's model."""
+"""The model families: one folder each, one file for each paper's model.
 
-from lit_gen.families.autoregressive import MADE, GatedPixelCNN, PixelCNN, PixelCNNpp, Transformer, WaveNet
-from lit_gen.families.diffusion import DDPM, EDM, VDM, FlowMatching, ImprovedDDPM, ImprovedDDPMVLB
-from lit_gen.families.flow import MAF, Glow, MLPRealNVP, MLPSplineFlow, RealNVP, SplineFlow
-from lit_gen.families.gan import GAN
-from lit_gen.families.vae import VAE
+All modules below are imported here, so that ``--model=NICE`` finds every model by its short name; a new model needs no
+entry in a list. Models of this package are attributes of it, such as ``lit_gen.families.VAE``.
+"""
 
-__all__ = [
-    "DDPM",
-    "EDM",
-    "GAN",
-    "MADE",
-    "MAF",
-    "VAE",
-    "VDM",
-    "FlowMatching",
-    "GatedPixelCNN",
-    "Glow",
-    "ImprovedDDPM",
-    "ImprovedDDPMVLB",
-    "MLPRealNVP",
-    "MLPSplineFlow",
-    "PixelCNN",
-    "PixelCNNpp",
-    "RealNVP",
-    "SplineFlow",
-    "Transformer",
-    "WaveNet",
-]
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from typing import TYPE_CHECKING, Any
+
+from lit_gen.contract import GenerativeModule
+
+__all__: list[str] = []
+
+
+def _import_models() -> None:
+    """Imports every module of the package, and makes each concrete model that one defines an attribute here."""
+    for found in pkgutil.walk_packages(__path__, f"{__name__}."):
+        module = importlib.import_module(found.name)
+        for name, value in vars(module).items():
+            defined_here = inspect.isclass(value) and value.__module__ == module.__name__
+            if defined_here and issubclass(value, GenerativeModule) and not inspect.isabstract(value):
+                globals()[name] = value
+                __all__.append(name)
+    __all__.sort()
+
+
+_import_models()
+
+if TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any: ...

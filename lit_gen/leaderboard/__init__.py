@@ -1,1 +1,1 @@
-"""Records of runs, and the tables and page made from them. Imports nothing beyond the standard library."""
+"""Tables and a page made from the records of runs. Imports `lit_gen.records` and the standard library alone."""

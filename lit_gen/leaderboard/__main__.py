@@ -10,15 +10,15 @@ from pathlib import Path
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Found, find_runs, no_record
+from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.order import sort_sections
-from lit_gen.leaderboard.table import build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
+from lit_gen.leaderboard.terminal import as_json, markdown, printable, terminal
 
 _EPILOG = """\
 Scores share a column only if their protocols ask the same: data and its content, split, counts, feature
 network, weights, precision, seed, temperature and its like. Otherwise one metric has several columns, and
 each header names the fields on which they differ. How a model answers (likelihood estimator and its draws,
-sampler and its steps) is told by a footnote; --strict splits columns by that too.
+sampler and its steps) is in a footnote; --strict splits columns by that too.
 
 A record that cannot be read is named on stderr and left out. Exit status: 0 if a run is shown, 2 if none is.
 """
@@ -28,7 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs the command; returns its exit status.
 
     Args:
-        arguments: Without the program's name; None for those of the process.
+        arguments: The command line without the program's name; None for that of the process.
     """
     options = _parser().parse_args(arguments)
     try:
@@ -48,13 +48,18 @@ def _show(options: argparse.Namespace) -> None:
         print(f"left out: {line}", file=sys.stderr)
     if not found.runs:
         raise no_record(options.runs_dir, found)
+    for line in found.remarks:
+        print(f"note: {line}", file=sys.stderr)
     sections = sort_sections(build_sections(found.runs, strict=options.strict), options.sort)
+    contradictions = [printable(line) for section in sections for line in section.left_out]
+    for line in contradictions:
+        print(f"left out: {line}", file=sys.stderr)
     if options.html:
         _write_html(options, found)
     if options.markdown:
         text = markdown(sections)
     elif options.json:
-        text = as_json(sections, found.left_out)
+        text = as_json(sections, [*found.left_out, *contradictions])
     else:
         text = terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
     # A terminal without Unicode shows a run's name in escapes rather than not at all.

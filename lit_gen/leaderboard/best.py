@@ -4,7 +4,7 @@ The highest, where up is better. Bounds compete only with bounds by the same est
 such group for a mark of its own: of two models, the worse may well have the lower bound if its bound is
 tighter. Exact values compete with every group. A bound below another model's exact value is a sound win, as its
 model's own value is lower still; an exact value below another's bound wins too, in the weaker sense that it is
-what can be shown today. An estimate of a likelihood promises nothing and takes the mark only in a column of
+what can be shown today. An estimate of a likelihood guarantees nothing and takes the mark only in a column of
 estimates. All scores within two standard errors of the difference from the best are marked with it: we do not
 rank inside the noise. Who has nobody to be compared with has no mark.
 """
@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.score import Score
+from lit_gen.records.score import Score
 
 
 def best_of(cells: Sequence[Sequence[Score]]) -> frozenset[Score]:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.curves import excerpt, more
 from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
 from lit_gen.leaderboard.markup import Markup, element, join
+from lit_gen.leaderboard.nfe_curves import excerpt, more
 from lit_gen.leaderboard.plot import shade
-from lit_gen.leaderboard.protocol import short, shown
-from lit_gen.leaderboard.score import Score, metric
 from lit_gen.leaderboard.table import Cell, Column, Row, Section, answer_text
+from lit_gen.records.question import short, shown
+from lit_gen.records.score import Score
 
 _TYPESET = {"<=": "≤", "~=": "≈"}
 
@@ -19,7 +19,7 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     """The table of a section.
 
     Args:
-        section: Its rows in order.
+        section: The section, its rows in order.
         families: All families of the page, whose order gives their colours.
         anchor: Prefix of the ids of the runs' cards.
     """
@@ -28,8 +28,8 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     costs = [_header(c.header, c.small, "number first" if i == 0 else "number", c.title)
              for i, c in enumerate(COSTS)]
     rows = [_row(section, row, families, f"{anchor}-{i}") for i, row in enumerate(section.rows)]
-    floors = [_floor(section, row) for row in section.floors]
-    bodies = [element("tbody", *rows), element("tbody", *floors, class_="floors") if floors else ""]
+    baselines = [_baseline(section, row) for row in section.baselines]
+    bodies = [element("tbody", *rows), element("tbody", *baselines, class_="baselines") if baselines else ""]
     head = element("thead", element("tr", *first, *scores, *costs))
     table = element("table", head, *bodies, class_="board")
     label = f"Scores on {section.data}"
@@ -37,8 +37,9 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
 
 
 def notes(section: Section) -> Markup:
-    """The footnotes: how each model came to its number."""
+    """The footnotes: how each model came to its number, and which scores contradict their column."""
     items = [element("li", element("b", letter), text) for text, letter in section.notes.items()]
+    items += [element("li", f"Left out: {line}") for line in section.left_out]
     return element("ul", *items, class_="notes") if items else Markup("")
 
 
@@ -46,7 +47,7 @@ def protocols(section: Section) -> Markup:
     """Every field that must agree within a column, for all columns side by side; folded."""
     if not section.columns:
         return Markup("")
-    questions = [{"metric": c.metric, **c.protocol.question(), **c.differs} for c in section.columns]
+    questions = [{"metric": c.metric, **c.question, **c.differs} for c in section.columns]
     names = dict.fromkeys(name for question in questions for name in question)
     lines = []
     for name in names:
@@ -75,7 +76,7 @@ def _header(label: str, note: str = "", class_: str | None = None, title: str | 
 
 
 def _score_header(column: Column, first: bool) -> Markup:
-    higher = metric(column.metric).higher_is_better
+    higher = column.higher_is_better
     way = element("small", "higher is better" if higher else "lower is better")
     differs = element("small", column.qualifier, class_="differs") if column.qualifier else ""
     return element("th", element("button", column.label, type_="button"), differs, way, scope="col",
@@ -99,20 +100,20 @@ def _row(section: Section, row: Row, families: Sequence[str], anchor: str) -> Ma
     return element("tr", name, family, *scores, *costs)
 
 
-def _floor(section: Section, row: Row) -> Markup:
+def _baseline(section: Section, row: Row) -> Markup:
     cells = [_score_cell(section, i, cell, card=None) for i, cell in enumerate(row.cells)]
-    return element("tr", element("th", row.label, scope="row"), element("td"), *cells,
+    return element("tr", element("th", row.label, scope="row"), element("td", "baseline"), *cells,
                    element("td", colspan=len(COSTS), class_="first"))
 
 
 def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -> Markup:
-    """A cell; `card` is the id of the run's card, None for a floor, which has neither marks nor footnotes."""
+    """A cell; `card` is the id of the run's card, None for a baseline, which has neither marks nor footnotes."""
     class_ = "number first" if index == 0 else "number"
     decimals = section.columns[index].decimals
-    # Numbers stand below one another only if each leaves the room of an error and a letter behind it.
-    room = _room(section, index, decimals)
+    # Numbers stand below one another only if each leaves as much space for an error and a letter behind it.
+    width = _error_width(section, index, decimals)
     if not cell:
-        parts = [] if card is None else [element("span", "n/a", _error("", room), element("sup"), class_="score")]
+        parts = [] if card is None else [element("span", "n/a", _error("", width), element("sup"), class_="score")]
         return element("td", *parts, class_=f"{class_} none")
     lines = []
     for score in excerpt(cell):
@@ -121,7 +122,7 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
         letter = "" if card is None else section.notes.get(answer_text(score), "")
         lines.append(element(
             "span", element("b", figure) if marked else figure,
-            _error(error_figure(score, decimals, "±"), room), element("sup", letter),
+            _error(error_figure(score, decimals, "±"), width), element("sup", letter),
             class_="score", title=_tooltip(score, section.columns[index]),
         ))
     if more(cell):
@@ -130,13 +131,13 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
     return element("td", join(lines), class_=class_, data_sort=cell[0].value)
 
 
-def _room(section: Section, index: int, decimals: int) -> int:
-    cells = [row.cells[index] for row in (*section.rows, *section.floors)]
+def _error_width(section: Section, index: int, decimals: int) -> int:
+    cells = [row.cells[index] for row in (*section.rows, *section.baselines)]
     return max((len(error_figure(score, decimals, "±")) for cell in cells for score in cell), default=0)
 
 
-def _error(text: str, room: int) -> Markup:
-    return element("span", text, class_="error" if room else None, style=f"min-width:{room * 0.92:.1f}ch")
+def _error(text: str, width: int) -> Markup:
+    return element("span", text, class_="error" if width else None, style=f"min-width:{width * 0.92:.1f}ch")
 
 
 def _tooltip(score: Score, column: Column) -> str:

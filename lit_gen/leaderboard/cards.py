@@ -8,21 +8,21 @@ from pathlib import Path
 from typing import Any
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.curves import along, evaluations, more, sampler_text
 from lit_gen.leaderboard.figures import count, error_figure
 from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.nfe_curves import along, evaluations, more, sampler_text
 from lit_gen.leaderboard.plot import shade
-from lit_gen.leaderboard.record import Record
 from lit_gen.leaderboard.samples import samples
-from lit_gen.leaderboard.score import Score
 from lit_gen.leaderboard.table import Cell, Column, Row, Section
+from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 
 
 def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:
     """The cards of a section.
 
     Args:
-        section: Its rows in order.
+        section: The section, its rows in order.
         families: All families of the page, whose order gives their colours.
         anchor: Prefix of the cards' ids.
 
@@ -85,7 +85,7 @@ def _run(record: Record, directory: Path | None) -> Mapping[str, Any]:
         "git commit": record.git_commit, "checkpoint": record.selection.checkpoint,
         "chosen as": record.selection.rule, "step": record.selection.step,
         "watched": record.selection.metric, "value": record.selection.value,
-        "last value": record.selection.last_value, "images/s trained": cost.images_per_second,
+        "last value": record.selection.last_value, "examples/s trained": cost.examples_per_second,
         "peak memory": memory, "machine": environment.machine, "accelerator": environment.accelerator,
         "world size": environment.world_size, "versions": environment.versions,
         **({"notes": record.notes} if record.notes else {}),

@@ -3,37 +3,51 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import RECORD_NAME, Record, read_record
+from lit_gen.records.record import RECORD_NAME, Record, read_record
+from lit_gen.records.schema import unknown_keys
+
+_MOST_KEYS = 5  # named in one line
 
 
 class Run(NamedTuple):
-    """A record and the directory it stands in."""
+    """A record and its directory."""
 
     record: Record
     directory: Path
 
 
 class Found(NamedTuple):
-    """What lies below a directory: the runs, and one line for each record that could not be read."""
+    """What lies below a directory.
+
+    Attributes:
+        runs: The runs.
+        left_out: One line for each record that could not be read.
+        remarks: Lines about the records that could; one about all keys that this version does not know.
+    """
 
     runs: list[Run]
     left_out: list[str]
+    remarks: list[str]
 
 
 def find_runs(directory: Path) -> Found:
     """Reads every record below a directory, in the order of their paths.
 
+    Args:
+        directory: The directory to search, with its subdirectories.
+
     Raises:
-        UserError: The directory is missing or is none.
+        UserError: The path is missing or is not a directory.
     """
     if not directory.is_dir():
         reason = "is not a directory" if directory.exists() else "does not exist"
         raise UserError(f"{directory} {reason}; give the directory that holds the runs")
-    found = Found([], [])
+    found = Found([], [], [])
 
     def closed(error: OSError) -> None:
         found.left_out.append(f"{error.filename}: {error.strerror}")
@@ -45,10 +59,26 @@ def find_runs(directory: Path) -> Found:
             found.runs.append(Run(read_record(Path(folder, RECORD_NAME)), Path(folder)))
         except UserError as error:
             found.left_out.append(str(error))
+    found.remarks.extend(_unknown(found.runs))
     return found
 
 
+def _unknown(runs: list[Run]) -> list[str]:
+    """One line about the keys that records hold and this version does not know; none if there are none."""
+    counted = Counter(key for run in runs for key in unknown_keys(run.record))
+    if not counted:
+        return []
+    named = [f"{_printable(key)} ({count} of {len(runs)} records)" for key, count in counted.most_common(_MOST_KEYS)]
+    rest = f" and {len(counted) - _MOST_KEYS:,} more" if len(counted) > _MOST_KEYS else ""
+    return [f"keys that this version of lit_gen does not know are not shown: {', '.join(named)}{rest}"]
+
+
+def _printable(text: str) -> str:
+    """Text without control characters, which could steer a terminal."""
+    return "".join(c if c.isprintable() else "?" for c in text)
+
+
 def no_record(directory: Path, found: Found) -> UserError:
-    """The complaint about a directory without a single good record."""
+    """The error about a directory without a single record that can be read."""
     broken = f" ({len(found.left_out)} could not be read)" if found.left_out else ""
     return UserError(f"no record below {directory}{broken}; a finished run leaves a {RECORD_NAME}")

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from lit_gen.leaderboard.curves import evaluations
-from lit_gen.leaderboard.record import Cost
-from lit_gen.leaderboard.score import SIGNS, Score
+from lit_gen.leaderboard.nfe_curves import evaluations
+from lit_gen.records.cost import Cost
+from lit_gen.records.score import SIGNS, Score
 
 
 def score_figure(score: Score, decimals: int) -> str:
@@ -95,14 +95,14 @@ class CostColumn(NamedTuple):
     """A column of cost.
 
     Attributes:
-        field: Its name in `Cost`.
+        field: Name of the column's field in `Cost`.
         header: In print.
-        small: What the header leaves open, below it.
+        small: Rest of the header, printed small below it on the page.
         title: The same in full.
         figure: Form of its numbers.
         tick: Form of round numbers, on an axis.
-        round_values: Which are round, where powers of ten are not.
-        own: The cost of one score by itself, where its protocol tells; else None: it cost what its run did.
+        round_values: Values that are round, where powers of ten are not.
+        own: The cost of one score by itself, where its protocol states it; else None: it cost what its run did.
     """
 
     field: str
@@ -120,7 +120,7 @@ class CostColumn(NamedTuple):
         return found
 
     def text(self, cost: Cost | None) -> str:
-        """The cell; empty for a floor, which costs nothing."""
+        """The cell; empty for a baseline, which costs nothing."""
         if cost is None:
             return ""
         value = self.value(cost)
@@ -129,7 +129,7 @@ class CostColumn(NamedTuple):
 
 COSTS = (
     CostColumn("parameters", "params", "", "parameters", count, tick_count),
-    CostColumn("images_seen", "images", "seen", "training images seen", count, tick_count),
+    CostColumn("examples_seen", "examples seen", "", "training examples seen", count, tick_count),
     CostColumn("train_seconds", "train time", "", "training time", duration, duration, _ROUND_TIMES),
     CostColumn("seconds_per_1000_samples", "s/1000", "samples", "seconds per 1,000 samples", three_digits,
                "{:g}".format),

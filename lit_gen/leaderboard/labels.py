@@ -1,4 +1,4 @@
-"""Where the labels of a drawing find room."""
+"""Placing the labels of a drawing without overlaps."""
 
 from __future__ import annotations
 
@@ -21,22 +21,22 @@ def place_labels(
     Args:
         points: Coordinates of all marks; labels keep clear of them, of the frame and of one another.
         labels: Each text with the indices of the points that it may stand at, the preferred one first.
-        lines: What joins points; labels keep clear of them as far as they can.
-        frame: What labels must stay within.
+        lines: Lines that join points; labels keep clear of them as far as they can.
+        frame: Box that labels must stay within.
 
     Returns:
-        One entry a label; none for a label that has no room at any of its points.
+        One entry a label; none for a label that fits at none of its points.
     """
     taken: list[Box] = [(px - 7, py - 7, px + 7, py + 7) for px, py in points]
     placed: dict[int, Place] = {}
     for text, candidates in labels:
         width = _CHARACTER * len(text)
-        rooms = [(_box(points[i], offset, width), i, offset) for i in candidates for offset in _offsets(width)]
-        free = [room for room in rooms
-                if _within(room[0], frame) and not any(_overlap(room[0], other) for other in taken)]
+        choices = [(_box(points[i], offset, width), i, offset) for i in candidates for offset in _offsets(width)]
+        free = [choice for choice in choices
+                if _within(choice[0], frame) and not any(_overlap(choice[0], other) for other in taken)]
         if free:
             own = {points[i] for i in candidates}
-            box, i, placed[i] = min(free, key=lambda room: _doubt(room[0], lines, own))
+            box, i, placed[i] = min(free, key=lambda choice: _doubt(choice[0], lines, own))
             taken.append(box)
     return placed
 

@@ -9,7 +9,7 @@ _VOID = frozenset({"img", "meta", "br"})
 
 
 class Markup(str):
-    """Text that is HTML, made by this module (or a constant of the house)."""
+    """Text that is HTML, made by this module (or a constant of this package)."""
 
 
 def escape(text: str) -> Markup:
@@ -25,7 +25,7 @@ def element(tag: str, *children: str, **attributes: str | int | float | None) ->
     """An element with its children.
 
     Args:
-        tag: Its name.
+        tag: Name of the element.
         children: Texts, escaped, or Markup.
         attributes: By name, with `_` for `-` and a trailing `_` dropped (`class_`); None leaves one out.
 

@@ -20,7 +20,7 @@ def sort_sections(sections: Sequence[Section], column: str | None) -> list[Secti
     """Sections with their rows in order: better scores first, cheaper first, texts by alphabet, n/a last.
 
     Args:
-        sections: To be sorted, each by itself; one that lacks the column is sorted by its first score.
+        sections: The sections to sort, each by itself; one that lacks the column is sorted by its first score.
         column: A header, a metric's name, `run`, `family`, `model`, or a cost's header or field; None for the
             first score. A name that fits several columns sorts by the first, then the next.
 

@@ -14,11 +14,12 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.board import board, notes, protocols
 from lit_gen.leaderboard.cards import cards
 from lit_gen.leaderboard.collect import Found, find_runs, no_record
+from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.order import sort_sections
 from lit_gen.leaderboard.plots import plots
-from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.whole_file import write_whole
+from lit_gen.leaderboard.table import Section
+from lit_gen.records.atomic import write_atomically
 
 _HERE = Path(__file__).parent
 _LEGEND = (
@@ -32,9 +33,9 @@ def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> l
     """Writes the page of all runs below a directory.
 
     Args:
-        records_dir: Searched for records with its subdirectories.
-        html_path: The file to write, whole or not at all.
-        strict: Split columns by every field of the protocol that differs.
+        records_dir: Directory that is searched for records with its subdirectories.
+        html_path: The file to write, atomically.
+        strict: Whether to split columns by every field of the protocol that differs.
 
     Returns:
         One line for each record or file of samples that was left out.
@@ -55,7 +56,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
         found: The runs, at least one, and the lines about those left out.
         html_path: The file to write.
         sort: Column to sort by, as in `order.sort_sections`.
-        strict: Split columns by every field of the protocol that differs.
+        strict: Whether to split columns by every field of the protocol that differs.
 
     Returns:
         One line for each file of samples that could not be shown.
@@ -66,7 +67,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
     sections = sort_sections(build_sections(found.runs, strict=strict), sort)
     text, complaints = render(sections, found.left_out)
     try:
-        write_whole(html_path, text)
+        write_atomically(html_path, text)
     except OSError as error:
         raise UserError(f"cannot write {html_path}: {error.strerror}") from error
     return complaints
@@ -116,7 +117,7 @@ def _header(sections: Sequence[Section], left_out: Sequence[str]) -> Markup:
 
 
 def _title(section: Section) -> Markup:
-    splits = sorted({(c.protocol.split, c.protocol.num_examples) for c in section.columns})
+    splits = sorted({(c.question["split"] or "any", c.question["num_examples"]) for c in section.columns})
     what = ", ".join(f"{split} split, {count:,} examples" for split, count in splits)
     meta = " · ".join(part for part in (_many(len(section.rows), "run"), what) if part)
     return element("div", element("h2", section.data), element("p", meta, class_="meta"), class_="title-line")

@@ -19,8 +19,8 @@ class Point:
     """One run in the plane, or one of its scores.
 
     Attributes:
-        x: Its cost, positive.
-        y: Its score.
+        x: Cost of the run, positive.
+        y: Score of the run.
         label: The run's name; the same in all points of a curve, and printed once.
         tooltip: The numbers in words.
         shade: Index of its family's colour.
@@ -89,7 +89,7 @@ def fit_axis(values: Sequence[float], start: float, end: float, *, log: bool) ->
 
 
 def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
-    """The points that no other beats at equal or lower cost, from cheap to dear.
+    """The points that no other beats at equal or lower cost, from cheap to expensive.
 
     Estimates of a likelihood are left out: they promise nothing (see `table.py`).
     """
@@ -102,7 +102,7 @@ def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
 
 
 def curves(points: Sequence[Point]) -> list[list[int]]:
-    """The indices of each curve's points, from cheap to dear; a point by itself is a curve of one."""
+    """The indices of each curve's points, from cheap to expensive; a point by itself is a curve of one."""
     found: dict[tuple[str, str], list[int]] = {}
     for i, point in enumerate(points):
         found.setdefault((point.anchor, point.curve), []).append(i)
@@ -111,7 +111,7 @@ def curves(points: Sequence[Point]) -> list[list[int]]:
 
 def draw(
     points: Sequence[Point],
-    floors: Sequence[tuple[str, float]],
+    baselines: Sequence[tuple[str, float]],
     *,
     x_title: str,
     y_title: str,
@@ -124,16 +124,16 @@ def draw(
 
     Args:
         points: The runs, those of a curve joined by a line.
-        floors: Name and score of references within the drawing (`near`), drawn as lines across.
+        baselines: Name and score of references within the drawing (`near`), drawn as lines across.
         x_title: Name of the cost, its axis always logarithmic.
         y_title: Name of the score.
         x_figure: How a cost is printed at its tick.
         x_round: Costs that are round in their own unit; empty for powers of ten.
-        higher_is_better: Which way is up, for the frontier.
+        higher_is_better: Whether a higher score is better, for the frontier.
         log_y: Whether the score's axis is logarithmic too; then all scores must be positive.
     """
     x = fit_axis([p.x for p in points], _LEFT, WIDTH - _RIGHT, log=True)
-    y = fit_axis([p.y for p in points] + [v for _, v in floors], HEIGHT - _BOTTOM, _TOP, log=log_y)
+    y = fit_axis([p.y for p in points] + [v for _, v in baselines], HEIGHT - _BOTTOM, _TOP, log=log_y)
     places = [(x(p.x), y(p.y)) for p in points]
     joined = curves(points)
     labels = [(points[curve[0]].label, curve[::-1]) for curve in joined]
@@ -142,21 +142,21 @@ def draw(
     marks = [_mark(p, *places[i], placed.get(i)) for i, p in enumerate(points)]
     lines = [_curve_line([places[i] for i in curve], points[curve[0]].shade) for curve in joined if len(curve) > 1]
     return element(
-        "svg", _frame(x, y, x_title, y_title, x_figure, x_round), _floor_lines(floors, y),
+        "svg", _frame(x, y, x_title, y_title, x_figure, x_round), _baseline_lines(baselines, y),
         _frontier_line(frontier(points, higher_is_better=higher_is_better), x, y), *lines, *marks,
         viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{y_title} against {x_title}",
     )
 
 
 def near(
-    floors: Sequence[tuple[str, float]], points: Sequence[Point], *, log: bool
+    baselines: Sequence[tuple[str, float]], points: Sequence[Point], *, log: bool
 ) -> list[tuple[str, float]]:
-    """The floors that can be drawn without crowding the points into less than half of the height."""
+    """The baselines that can be drawn without crowding the points into less than half of the height."""
     scale = math.log if log else float
     values = [scale(p.y) for p in points]
     low, high = min(values), max(values)
     span = high - low or abs(high) * 0.2 or 1.0
-    drawn = [(label, value) for label, value in floors if value > 0 or not log]
+    drawn = [(label, value) for label, value in baselines if value > 0 or not log]
     return [(label, v) for label, v in drawn if low - span <= scale(v) <= high + span]
 
 
@@ -181,11 +181,11 @@ def _frame(
     return element("g", *parts)
 
 
-def _floor_lines(floors: Sequence[tuple[str, float]], y: Axis) -> Markup:
+def _baseline_lines(baselines: Sequence[tuple[str, float]], y: Axis) -> Markup:
     parts = []
-    for label, value in floors:
+    for label, value in baselines:
         at = f"{y(value):.1f}"
-        parts.append(element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="floor"))
+        parts.append(element("line", x1=_LEFT, x2=WIDTH - _RIGHT, y1=at, y2=at, class_="baseline"))
         parts.append(element("text", label, x=WIDTH - _RIGHT - 4, y=at, dy="-0.4em", class_="tick end"))
     return element("g", *parts)
 
@@ -228,7 +228,7 @@ def legend(families: Sequence[str], present: Sequence[str], points: Sequence[Poi
     Args:
         families: All families of the page, whose order gives their colours.
         present: Those in the plot.
-        points: What is drawn.
+        points: The points drawn.
     """
     parts = [element("span", element("i", class_=f"dot shade{shade(families, name)}"), name, class_="key")
              for name in present]

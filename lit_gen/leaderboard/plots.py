@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.curves import sampler_text
 from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.markup import Markup, element
+from lit_gen.leaderboard.nfe_curves import sampler_text
 from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
-from lit_gen.leaderboard.score import Score, metric
 from lit_gen.leaderboard.table import Cell, Row, Section
+from lit_gen.records.score import Score
 
 
 def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     """The plots of a section with the two menus that choose among them.
 
     Args:
-        section: What to draw.
+        section: The section to draw.
         families: All families of the page, whose order gives their colours.
         anchor: Prefix of the ids of the runs' cards.
     """
@@ -41,20 +41,20 @@ def _figure(
 ) -> Markup:
     column = section.columns[index]
     points = _points(section, index, cost, families, anchor)
-    floors = [(row.label, row.cells[index][0].value) for row in section.floors if row.cells[index]]
+    baselines = [(row.label, row.cells[index][0].value) for row in section.baselines if row.cells[index]]
     without = len(section.rows) - len({point.anchor for point in points})
     runs = len(section.rows)
     note = f"Without this score or cost, so not drawn: {without} of {runs} runs. " if without else ""
     if points:
-        distance = metric(column.metric).label.startswith(("FID", "FD"))
+        distance = column.metric.partition("_")[0] in ("fid", "fd")
         log_y = distance and all(point.y > 0 for point in points)
-        lines = near(floors, points, log=log_y)
-        far = [f"{label} ({value:.{column.decimals}f})" for label, value in floors
+        lines = near(baselines, points, log=log_y)
+        far = [f"{label} ({value:.{column.decimals}f})" for label, value in baselines
                if (label, value) not in lines]
         note += f"Beyond the drawing: {', '.join(far)}." if far else ""
         drawing = draw(
             points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.tick,
-            x_round=cost.round_values, higher_is_better=metric(column.metric).higher_is_better, log_y=log_y,
+            x_round=cost.round_values, higher_is_better=column.higher_is_better, log_y=log_y,
         )
         present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
         key = legend(families, present, points)

@@ -29,7 +29,7 @@ def samples(row: Row) -> tuple[Markup, list[str]]:
     """The samples embedded; what cannot be shown is named in its place, and by a line with its path.
 
     Args:
-        row: Of a run.
+        row: The row of a run.
     """
     assert row.record is not None
     files = row.record.files

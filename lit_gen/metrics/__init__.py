@@ -1,37 +1,59 @@
-"""Feature extractors with a name and a checksum, and the scores measured in their spaces.
+"""Feature spaces with a name and a checksum, and statistics of the features, a file each.
 
-torch-fidelity is imported when its net is first built, and not before.
+``spaces`` turn examples into features: :class:`Inception`, :class:`MnistCNN`, :class:`NGrams`, :class:`LogMel`.
+``statistics`` are torchmetrics Metrics of features: :class:`FrechetDistance`, :class:`InceptionScore`,
+:class:`JensenShannon`, and all others in that folder, which are attributes of this package by the names of their
+classes. See :class:`Statistic` for their use in a LightningModule.
+
+torch-fidelity is imported when its network is first built, and not before.
 """
 
-from lit_gen.metrics.extractor import Extractor, Features, sha256_of_file
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance, frechet_jackknife
-from lit_gen.metrics.inception import Inception
-from lit_gen.metrics.inception_score import InceptionScore, InceptionScoreSums
-from lit_gen.metrics.logmel import LogMel
-from lit_gen.metrics.mnist_cnn import MnistCNN
-from lit_gen.metrics.ngrams import NGramCounts, NGrams, jensen_shannon
-from lit_gen.metrics.quality import SampleScores, score_samples
-from lit_gen.metrics.reference import reference_sums
-from lit_gen.metrics.sums import Estimate, Sums
+from typing import Any
+
+from lit_gen.metrics.factory import build, chosen, score_specs, statistic_class
+from lit_gen.metrics.quality import SampleScore, score_samples
+from lit_gen.metrics.reference import Summary, reference_summaries
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
+from lit_gen.metrics.spaces.inception import Inception
+from lit_gen.metrics.spaces.logmel import LogMel
+from lit_gen.metrics.spaces.mnist_cnn import MnistCNN
+from lit_gen.metrics.spaces.ngrams import NGrams
+from lit_gen.metrics.statistics import STATISTICS
+from lit_gen.metrics.statistics.frechet import FrechetDistance, Moments, frechet_distance
+from lit_gen.metrics.statistics.inception_score import InceptionScore
+from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shannon
+from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 
 __all__ = [
-    "Estimate",
-    "Extractor",
+    "FeatureSpace",
     "Features",
-    "FrechetSums",
+    "FrechetDistance",
     "Inception",
     "InceptionScore",
-    "InceptionScoreSums",
+    "JensenShannon",
     "LogMel",
     "MnistCNN",
-    "NGramCounts",
+    "Moments",
     "NGrams",
-    "SampleScores",
-    "Sums",
+    "SampleScore",
+    "ScoreSpec",
+    "Statistic",
+    "StatisticFactory",
+    "Summary",
+    "build",
+    "chosen",
     "frechet_distance",
-    "frechet_jackknife",
     "jensen_shannon",
-    "reference_sums",
+    "reference_summaries",
     "score_samples",
+    "score_specs",
     "sha256_of_file",
+    "statistic_class",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    if name in STATISTICS:
+        return STATISTICS[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,72 +1,86 @@
-"""Scores of a sampler: a distance and an Inception Score with standard errors, on any number of ranks."""
+"""Scores of a sampler: statistics of its samples' features with standard errors, on any number of processes."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.extractor import Extractor
-from lit_gen.metrics.inception_score import InceptionScoreSums
-from lit_gen.metrics.sums import Sums
+from lit_gen.metrics.factory import build
+from lit_gen.metrics.reference import Summary
+from lit_gen.metrics.spaces.feature_space import FeatureSpace
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic, StatisticFactory
 
-NUM_GROUPS = 10
-"""Groups of the jackknife; sample i belongs to group i mod 10: groups of one size, blind to order."""
 MIN_SAMPLES = 2 * NUM_GROUPS
-"""Two in each group; fewer have no standard error worth the name."""
+"""Two in each group of the jackknife; the standard error of fewer is of no use."""
 
 
 @dataclasses.dataclass(frozen=True)
-class SampleScores:
-    """What the samples are worth; every error is a standard error of the number before it."""
+class SampleScore:
+    """One score of samples, with all that a record or a table says about it.
 
-    distance: float
-    """The extractor's own: Frechet's, or of n-grams."""
-    distance_se: float
-    """Over redrawn samples, the reference held fixed: see ``jackknife``."""
+    Attributes:
+        name: Name in records and logs, such as ``fd_mnist_cnn``.
+        label: Printed name, such as ``FD-mnist_cnn``.
+        unit: Unit of the value; empty where it has none.
+        higher_is_better: Whether larger values are better.
+        decimals: Decimals that are printed.
+        value: The score.
+        standard_error: Standard error over redrawn samples, the reference held fixed; None where it is not estimated.
+        num_samples: Number of samples.
+        protocol: Fields of the protocol that are the statistic's own.
+    """
+
+    name: str
+    label: str
+    unit: str
+    higher_is_better: bool
+    decimals: int
+    value: float
+    standard_error: float | None
     num_samples: int
-    inception_score: float | None = None
-    """None where the extractor has no classifier, as are the two below."""
-    inception_score_se: float | None = None
-    inception_score_std: float | None = None
-    """The spread over 10 splits that papers print after the score."""
+    protocol: Mapping[str, Any]
 
 
 def score_samples(
     sample: Callable[[int, int], Tensor],
-    extractor: Extractor,
-    reference: Sums,
+    space: FeatureSpace,
+    factories: Sequence[StatisticFactory],
+    references: Sequence[Summary | None],
     num_samples: int,
     *,
     block: int = 250,
     rank: int = 0,
     world_size: int = 1,
     all_reduce: Callable[[Tensor], Tensor] | None = None,
-) -> SampleScores:
+) -> list[SampleScore]:
     """Draws samples block by block and scores them, never holding more than a block.
 
-    Rank r draws blocks r, r + world_size, ... of the indices 0..num_samples-1, the last block cut to fit, so
+    Process r draws blocks r, r + world_size, ... of the indices 0..num_samples-1, the last block cut to fit, so
     that the set of samples, and with it every score up to the rounding of float64 sums, is that of a single
     process.
 
     Args:
-        sample: (first, n) -> uint8 [n, ...] as the extractor takes them, the samples of indices
+        sample: (first, n) -> uint8 [n, ...] as the space takes them, the samples of indices
             first..first+n-1; sample i must depend on i alone.
-        extractor: the feature space and, where it has one, the classifier.
-        reference: sums of the real data in the same feature space.
-        num_samples: how many to draw over all ranks.
-        block: samples drawn at a time.
-        rank: this process.
-        world_size: how many processes share the work.
-        all_reduce: sums a tensor over all processes and returns it; needed when there are several.
+        space: The feature space.
+        factories: The statistics.
+        references: Summary of the real data's features for each of them, or None for one that uses none.
+        num_samples: Number of samples over all processes.
+        block: Samples drawn at a time.
+        rank: Number of this process.
+        world_size: Number of processes that share the work.
+        all_reduce: Function that sums a tensor over all processes and returns it; needed when there are several.
 
     Raises:
-        UserError: for fewer than 20 samples.
-        ValueError: on every rank, when any feature or logit is not finite; when the sampler returns another
-            count than asked for; when several ranks have no all_reduce.
+        UserError: There are fewer than 20 samples.
+        ValueError: On every process, when any feature or logit is not finite; when the sampler returns another
+            number of samples than it was asked for; when several processes have no ``all_reduce``.
     """
     if num_samples < MIN_SAMPLES:
         raise UserError(
@@ -74,35 +88,44 @@ def score_samples(
         )
     if world_size > 1 and all_reduce is None:
         raise ValueError(f"{world_size} ranks need an all_reduce")
-    device = extractor.sums_device
-    groups = [extractor.zero_sums() for _ in range(NUM_GROUPS)]
-    num_classes = extractor.num_classes
-    classes = InceptionScoreSums.zeros(num_samples, num_classes, device=device) if num_classes else None
-    broken = torch.zeros((), dtype=torch.float64, device=device)
+    add = all_reduce if world_size > 1 else None
+    statistics = [
+        build(factory, space, num_samples, reference, all_reduce=add)
+        for factory, reference in zip(factories, references, strict=True)
+    ]
+    collection = MetricCollection({str(i): s for i, s in enumerate(statistics)}, compute_groups=False)
+    broken = torch.zeros((), dtype=torch.float64, device=space.sums_device)
     for first in range(rank * block, num_samples, world_size * block):
         n = min(block, num_samples - first)
         x = sample(first, n)
         if len(x) != n:
             raise ValueError(f"the sampler returned {len(x)} samples where {n} were asked for")
-        out = extractor(x)
-        features, logits = out.features.to(device), out.logits.to(device)
-        broken += (~(features.isfinite().all(1) & logits.isfinite().all(1))).sum()
-        index = torch.arange(first, first + n, device=device)
-        if classes is not None:
-            classes.update(index, logits)
-        for group, sums in enumerate(groups):
-            sums.update(features[index % NUM_GROUPS == group])
-
-    if all_reduce is not None:
-        broken = all_reduce(broken)
-        groups = [sums.map(all_reduce) for sums in groups]
-        classes = None if classes is None else classes.map(all_reduce)
-    if broken > 0:  # after the reduction, so that no rank is left waiting for one that raised
+        features, logits = space(x)
+        broken += (~(features.isfinite().all(1) & logits.isfinite().all(1))).sum().to(broken.device)
+        index = torch.arange(first, first + n, device=features.device)
+        collection.update(features=features, logits=logits, index=index)
+    if add is not None:
+        broken = add(broken)
+    if broken > 0:  # after the reduction, so that no process waits for one that raised
         raise ValueError(f"{int(broken)} of {num_samples} samples have features that are not finite")
-    distance = extractor.distance(groups, reference)
-    if classes is None:
-        return SampleScores(distance.value, distance.standard_error, num_samples)
-    score = classes.compute()
-    return SampleScores(
-        distance.value, distance.standard_error, num_samples, score.mean, score.standard_error, score.std
-    )
+    return [score for statistic in statistics for score in scores_of(statistic, space.network, num_samples)]
+
+
+def scores_of(statistic: Statistic, network: str | None, num_samples: int) -> list[SampleScore]:
+    """What a statistic computes, as scores; see :class:`ScoreSpec` for the network."""
+    values = statistic.compute()
+    errors = {spec.key: values.get(f"{spec.key}_se") for spec in statistic.scores}
+    return [
+        SampleScore(
+            name=spec.name(network),
+            label=spec.label_in(network),
+            unit=spec.unit,
+            higher_is_better=spec.higher_is_better,
+            decimals=spec.decimals,
+            value=float(values[spec.key]),
+            standard_error=None if (error := errors[spec.key]) is None else float(error),
+            num_samples=num_samples,
+            protocol=statistic.protocol(),
+        )
+        for spec in statistic.scores
+    ]

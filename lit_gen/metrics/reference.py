@@ -1,35 +1,40 @@
-"""Statistics of real examples, computed once and kept on disk under a key of everything they depend on."""
+"""Summaries of real examples' features, computed once and kept on disk under a key of everything they depend on."""
 
 from __future__ import annotations
 
 import hashlib
 import os
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
+from torchmetrics import MetricCollection
 
-from lit_gen.metrics.extractor import Extractor
-from lit_gen.metrics.sums import Sums
+from lit_gen.metrics.factory import build, statistic_class
+from lit_gen.metrics.spaces.feature_space import FeatureSpace
+from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 
 TRANSFORM_VERSION = 1
-"""Raise it with every change to what an extractor does to its examples: the old files are then not found."""
+"""Raise it with every change to what a feature space does to its examples: the old files are then not found."""
+
+Summary = Mapping[str, Tensor]
 
 
-def reference_key(x: Tensor, extractor: Extractor, key: str) -> str:
-    """A SHA-256, in hex, over the examples themselves, what they are called, and the extractor that sees them."""
-    net = (extractor.name, extractor.sha256, TRANSFORM_VERSION)
-    digest = hashlib.sha256(repr((key, tuple(x.shape), net)).encode())
+def reference_key(x: Tensor, space: FeatureSpace, statistic: Statistic, key: str) -> str:
+    """A SHA-256, in hex, over the examples, their name, the feature space, and the statistic and its settings."""
+    net = (space.name, space.sha256, TRANSFORM_VERSION)
+    digest = hashlib.sha256(repr((key, tuple(x.shape), net, statistic.summary_key())).encode())
     for part in x.split(4096):
         digest.update(part.contiguous().cpu().numpy().data)
     return digest.hexdigest()
 
 
-def reference_sums(
+def reference_summaries(
     x: Tensor,
-    extractor: Extractor,
+    space: FeatureSpace,
+    factories: Sequence[StatisticFactory],
     key: str,
     cache_dir: str | Path,
     *,
@@ -37,54 +42,79 @@ def reference_sums(
     world_size: int = 1,
     all_reduce: Callable[[Tensor], Tensor] | None = None,
     block: int = 250,
-) -> Sums:
-    """Sums over the features of all examples, from disk if they were computed before.
+) -> list[Summary | None]:
+    """Summaries of all examples' features, from disk if they were computed before.
 
-    The file's name hashes the examples' bytes, count and shape, the key, the extractor's name and checksum and
-    the version of its transform, so that no other data or net can be mistaken for these. Ranks share the work
-    by blocks; they compute unless all of them found the file.
+    A file's name hashes the examples' bytes, count and shape, the key, the space's name and checksum, the version of
+    its transform, and the statistic's name and settings. Statistics with the same ``summary_key`` share a file.
+    Processes share the work by blocks; they compute unless all of them found the file. Features are computed once for
+    all statistics.
 
     Args:
-        x: uint8 [N, ...] as the extractor takes them, the whole split, unshuffled and without augmentation.
-        extractor: the feature space.
-        key: which data and split these are, for instance the data's fingerprint and "train".
-        cache_dir: folder of the files, made when missing.
-        rank: this process.
-        world_size: how many processes share the work.
-        all_reduce: sums a tensor over all processes and returns it; needed when there are several.
-        block: examples taken at a time.
+        x: uint8 [N, ...] as the space takes them, the whole split, unshuffled and without augmentation.
+        space: The feature space.
+        factories: The statistics.
+        key: Name of the data and split, for instance the data's fingerprint and "train".
+        cache_dir: Folder of the files, made when missing.
+        rank: Number of this process.
+        world_size: Number of processes that share the work.
+        all_reduce: Function that sums a tensor over all processes and returns it; needed when there are several.
+        block: Examples taken at a time.
+
+    Returns:
+        A summary for each statistic; None for one that compares with no reference.
 
     Raises:
-        ValueError: for too few examples, for features that are not finite, or several ranks without
-            all_reduce.
+        ValueError: There are too few examples, features that are not finite, or several processes without
+            ``all_reduce``.
     """
     if world_size > 1 and all_reduce is None:
         raise ValueError(f"{world_size} ranks need an all_reduce")
     reduce = all_reduce or (lambda tensor: tensor)
-    path = Path(cache_dir) / f"{extractor.name}-{reference_key(x, extractor, key)[:32]}.pt"
-    device = extractor.sums_device
-    sums = extractor.zero_sums()
-    found = reduce(torch.tensor(float(path.is_file()), dtype=torch.float64, device=device))
-    if int(found) == world_size:
-        tensors = torch.load(path, map_location="cpu", weights_only=True)
-        return type(sums)(**tensors)
+    add = all_reduce if world_size > 1 else None
+    built = [
+        build(factory, space, len(x), num_groups=1, all_reduce=add) if statistic_class(factory).uses_reference else None
+        for factory in factories
+    ]
+    statistics = {s.summary_key(): s for s in built if s is not None}
+    folder = Path(cache_dir)
+    paths = {k: folder / f"{space.name}-{reference_key(x, space, s, key)[:32]}.pt" for k, s in statistics.items()}
+    missing = []
+    for name, path in paths.items():
+        found = reduce(torch.tensor(float(path.is_file()), dtype=torch.float64, device=space.sums_device))
+        if int(found) < world_size:
+            missing.append(name)
+    if missing:
+        blocks = range(rank * block, len(x), world_size * block)
+        _update(x, space, [statistics[name] for name in missing], blocks, block)
+    summaries: dict[str, Summary] = {}
+    for name, path in paths.items():
+        if name not in missing:
+            summaries[name] = torch.load(path, map_location="cpu", weights_only=True)
+            continue
+        summaries[name] = statistics[name].summary()
+        if not statistics[name].is_usable(summaries[name]):
+            what = f"{len(x)} {'images' if space.modality == 'image' else 'windows'} of {key}"
+            raise ValueError(f"{what} have no statistics: too few, or features that are not finite")
+        write_atomically(path, summaries[name])
+    return [None if s is None else summaries[s.summary_key()] for s in built]
 
-    for first in range(rank * block, len(x), world_size * block):
-        sums.update(extractor(x[first : first + block]).features)
-    sums = sums.map(reduce).map(Tensor.cpu)
-    if not sums.complete:
-        noun = "images" if extractor.modality == "image" else "windows"
-        raise ValueError(f"{len(x)} {noun} of {key} have no statistics: too few, or features that are not finite")
-    write_atomically(path, sums)
-    return sums
+
+def _update(x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], starts: Iterable[int], block: int) -> None:
+    """Updates the statistics with the blocks of examples that begin at these places."""
+    collection = MetricCollection({str(i): s for i, s in enumerate(statistics)}, compute_groups=False)
+    for first in starts:
+        features, logits = space(x[first : first + block])
+        index = torch.arange(first, first + len(features), device=features.device)
+        collection.update(features=features, logits=logits, index=index)
 
 
-def write_atomically(path: Path, sums: Sums) -> None:
+def write_atomically(path: Path, summary: Summary) -> None:
     """Writes beside the file and renames: a reader, or another rank, sees all of it or nothing."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
-        torch.save(sums.tensors(), temporary)
+        torch.save(dict(summary), temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

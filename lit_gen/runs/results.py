@@ -20,9 +20,9 @@ import yaml
 
 import lit_gen
 from lit_gen.checkpoints import KEY
-from lit_gen.runs.run import Run
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
 
 RECORD = "record.json"
@@ -70,7 +70,7 @@ def make_record(
         data=run.data.name,
         dimension=run.data.dimension,
         scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
-        floors=[dataclasses.replace(floor, scored_with=scored_with) for floor in scorer.floors],
+        baselines=[dataclasses.replace(baseline, scored_with=scored_with) for baseline in scorer.baselines],
         cost=cost,
         selection=Selection(**notes["selection"]),
         config=config,
@@ -96,10 +96,10 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, before: Cost | None) 
     kept = {name: getattr(before, name) for name in measured if getattr(before, name, None) is not None}
     return Cost(
         parameters=sum(p.numel() for p in run.model.parameters() if p.requires_grad),
-        images_seen=images,
+        examples_seen=images,
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
-        images_per_second=images / seconds if seconds else None,
+        examples_per_second=images / seconds if seconds else None,
         **(measured | kept),
     )
 
@@ -240,8 +240,17 @@ def save_record(record: Record, home: Path, before: Record | None) -> Record:
     Scores under further protocols are added; under a protocol that is there, the new score replaces the old.
     """
     if before is not None:
-        scores, floors = _merged(before.scores, record.scores), _merged(before.floors, record.floors)
-        record = dataclasses.replace(record, scores=scores, floors=floors)
+        scores = _merged(before.scores, record.scores)
+        baselines = _merged(before.baselines, record.baselines)
+        # Keys that only a later version knows are not lost by scoring again.
+        record = dataclasses.replace(
+            record,
+            scores=scores,
+            baselines=baselines,
+            extra={**before.extra, **record.extra},
+            cost=dataclasses.replace(record.cost, extra={**before.cost.extra, **record.cost.extra}),
+            selection=dataclasses.replace(record.selection, extra={**before.selection.extra, **record.selection.extra}),
+        )
     write_record(home / RECORD, record)
     return record
 

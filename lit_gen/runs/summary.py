@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from lit_gen.leaderboard.record import Record
-from lit_gen.leaderboard.score import SIGNS, metric
+from lit_gen.records.record import Record
+from lit_gen.records.score import SIGNS
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
@@ -23,7 +23,6 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
     for heading in ("score", "value", "standard error", "protocol"):
         table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
     for score in record.scores:
-        known = metric(score.name, record.dimension)
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         protocol = score.protocol
         if protocol.estimator:
@@ -32,8 +31,8 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
             how = f"{protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
-            known.label,
-            f"{sign}{score.value:.4f} {known.unit}".rstrip(),
+            score.label,
+            f"{sign}{score.value:.4f} {score.unit}".rstrip(),
             error,
             f"{protocol.split}, {how}, {protocol.weights} weights",
         )
@@ -49,12 +48,12 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
 def _costs(record: Record) -> list[tuple[str, str]]:
     cost = record.cost
     rows = [("parameters", f"{cost.parameters:,}")]
-    if cost.images_seen is not None:
-        rows.append(("images seen", f"{cost.images_seen:,}"))
+    if cost.examples_seen is not None:
+        rows.append(("examples seen", f"{cost.examples_seen:,}"))
     if cost.train_seconds is not None:
         rows.append(("training", f"{cost.train_seconds:.1f} s"))
-    if cost.images_per_second is not None:
-        rows.append(("rate", f"{cost.images_per_second:,.0f} images/s"))
+    if cost.examples_per_second is not None:
+        rows.append(("rate", f"{cost.examples_per_second:,.0f} examples/s"))
     if cost.peak_memory_bytes is not None:
         rows.append(("peak memory", f"{cost.peak_memory_bytes / 2**20:,.0f} MiB"))
     if cost.seconds_per_1000_samples is not None:

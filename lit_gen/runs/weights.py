@@ -9,8 +9,8 @@ import torch
 
 from lit_gen.callbacks import EMA
 from lit_gen.checkpoints import load_state
-from lit_gen.runs.run import Run
 from lit_gen.errors import UserError
+from lit_gen.runs.run import Run
 
 
 def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str, float | None]:

@@ -25,7 +25,7 @@ samples, unless something else is asked for:
   --n N            how many (64 images, 8 of anything else)
   --label K        of class K, for a model trained with labels
   --temperature T  for a model that has one
-  --sampler NAME   of a diffusion model: ancestral, ddim, edm_heun, dpmpp_2m, euler, heun
+  --sampler NAME   of a diffusion model, such as ddim
   --sampler-steps N
                    how many of its steps
   --guidance G     of a diffusion model with classes: 1 for none

@@ -10,7 +10,7 @@ from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.checks import PLURAL
 from lit_gen.cli.process import quicken
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs.results import run_folder_of
@@ -20,7 +20,6 @@ from lit_gen.sample.continuation import encoded, write_sound, write_text
 from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
 from lit_gen.sample.options import SUFFIXES, Options
-from lit_gen.scoring.variants import Ways, samplings_of
 
 
 def draw(path: Path, options: Options, rest: list[str]) -> None:
@@ -42,21 +41,28 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     check_model(run.model, options, data.modality)
     check_rows(data, options)
     file = options.out or usual.with_name(usual.name + SUFFIXES[data.modality])
-    if options.temperature is not None:
-        run.model.temperature = options.temperature  # type: ignore[assignment]
-    for sampling in samplings_of(run.model, ways_of(options)):
-        run.model.sampling = sampling
+    sampling = sampling_with(run.model, options)
     load_weights(run, checkpoint, run.scoring.weights)
     check_finite(run.model, path)
     run.model.to(run.trainer.strategy.root_device).eval()
     write = {"image": write_pictures, "text": write_text, "audio": write_sound}[data.modality]
-    write(run, options, file)
+    with run.model.sampled_by(sampling):
+        write(run, options, file)
 
 
-def ways_of(options: Options) -> Ways:
-    """The one way of sampling that is asked for."""
-    asked = {"sampler": options.sampler, "steps": options.sampler_steps, "guidance": options.guidance}
-    return Ways(**{name: (value,) for name, value in asked.items() if value is not None})  # type: ignore[arg-type]
+def sampling_with(model: GenerativeModule, options: Options) -> SamplingOptions:
+    """The model's sampling options with those of the command line.
+
+    Raises:
+        UserError: The model has no such option, or cannot be sampled so.
+    """
+    asked = {
+        "sampler": options.sampler,
+        "steps": options.sampler_steps,
+        "guidance": options.guidance,
+        "temperature": options.temperature,
+    }
+    return model.sampling_with(**{name: value for name, value in asked.items() if value is not None})
 
 
 # ------------------------------------------------------------------ what is refused
@@ -97,7 +103,7 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
     """Refuses what this model cannot be asked for.
 
     Raises:
-        UserError: It makes neither images nor text nor audio, or has no latents or no temperature.
+        UserError: It makes neither images nor text nor audio, or has no latents.
     """
     name = type(model).__name__
     if (options.complete or options.prompt) and not isinstance(model, Completes):
@@ -112,8 +118,6 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
         raise UserError(
             f"{name} has no encoder, so there is no way from one image to another; these have: {those_with(Latents)}"
         )
-    if options.temperature is not None and not hasattr(model, "temperature"):
-        raise UserError(f"{name} has no temperature; leave --temperature out")
 
 
 def those_with(ability: type) -> str:

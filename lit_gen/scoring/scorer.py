@@ -2,25 +2,24 @@
 
 from __future__ import annotations
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
 import torch
 from torch import Tensor
 
-from lit_gen.callbacks.sample_quality import as_seen, split_reference, sum_over_processes
-from lit_gen.contract import Estimation, GenerativeModule
+from lit_gen.contract import Estimation, GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.protocol import Protocol
-from lit_gen.leaderboard.score import Score
 from lit_gen.likelihood import bits_per_dim
-from lit_gen.metrics import Extractor, SampleScores, score_samples
+from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.score import Score
+from lit_gen.scoring.samples import as_seen, split_references, sum_over_processes
 from lit_gen.scoring.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
@@ -45,33 +44,36 @@ class Scorer(L.Callback):
     Args:
         data: The data module.
         scoring: What the user chose of the protocol.
-        extractor: Feature space of the sample scores; None for none.
+        extractor: Feature space of the sample scores; None for no sample scores.
+        statistics: Statistics of the features; None for those that the feature space names.
         weights: ``ema`` or ``raw``: which weights stand in the model.
-        halflife_images: Of the average, where it is one.
+        halflife_examples: Of the average, where it is one.
         samplings: Ways of drawing samples to be scored one after the other, instead of the model's own; the
             likelihood, which does not depend on them, is then left alone.
 
     Attributes:
         scores: The model's scores.
-        floors: Scores of references under the same protocols.
+        baselines: Scores of references, such as real images, under the same protocols.
         seconds_per_1000_samples: Measured on this process while samples were drawn in the model's own way.
-        evaluations_per_sample: Calls of the model's sampling network for one of these, counted.
+        evaluations_per_sample: Network calls for one of these, counted.
     """
 
     def __init__(
         self,
         data: DiscreteDataModule,
         scoring: Scoring,
-        extractor: Extractor | None,
+        extractor: FeatureSpace | None,
+        statistics: Sequence[StatisticFactory] | None,
         weights: str,
-        halflife_images: float | None,
-        samplings: Sequence[Any] = (),
+        halflife_examples: float | None,
+        samplings: Sequence[SamplingOptions] = (),
     ) -> None:
         self.samplings = samplings
+        self.statistics = chosen(extractor, statistics)
         self.data, self.scoring, self.extractor = data, scoring, extractor
-        self.weights, self.halflife_images = weights, halflife_images
+        self.weights, self.halflife_examples = weights, halflife_examples
         self.scores: list[Score] = []
-        self.floors: list[Score] = []
+        self.baselines: list[Score] = []
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
 
@@ -89,7 +91,7 @@ class Scorer(L.Callback):
         if not self.samplings:
             self._score_samples(trainer, pl_module)
         for sampling in self.samplings:
-            with sampled_by(pl_module, sampling):
+            with pl_module.sampled_by(sampling):
                 self._score_samples(trainer, pl_module)
 
     def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
@@ -100,7 +102,7 @@ class Scorer(L.Callback):
             "split": split,
             "num_examples": len(self.data.split(split).x),
             "weights": self.weights,
-            "ema_halflife_images": self.halflife_images if self.weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_examples if self.weights == "ema" else None,
             "precision": str(trainer.precision),
             "seed": self.scoring.seed,
         }
@@ -126,6 +128,8 @@ class Scorer(L.Callback):
             examples = {"data_hash": self.data.fingerprint_of(self.scoring.split, rows), "num_examples": len(rows)}
         likelihood = model.test_likelihood
         draws = self.scoring.draws if likelihood.kind != "exact" else None
+        if likelihood.kind == "exact":
+            examples["seed"] = None  # nothing is drawn
         for metric, value, error in (
             ("bpd", bits_per_dim(nats.mean, model.shape), bits_per_dim(nats.standard_error, model.shape)),
             ("nll", nats.mean, nats.standard_error),
@@ -137,10 +141,14 @@ class Scorer(L.Callback):
                 )
             )
         uniform = self._protocol(
-            trainer, "bpd", estimator="uniform noise", weights="none", ema_halflife_images=None, **examples
+            trainer,
+            "bpd",
+            **{**examples, "estimator": "uniform noise", "weights": "none", "ema_halflife_examples": None},
+            precision=None,
+            seed=None,
         )
         bits = math.log2(model.num_levels)
-        self.floors.append(
+        self.baselines.append(
             Score(name="bpd", value=bits, standard_error=0.0, kind="exact", protocol=uniform)
         )
 
@@ -152,13 +160,14 @@ class Scorer(L.Callback):
             timer(0, min(250, self.scoring.num_samples))
         else:
             extractor = self.extractor.to(model.device)
-            reference = split_reference(trainer, model, extractor, self.scoring.split)
+            references = split_references(trainer, model, extractor, self.statistics, self.scoring.split)
 
-            def score(sample: Any, n: int) -> SampleScores:
+            def score(sample: Any, n: int) -> list[SampleScore]:
                 return score_samples(
                     lambda first, count: as_seen(sample(first, count), model.num_levels, extractor),
                     extractor,
-                    reference,
+                    self.statistics,
+                    references,
                     n,
                     rank=trainer.global_rank,
                     world_size=trainer.world_size,
@@ -171,12 +180,12 @@ class Scorer(L.Callback):
             settings["function_evaluations"] = timer.evaluations_per_sample
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
             x = self.data.split("train").x
-            taken = any(floor.protocol.sampler for floor in self.floors)  # with an earlier way of sampling
+            taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with an earlier way of sampling
             if not taken and len(x) >= self.scoring.num_samples:
                 real = x[some_rows(len(x), self.scoring.num_samples, self.scoring.seed)]
-                floor = score(lambda first, n: real[first : first + n], len(real))
+                baseline = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
-                self.floors += self._sample_scores(trainer, extractor, floor, sampler, {}, "none")
+                self.baselines += self._sample_scores(trainer, extractor, baseline, sampler, {}, "none")
         if not self.samplings:  # what a record calls the model's cost is that of its own way
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
@@ -184,8 +193,8 @@ class Scorer(L.Callback):
     def _sample_scores(
         self,
         trainer: L.Trainer,
-        extractor: Extractor,
-        found: SampleScores,
+        extractor: FeatureSpace,
+        found: list[SampleScore],
         sampler: str,
         settings: dict[str, Any],
         weights: str,
@@ -194,68 +203,56 @@ class Scorer(L.Callback):
         common = {
             "reference_split": split,
             "reference_hash": self.data.fingerprint(split),
-            "num_samples": found.num_samples,
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
             "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
             "sampler": sampler,
             "sampler_settings": settings,
             "weights": weights,
-            "ema_halflife_images": self.halflife_images if weights == "ema" else None,
+            "ema_halflife_examples": self.halflife_examples if weights == "ema" else None,
         }
-        rows: list[tuple[str, float, float | None, dict[str, Any]]] = [
-            (extractor.score_name, found.distance, found.distance_se, {})
-        ]
-        if extractor.inception_score_name is not None and found.inception_score is not None:
-            inception_score = (extractor.inception_score_name, found.inception_score, found.inception_score_se)
-            rows.append((*inception_score, {"is_splits": 10}))
         return [
-            Score(
-                name=name,
-                value=value,
-                standard_error=error,
-                kind=None,
-                protocol=self._protocol(trainer, name, **common, **more),
+            sample_score(
+                score,
+                self._protocol(trainer, score.name, num_samples=score.num_samples, **common, **score.protocol),
             )
-            for name, value, error, more in rows
+            for score in found
         ]
 
 
-@contextlib.contextmanager
-def sampled_by(model: GenerativeModule, sampling: Any) -> Iterator[None]:
-    """Lets a model draw samples in another way than its own for a while."""
-    own = model.sampling
-    model.sampling = sampling
-    try:
-        yield
-    finally:
-        model.sampling = own
+def sample_score(found: SampleScore, protocol: Protocol) -> Score:
+    """A score of samples as a record holds it."""
+    return Score(
+        name=found.name,
+        value=found.value,
+        standard_error=found.standard_error,
+        kind=None,
+        protocol=protocol,
+        label=found.label,
+        unit=found.unit,
+        higher_is_better=found.higher_is_better,
+        decimals=found.decimals,
+    )
 
 
 class _TimedSampler:
-    """Draws a model's samples, measuring time and counting network calls.
+    """Draws a model's samples, measuring time and reading the count of network calls.
 
     The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
     """
 
     def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
         self.trainer, self.model, self.seed = trainer, model, seed
-        self._seconds, self._samples, self._rows = 0.0, 0, 0
+        self._seconds, self._samples, self._evaluations = 0.0, 0, 0
 
     def __call__(self, first: int, n: int) -> Tensor:
-        handle = self.model.sampling_network.register_forward_hook(self._count)
-        since = time.perf_counter()
-        try:
-            with self.trainer.precision_plugin.forward_context():
-                x = self.model.sample(n, seed=self.seed, first=first)
-        finally:
-            handle.remove()
+        since, before = time.perf_counter(), self.model.function_evaluations
+        with self.trainer.precision_plugin.forward_context():
+            x = self.model.sample(n, seed=self.seed, first=first)
         self._seconds += time.perf_counter() - since
+        self._evaluations += self.model.function_evaluations - before
         self._samples += n
         return x
-
-    def _count(self, module: Any, args: tuple[Any, ...], output: Any) -> None:
-        self._rows += len(args[0])
 
     @property
     def seconds_per_1000_samples(self) -> float | None:
@@ -263,4 +260,4 @@ class _TimedSampler:
 
     @property
     def evaluations_per_sample(self) -> int | None:
-        return round(self._rows / self._samples) if self._samples else None
+        return round(self._evaluations / self._samples) if self._samples else None

@@ -14,7 +14,7 @@ class Scoring:
 
     Attributes:
         split: What is scored, and what samples are compared with: ``test`` or ``val``.
-        num_samples: Samples behind the distance and the Inception Score.
+        num_samples: Number of samples behind the scores of samples.
         estimator: One of the family's likelihood estimators; null for its first.
         draws: Draws an example of that estimator.
         max_examples: Held-out examples whose likelihood is taken, drawn from the split by the seed; null for all.

@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from lit_gen.families import GatedPixelCNN, PixelCNN
-from lit_gen.muon import Muon
+from lit_gen.optim import Muon
 
 ROUNDS = 30
 NETS = {
@@ -35,7 +35,7 @@ def test_steps(name: str) -> None:
     hidden = NETS[name]().hidden_weights()
     flat = [nn.Parameter(p.detach().flatten(1).clone()) for p in hidden]
     contestants = {
-        "ours": Muon(hidden, [], lr=1e-4),
+        "ours": Muon([{"params": hidden, "hidden": True}], lr=1e-4),
         "torch": torch.optim.Muon(flat, lr=1e-4, weight_decay=0.0, adjust_lr_fn="match_rms_adamw"),
     }
     for p in [*hidden, *flat]:

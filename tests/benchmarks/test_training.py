@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 from conftest import REPO
 
-from lit_gen.leaderboard.record import read_record
+from lit_gen.records.record import read_record
 
 pytestmark = pytest.mark.benchmark
 ROUNDS = 5
@@ -46,7 +46,7 @@ def rate_of_fit(root: Path, num_images: int, *options: str) -> float:
         *("--data=benchmarks.sets.RandomImages", f"--data.num_train={num_images}", *options),
         *(f"--budget.max_images={num_images}", "--ema.halflife_images=10000", "--trainer.accelerator=cpu"),
     )
-    rate = read_record(root / name / "record.json").cost.images_per_second
+    rate = read_record(root / name / "record.json").cost.examples_per_second
     assert rate is not None
     return rate
 

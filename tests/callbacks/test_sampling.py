@@ -14,9 +14,7 @@ from PIL import Image
 
 from callbacks.toys import SHAPE, Counter, Ramp, train
 from lit_gen.callbacks import SampleGrid, SampleQuality
-from lit_gen.callbacks.sample_quality import cache_folder
 from lit_gen.data import Split
-from lit_gen.data.cache import cache_root
 from lit_gen.errors import UserError
 from lit_gen.media.grids import image_grid, write_grid
 from lit_gen.metrics import MnistCNN
@@ -37,7 +35,8 @@ class _Logged(L.Callback):
 
 @pytest.mark.parametrize(("count", "name"), [(20, "20"), (1000, "1k"), (1500, "1500")])
 def test_the_count_is_in_the_name(count: int, name: str) -> None:
-    assert SampleQuality(MnistCNN(), num_samples=count).distance_name == f"val/fd_mnist_cnn_{name}"
+    names = SampleQuality(MnistCNN(), num_samples=count).score_names
+    assert names == [f"val/fd_mnist_cnn_{name}", f"val/is_mnist_cnn_{name}"]
 
 
 def test_scores_at_the_stated_cadence(tmp_path: Path) -> None:
@@ -137,16 +136,6 @@ def test_samples_are_drawn_under_the_trainers_precision(precision: str, drawn: t
     train(model, quality, max_epochs=1, precision=precision, default_root_dir=tmp_path)
     assert model.drawn == drawn
     assert not torch.is_autocast_enabled("cpu")
-
-
-@pytest.mark.parametrize("value", [None, "", "somewhere"])
-def test_reference_statistics_lie_in_the_datas_cache(value: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The two rooms may not import each other, and must agree on the folder."""
-    monkeypatch.delenv("LIT_GEN_CACHE")
-    if value is not None:
-        monkeypatch.setenv("LIT_GEN_CACHE", value)
-    assert cache_folder() == cache_root() / "reference"
-    assert cache_folder().is_absolute() is (value != "somewhere")
 
 
 # ------------------------------------------------------------------ the grid

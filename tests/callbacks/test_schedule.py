@@ -22,7 +22,8 @@ def test_rates_at_the_end_of_the_budget(family: str, tmp_path: Path) -> None:
 
 
 def test_rates_on_the_way(tmp_path: Path) -> None:
-    options = ["--model.lr=1.0e-3", "--schedule.final=0.0", "--schedule.warmup_images=200", "--budget.max_images=1000"]
+    options = ["--model.optimizer.lr=1.0e-3", "--schedule.final=0.0", "--schedule.warmup_images=200"]
+    options += ["--budget.max_images=1000"]
     for steps, images in ((2, 100), (4, 200), (13, 650)):
         run = run_fit("vae", tmp_path, f"{steps}", *options, f"--trainer.max_steps={steps}")
         (state,) = checkpoint(run)["optimizer_states"]
@@ -31,7 +32,7 @@ def test_rates_on_the_way(tmp_path: Path) -> None:
 
 
 def test_no_schedule_leaves_the_rate_alone(tmp_path: Path) -> None:
-    run = run_fit("vae", tmp_path, "run", "--model.lr=1.0e-3", "--budget.max_images=200")
+    run = run_fit("vae", tmp_path, "run", "--model.optimizer.lr=1.0e-3", "--budget.max_images=200")
     (state,) = checkpoint(run)["optimizer_states"]
     assert state["param_groups"][0]["lr"] == 1.0e-3
 

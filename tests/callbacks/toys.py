@@ -67,10 +67,6 @@ class Counter(GenerativeModule):
         self.seen["sampled"].append(self.weight)
         return torch.full((len(noise), *SHAPE), round(self.weight) % LEVELS, dtype=torch.uint8)
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        return self.net
-
 
 def train(model: L.LightningModule, *callbacks: L.Callback, data: Ramp | None = None, **options: Any) -> L.Trainer:
     """Trains quietly on the CPU; two epochs of three steps unless told otherwise."""

@@ -54,17 +54,17 @@ def test_it_is_scored_like_any_other(
     assert {score.name for score in record.scores} == {"bpd", "nll", "fd_mnist_cnn", "is_mnist_cnn"}
     for score in record.scores:
         assert score.protocol.weights == ("ema" if averaged else "raw")
-        assert score.protocol.ema_halflife_images is None
+        assert score.protocol.ema_halflife_examples is None
     cost, selection = record.cost, record.selection
     assert cost.parameters == sum(parameter.numel() for parameter in net.parameters())
-    assert (cost.images_seen, cost.train_seconds, cost.peak_memory_bytes, cost.images_per_second) == (None,) * 4
+    assert (cost.examples_seen, cost.train_seconds, cost.peak_memory_bytes, cost.examples_per_second) == (None,) * 4
     assert (selection.rule, selection.checkpoint, selection.step) == ("published weights", "pretrained.ckpt", 0)
     assert (selection.metric, record.git_commit) == (None, None)
     capsys.readouterr()
     leaderboard.main([str(run), "--html", str(tmp_path / "page.html")])
     rows = capsys.readouterr().out.splitlines()
     row, heads = next(r for r in rows if r.startswith("diffusion")), next(r for r in rows if r.startswith("family"))
-    for column in ("images", "train time"):
+    for column in ("examples seen", "train time"):
         end = heads.index(column) + len(column)
         assert row[:end].endswith("n/a"), column
 
@@ -77,7 +77,7 @@ def test_copied_checkpoint_is_scored_too(net: UNet, tmp_path: Path) -> None:
     evaluate.main([str(alone), "--quality.extractor=null", "--grid.num_samples=0"])
     record = the_record(alone.parent)
     assert record.scores[0].value == pytest.approx(by_hand(net), rel=1e-5)
-    assert (record.cost.images_seen, record.cost.train_seconds) == (None, None)
+    assert (record.cost.examples_seen, record.cost.train_seconds) == (None, None)
 
 
 def test_raw_weights_that_were_never_published_have_no_score(

@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import inspect
 import os
+import re
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,9 @@ import pytest
 from jsonargparse import ArgumentParser
 
 import lit_gen.data
-from lit_gen.cli.renamed_data import OLD_DATA_KEYS
+from lit_gen import fit
+from lit_gen.cli.process import run_command
+from lit_gen.cli.renamed import OPTIONS
 from lit_gen.data import Digits, DiscreteDataModule, FolderImages, KnownEntropy, RandomHeldOut, SliceLoader, Transform
 from lit_gen.errors import UserError
 
@@ -22,6 +25,7 @@ MODULES = [
     for cls in vars(lit_gen.data).values()
     if isinstance(cls, type) and issubclass(cls, DiscreteDataModule) and not inspect.isabstract(cls)
 ]
+RENAMED = {old: new for old, new in OPTIONS.items() if old.startswith("data.")}
 VALUES = [cls for cls in vars(lit_gen.data).values() if dataclasses.is_dataclass(cls)]
 
 
@@ -84,12 +88,24 @@ def test_one_key_stands_for_one_concept():
 
 @pytest.mark.parametrize("module", MODULES)
 def test_renamed_options_are_gone_and_their_new_names_exist(module: type[DiscreteDataModule]):
-    assert not keys_of(module) & OLD_DATA_KEYS.keys()
+    assert not keys_of(module) & RENAMED.keys()
 
 
 def test_every_new_name_is_an_option_of_some_module():
     everywhere = set().union(*(keys_of(module) for module in MODULES))
-    assert {word for new in OLD_DATA_KEYS.values() for word in new.split(" or ")} <= everywhere
+    assert {key for new in RENAMED.values() for key in re.findall(r"data\.[\w.]+", new)} <= everywhere
+
+
+@pytest.mark.parametrize(
+    "way",
+    ["--{key}=1", "--data.init_args.{name}=1", '--config={{"data": {{"init_args": {{"{name}": 1}}}}}}'],
+    ids=["short", "long", "file"],
+)
+@pytest.mark.parametrize("key", RENAMED)
+def test_a_renamed_option_is_answered_with_its_new_name(key: str, way: str, capsys: pytest.CaptureFixture[str]):
+    option = way.format(key=key, name=key.removeprefix("data."))
+    assert run_command(fit.main, ["--model=VAE", "--data=Digits", option]) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == f"error: {key} is now {RENAMED[key]}"
 
 
 def test_overriding_one_field_keeps_the_others(tmp_path: Path):

@@ -5,6 +5,7 @@ Models are enrolled by the YAML files under ``configs/``: a new family needs no 
 
 from __future__ import annotations
 
+import functools
 import importlib
 import math
 from pathlib import Path
@@ -21,6 +22,7 @@ from lit_gen.data import DiscreteDataModule, KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood, RunningNats
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 
@@ -67,6 +69,12 @@ def stir(model: GenerativeModule, seed: int = 0, scale: float = 0.2) -> None:
 
 
 # ------------------------------------------------------------------ training
+
+
+def adamw(**options: Any) -> Any:
+    """AdamW with other options than its defaults, as a model's ``optimizer``."""
+    return functools.partial(AdamW, **options)
+
 
 
 def trainer(steps: int, *callbacks: Callback, **options: Any) -> Trainer:

@@ -24,6 +24,7 @@ from lit_gen.families.flow import (
 from lit_gen.nets import GatedCouplings, GlowCouplings, MLPCouplings, ResidualCouplings
 
 from . import conformance as laws
+from .conformance import adamw
 
 MLP = MLPCouplings((16, 16), activation="silu")
 SMALL = ResidualCouplings(8, 1)
@@ -92,7 +93,7 @@ def stirred(name: str, scale: float = 0.2, **options: Any) -> Flow:
 @functools.cache
 def trained(name: str) -> Flow:
     """Some hundred steps on a source of known entropy; not to be changed."""
-    model = fresh(name, lr=6e-3)
+    model = fresh(name, optimizer=adamw(lr=6e-3))
     laws.fit(model, source(name, batch_size=64), steps=150 if len(model.shape) == 3 else 200)
     return model
 
@@ -126,7 +127,7 @@ class Classes(DiscreteDataModule):
 def trained_on_classes() -> Flow:
     """A prior for each of four classes; not to be changed."""
     torch.manual_seed(0)
-    model = OF_VECTORS["MLPRealNVP"]((2,), 16, num_classes=4, lr=1e-2)
+    model = OF_VECTORS["MLPRealNVP"]((2,), 16, num_classes=4, optimizer=adamw(lr=1e-2))
     laws.fit(model, Classes(), steps=300)
     return model
 

@@ -7,10 +7,12 @@ import math
 import torch
 from torch import Tensor, nn
 
+from lit_gen.families.diffusion import Labels, OdeSettings
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.prediction import from_x, scales
 from lit_gen.families.diffusion.samplers import Prediction, alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
+from lit_gen.optim import AdamW
 
 
 class GaussianSource:
@@ -56,8 +58,8 @@ class PerfectDiffusion(Diffusion):
 
     def __init__(self, source: GaussianSource, ode_tolerance: float = 1e-4) -> None:
         shape = (len(source.mean),)
-        super().__init__(shape, 256, nn.Linear(1, 1), 0, 0.1, Sampling("ddim", 10, clip_denoised=False),
-                         ode_tolerance, 1e-3, 0.9, 0.999, 0.0)
+        super().__init__(shape, 256, nn.Linear(1, 1), labels=Labels(), ode=OdeSettings(ode_tolerance),
+                         sampling=Sampling("ddim", 10, clip_denoised=False), optimizer=AdamW)
         self.source = source
         self.log_snr_max, self.log_snr_min = 12.0, -12.0
 

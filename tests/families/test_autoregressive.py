@@ -15,6 +15,7 @@ from lit_gen.noise import Noise
 
 from . import autoregressives
 from . import conformance as laws
+from .conformance import adamw
 
 SHAPE, LEVELS = (1, 3, 5), 3
 
@@ -114,7 +115,7 @@ def test_the_known_entropy_is_reached(name: str) -> None:
         pytest.skip("a linear net cannot learn what the source does")
     torch.manual_seed(0)
     source = KnownEntropy((1, 2, 2), LEVELS, splits=SampleSizes(num_train=20_000, num_test=20_000), batch_size=200)
-    model = autoregressives.ALL[name]((1, 2, 2), LEVELS, lr=5e-3)
+    model = autoregressives.ALL[name]((1, 2, 2), LEVELS, optimizer=adamw(lr=5e-3))
     laws.fit(model, source, 600)
     excess = laws.bits_above_entropy(model, source, "chain-rule", draws=1)
     assert -0.01 < excess < 0.02, f"{excess:.4f} bits/dim above the entropy"
@@ -222,7 +223,7 @@ def test_orders_are_averaged_as_probabilities() -> None:
 def test_all_orders_are_trained_and_none_but_the_reading_order_completes() -> None:
     torch.manual_seed(0)
     source = KnownEntropy((1, 2, 2), LEVELS, splits=SampleSizes(num_train=20_000, num_test=20_000), batch_size=200)
-    model = MADE((1, 2, 2), LEVELS, hidden_sizes=(40,), num_orders=3, lr=1e-2)
+    model = MADE((1, 2, 2), LEVELS, hidden_sizes=(40,), num_orders=3, optimizer=adamw(lr=1e-2))
     laws.fit(model, source, 600)
     x = source.split("test").x
     with torch.no_grad():

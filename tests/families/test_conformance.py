@@ -100,6 +100,17 @@ def test_a_run_in_bfloat16_trains_scores_and_samples(stirred: Case) -> None:
         assert nats.mean() == pytest.approx(float(laws.nll(model, x, estimator).nats.mean()), rel=0.1)
 
 
+def test_function_evaluations_are_counted(stirred: Case) -> None:
+    """As many for each sample, whatever the batch."""
+    model = stirred.model
+    model.sample(6)
+    once = model.function_evaluations
+    assert once > 0
+    assert once % 6 == 0
+    model.sample(6, block=2)
+    assert model.function_evaluations == 2 * once
+
+
 def test_sampling_and_scoring_leave_everything_as_it_was(fresh: Case) -> None:
     model, x = fresh.model, fresh.source.split("val").x
     state = {name: value.clone() for name, value in model.state_dict().items() if isinstance(value, Tensor)}
@@ -187,7 +198,9 @@ class Losses(Callback):
         self.values: list[float] = []
 
     def on_train_batch_end(self, trainer: Any, pl_module: Any, outputs: Any, *_: Any) -> None:
-        self.values.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
+        # A batch that updates only some of the networks has no loss of the model.
+        if not isinstance(outputs, dict) or "loss" in outputs:
+            self.values.append(float(outputs["loss"] if isinstance(outputs, dict) else outputs))
 
 
 def test_every_parameter_gets_a_gradient(fresh: Case) -> None:
@@ -202,17 +215,19 @@ def test_every_parameter_gets_a_gradient(fresh: Case) -> None:
     assert few.not_zero | first.not_zero == names, f"zero for 4 steps: {sorted(names - few.not_zero)}"
 
 
-def test_steps_of_the_trainer_are_batches(fresh: Case) -> None:
+def test_steps_of_the_trainer_are_update_periods(fresh: Case) -> None:
+    """One step of ``global_step`` takes as many batches as the model says, one for most."""
     losses = Losses()
     trainer = laws.fit(fresh.model, fresh.source, 4, losses)
     assert trainer.global_step == 4
+    assert trainer.fit_loop.epoch_loop.total_batch_idx + 1 == 4 * fresh.model.update_period
     assert len(losses.values) == 4
     assert all(abs(loss) < 1e6 for loss in losses.values)
 
 
 def test_a_few_steps_on_one_batch_lower_the_cost(fresh: Case) -> None:
     if not fresh.family.estimators:
-        pytest.skip("a game of two players has no loss that falls")
+        pytest.skip("a minimax objective has no loss that falls")
     batch = fresh.source.split("train").x[: fresh.source.batch_size]
     before = laws.nll(fresh.model, batch, draws=8).nats.mean()
     laws.fit(fresh.model, fresh.source, 20, overfit_batches=1)

@@ -13,7 +13,7 @@ from torch.distributions import Normal, kl_divergence
 
 from lit_gen.data import Digits, KnownEntropy, SampleSizes
 from lit_gen.families import DDPM, FlowMatching
-from lit_gen.families.diffusion import CosineSchedule, LinearBetas
+from lit_gen.families.diffusion import CosineSchedule, Labels, LinearBetas
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob, nearest_level_log_prob
 from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.prediction import diffuse
@@ -180,7 +180,7 @@ def test_low_precision_does_not_reach_the_ode() -> None:
 
 
 def test_a_class_conditional_model_scores_x_alone_and_trains_both() -> None:
-    model = DDPM((1, 8, 8), 17, num_classes=10, label_dropout=0.5)
+    model = DDPM((1, 8, 8), 17, labels=Labels(10, 0.5))
     laws.fit(model, Digits(batch_size=50), 4)
     x = Digits().split("test").x[:4]
     first = model.nll(x, Noise(0, range(4))).nats

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from families.gaussians import GaussianSource, PerfectDiffusion, correlated
 from lit_gen.errors import UserError
-from lit_gen.families.diffusion import ode, samplers
+from lit_gen.families.diffusion import samplers
 from lit_gen.families.diffusion.ode import dormand_prince, log_density
 from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
 from lit_gen.noise import Noise
@@ -163,12 +163,11 @@ def test_the_solver_keeps_its_tolerance_and_knows_no_neighbours() -> None:
     assert torch.allclose(back, start[:2], atol=1e-5)
 
 
-def test_what_stops_the_solver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_stops_the_solver_is_said() -> None:
     with pytest.raises(UserError, match="not finite"):
-        dormand_prince(lambda t, y, rows: y * math.nan, torch.ones(2, 1), 0.0, 1.0, 1e-3)
-    monkeypatch.setattr(ode, "MAX_STEPS", 5)
-    with pytest.raises(UserError, match="more than 5 steps; raise the tolerance"):
-        dormand_prince(lambda t, y, rows: -1e4 * y, torch.ones(2, 1), 0.0, 1.0, 1e-3)
+        dormand_prince(lambda t, y, rows: y * math.nan, torch.ones(2, 1), 0.0, 1.0, 1e-3, max_steps=5)
+    with pytest.raises(UserError, match=r"more than 5 steps at a tolerance of 0\.001; raise ode\.tolerance"):
+        dormand_prince(lambda t, y, rows: -1e4 * y, torch.ones(2, 1), 0.0, 1.0, 1e-3, max_steps=5)
 
 
 def test_the_densitys_error_falls_with_the_tolerance() -> None:

@@ -12,7 +12,15 @@ from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.families import DDPM, EDM, VDM, FlowMatching, ImprovedDDPM, ImprovedDDPMVLB
-from lit_gen.families.diffusion import CosineSchedule, LinearBetas, OptimalTransportCoupling, Sampling, decoder
+from lit_gen.families.diffusion import (
+    CosineSchedule,
+    KarrasGrid,
+    Labels,
+    LinearBetas,
+    OptimalTransportPairing,
+    Sampling,
+    decoder,
+)
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.learned_schedule import LinearGamma, MonotoneGamma
 from lit_gen.families.diffusion.prediction import diffuse
@@ -20,6 +28,7 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
+from .conformance import adamw
 from .diffusions import LEVELS, SHAPE, levels, stirred
 
 # ------------------------------------------------------------------ each paper's own
@@ -80,7 +89,7 @@ def test_learned_variances_have_finite_gradients_out_of_any_noise(num_timesteps:
 
 
 def test_weight_decay_is_for_the_network_alone() -> None:
-    model = stirred(VDM, weight_decay=0.5)
+    model = stirred(VDM, optimizer=adamw(weight_decay=0.5))
     network, rest = model.configure_optimizers().param_groups
     assert network["weight_decay"] == 0.5
     assert rest["weight_decay"] == 0.0
@@ -91,8 +100,8 @@ def test_weight_decay_is_for_the_network_alone() -> None:
 def test_what_a_score_of_samples_depends_on_is_said() -> None:
     assert DDPM(SHAPE, LEVELS, variance_mix=0.5).sampler_settings()["variance_mix"] == 0.5
     assert "variance_mix" not in ImprovedDDPM(SHAPE, LEVELS).sampler_settings()
-    assert EDM(SHAPE, LEVELS, rho=5.0).sampler_settings()["rho"] == 5.0
-    assert DDPM(SHAPE, LEVELS, num_classes=2).sampler_settings()["class_conditional"] is True
+    assert EDM(SHAPE, LEVELS, grid=KarrasGrid(rho=5.0)).sampler_settings()["rho"] == 5.0
+    assert DDPM(SHAPE, LEVELS, labels=Labels(2)).sampler_settings()["class_conditional"] is True
     assert "class_conditional" not in DDPM(SHAPE, LEVELS).sampler_settings()
 
 
@@ -110,7 +119,7 @@ def test_a_schedule_that_stops_short_of_noise_is_told() -> None:
         (lambda: Sampling("foo"), "no sampler 'foo'"),  # type: ignore[arg-type]
         (lambda: Sampling("ddim", 5, math.nan), "must be a number"),
         (lambda: Sampling("ddim", 5, -1.0), "not negative"),
-        (lambda: FlowMatching(SHAPE, LEVELS, coupling=OptimalTransportCoupling(), num_classes=2), "no longer normal"),
+        (lambda: FlowMatching(SHAPE, LEVELS, pairing=OptimalTransportPairing(), labels=Labels(2)), "no longer normal"),
         (lambda: FlowMatching(SHAPE, LEVELS, sampling=Sampling("euler", 1)).to_latent(levels(2), Noise(0, range(2))),
          "at least 2 steps"),
     ],
@@ -197,7 +206,7 @@ def test_edms_levels_are_equation_5() -> None:
 def test_optimal_transport_is_the_cheapest_pairing() -> None:
     generator = torch.Generator().manual_seed(0)
     x, eps = torch.randn(2, 5, *SHAPE, generator=generator)
-    paired = OptimalTransportCoupling().pair(x, eps)
+    paired = OptimalTransportPairing().pair(x, eps)
     costs = {
         order: float((x - eps[list(order)]).square().sum()) for order in itertools.permutations(range(5))
     }

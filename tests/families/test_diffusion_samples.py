@@ -9,11 +9,12 @@ from torch import Tensor
 from lit_gen.data import KnownEntropy, SampleSizes
 from lit_gen.errors import UserError
 from lit_gen.families import DDPM, EDM, VDM, FlowMatching
-from lit_gen.families.diffusion import Sampling
+from lit_gen.families.diffusion import Labels, Sampling
 from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.noise import Noise
 
 from . import conformance as laws
+from .conformance import adamw
 from .diffusions import FAMILIES, LEVELS, SHAPE, stirred
 
 
@@ -23,16 +24,16 @@ from .diffusions import FAMILIES, LEVELS, SHAPE, stirred
 def test_evaluations_are_counted(family: type, sampler: str, evaluations: int) -> None:
     model = stirred(family, sampling=Sampling(sampler, 7))
     rows: list[int] = []
-    model.sampling_network.register_forward_hook(lambda module, args, output: rows.append(len(args[0])))
+    model.net.register_forward_hook(lambda module, args, output: rows.append(len(args[0])))
     model.sample(3)
     # VDM ends at its first latent, whose nearest levels are the sample, so that its last step too has two; and where
     # flow matching starts, at pure noise, sigma / alpha is infinite.
     more = {(VDM, "heun"): 1, (VDM, "edm_heun"): 1, (FlowMatching, "edm_heun"): -1}.get((family, sampler), 0)
-    assert sum(rows) == 3 * (evaluations + more)
+    assert sum(rows) == model.function_evaluations == 3 * (evaluations + more)
 
 
 def test_guidance_moves_from_no_class_through_the_class() -> None:
-    model = stirred(FlowMatching, num_classes=3)
+    model = stirred(FlowMatching, labels=Labels(3))
     z, label, noise = torch.randn(4, *SHAPE), torch.tensor([0, 1, 2, 0]), Noise(0, range(4))
 
     def x_hat(guidance: float) -> Tensor:
@@ -51,15 +52,15 @@ def test_guidance_moves_from_no_class_through_the_class() -> None:
 
 
 def test_guidance_doubles_the_evaluations_and_needs_classes() -> None:
-    model = stirred(DDPM, num_classes=3, sampling=Sampling("ddim", 5, 2.0))
+    model = stirred(DDPM, labels=Labels(3), sampling=Sampling("ddim", 5, 2.0))
     rows: list[int] = []
     model.net.register_forward_hook(lambda module, args, output: rows.append(len(args[0])))
     model.sample(4, label=1)
     assert sum(rows) == 4 * 10
     with pytest.raises(UserError, match="needs classes"):
         DDPM(SHAPE, LEVELS, sampling=Sampling("ddim", 5, 2.0)).check_sampling(Sampling("ddim", 5, 2.0))
-    with pytest.raises(UserError, match="label_dropout"):
-        DDPM(SHAPE, LEVELS, num_classes=3, label_dropout=0.0)
+    with pytest.raises(UserError, match="dropout"):
+        DDPM(SHAPE, LEVELS, labels=Labels(3, 0.0))
     with pytest.raises(UserError, match="101"):
         DDPM(SHAPE, LEVELS, sampling=Sampling("ddim", 101))
 
@@ -67,7 +68,7 @@ def test_guidance_doubles_the_evaluations_and_needs_classes() -> None:
 @pytest.mark.parametrize("family", [DDPM, VDM, EDM, FlowMatching])
 def test_latents_lead_back_to_their_example(family: type) -> None:
     torch.manual_seed(0)
-    model = family(SHAPE, LEVELS, lr=4e-3)
+    model = family(SHAPE, LEVELS, optimizer=adamw(lr=4e-3))
     source = KnownEntropy(SHAPE, LEVELS, splits=SampleSizes(num_train=2_000, num_val=20, num_test=60))
     laws.fit(model, source, 150)
     model.sampling = Sampling("ancestral", 100, clip_denoised=False)
@@ -101,7 +102,7 @@ def test_predictions_are_what_z_is_made_of(family: type) -> None:
 
 
 def test_labels_are_hidden_at_the_stated_rate() -> None:
-    model = DDPM(SHAPE, LEVELS, num_classes=3, label_dropout=0.25)
+    model = DDPM(SHAPE, LEVELS, labels=Labels(3, 0.25))
     label = model.training_label(torch.ones(20_000, dtype=torch.long))
     assert set(label.tolist()) == {1, 3}
     assert float((label == 3).float().mean()) == pytest.approx(0.25, abs=0.015)

@@ -107,11 +107,8 @@ def _standardized(prior: torch.nn.Module, z: Tensor) -> Tensor:
 @pytest.mark.parametrize("name", flows.ALL)
 def test_one_call_of_the_network_is_one_sample(name: str) -> None:
     model = flows.fresh(name)
-    calls: list[int] = []
-    handle = model.sampling_network.register_forward_hook(lambda module, args, out: calls.append(len(args[0])))
     model.sample(7, block=4)
-    handle.remove()
-    assert calls == [4, 3]
+    assert model.function_evaluations == 7
 
 
 @pytest.mark.parametrize("name", flows.ALL)
@@ -148,7 +145,7 @@ def test_sizes_that_cannot_be_are_refused_in_one_line() -> None:
         (lambda: MAF((4,), 2, num_components=2, num_classes=3), "leave num_classes out"),
         (lambda: MAF((1,), 2), "at least 2 dimensions"),
         (lambda: MLPSplineFlow((1,), 2), "at least 2 dimensions"),
-        (lambda: MAF((4,), 2, temperature=-1.0), "must not be negative"),
+        (lambda: MAF((4,), 2, temperature=-1.0), "must be a number of at least 0"),
     ):
         with pytest.raises(UserError, match=match):
             refused()

@@ -19,6 +19,7 @@ from lit_gen.noise import Noise
 
 from . import conformance as laws
 from . import flows
+from .conformance import adamw
 
 SHAPES: dict[tuple[int, ...], Dequantization] = {
     (2,): VariationalDequantization(3, MLPCouplings((8,), "tanh")),
@@ -133,7 +134,7 @@ def gain(build: Any, shape: tuple[int, ...], steps: int, seed: int, nets: Any) -
     x, nats = source.split("test").x, []
     for dequantization in (UniformDequantization(), VariationalDequantization(4, nets)):
         torch.manual_seed(seed)
-        model: Flow = build(shape, 2, dequantization=dequantization, lr=5e-3)
+        model: Flow = build(shape, 2, dequantization=dequantization, optimizer=adamw(lr=5e-3))
         laws.fit(model, source, steps)
         laws.bits_above_entropy(model, source)
         nats.append(laws.nll(model, x, "dequantized", draws=4).nats.double())

@@ -26,6 +26,7 @@ from lit_gen.scoring.settings import Scoring
 
 from . import conformance as laws
 from . import flows
+from .conformance import adamw
 
 
 class DarkAndBright(DiscreteDataModule):
@@ -81,7 +82,7 @@ class Watch(L.Callback):
 
 @pytest.mark.parametrize("name", ["RealNVP in 2 scales", "Glow in 2 scales", "MLPRealNVP", "MAF"])
 def test_layers_start_once_from_a_batch_of_training_data(name: str, starts: list[ActNorm]) -> None:
-    model = built(name, lr=0.0)
+    model = built(name, optimizer=adamw(lr=0.0))
     data = DarkAndBright(model.shape)
     watch = Watch()
     laws.fit(model, data, 25, watch, **VALIDATES)  # more than two epochs of 10 batches, a validation after each
@@ -123,7 +124,7 @@ def test_a_resumed_run_does_not_start_again(starts: list[ActNorm], tmp_path: Pat
 
 
 def test_the_average_starts_from_the_started_weights() -> None:
-    model, ema = built("Glow in 2 scales", lr=0.0), EMA(halflife_images=1e6, every=1_000)
+    model, ema = built("Glow in 2 scales", optimizer=adamw(lr=0.0)), EMA(halflife_images=1e6, every=1_000)
     laws.fit(model, DarkAndBright(), 2, ema, **VALIDATES)
     scales = {name: value for name, value in model.named_parameters() if name.endswith("norm.log_scale")}
     assert scales

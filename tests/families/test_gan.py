@@ -1,7 +1,8 @@
-"""The generative adversarial network: whose turn it is, what it costs, and what the Trainer counts."""
+"""Adversarial training: which network each update moves, the losses, and what the Trainer counts."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -12,9 +13,22 @@ from lightning.pytorch import Callback
 from torch import Tensor, nn
 
 from lit_gen.data import KnownEntropy, SampleSizes
-from lit_gen.families.gan import GAN
+from lit_gen.errors import UserError
+from lit_gen.families.gan import (
+    GAN,
+    R1,
+    WGANGP,
+    GradientPenalty,
+    Hinge,
+    NonSaturating,
+    Objective,
+    Updates,
+    Wasserstein,
+)
+from lit_gen.families.gan.penalty import Scored
 from lit_gen.nets import AdversarialNets, MLPPlayers
 from lit_gen.noise import Noise
+from lit_gen.optim import AdversarialAdamW
 from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
@@ -46,7 +60,7 @@ class Toy(AdversarialNets):
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
         return nn.Sequential(nn.Linear(num_latents, math.prod(shape)), nn.Tanh(), nn.Unflatten(1, tuple(shape)))
 
-    def discriminator(self, shape: Sequence[int]) -> nn.Module:
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
         return Polynomial(math.prod(shape), self.quadratic)
 
 
@@ -58,6 +72,10 @@ def source() -> KnownEntropy:
 def build(seed: int = 0, **options: Any) -> GAN:
     torch.manual_seed(seed)
     return GAN(SHAPE, LEVELS, **options)
+
+
+def adamw(**options: Any) -> Any:
+    return functools.partial(AdversarialAdamW, **options)
 
 
 class Outputs(Callback):
@@ -110,7 +128,7 @@ def names(model: GAN, player: str) -> set[str]:
 
 
 def test_a_turn_moves_its_own_player_and_no_other(source: KnownEntropy) -> None:
-    model = build(r1_every=2)
+    model = build(penalty=R1(every=2))
     laws.stir(model)
     turns = Turns(model)
     laws.fit(model, source, 3)
@@ -122,7 +140,9 @@ def test_a_turn_moves_its_own_player_and_no_other(source: KnownEntropy) -> None:
 
 
 def test_the_two_optimizers_share_nothing_and_leave_nothing_out() -> None:
-    model = build(lr_generator=1e-3, lr_discriminator=2e-3, beta1=0.3, beta2=0.9)
+    model = build(
+        generator_optimizer=adamw(lr=1e-3, betas=(0.3, 0.9)), discriminator_optimizer=adamw(lr=2e-3, betas=(0.3, 0.9))
+    )
     opt_g, opt_d = model.configure_optimizers()
     for optimizer, net, lr in ((opt_g, model.generator, 1e-3), (opt_d, model.discriminator, 2e-3)):
         (group,) = optimizer.param_groups
@@ -150,7 +170,12 @@ def log_sigmoid(x: Tensor) -> Tensor:
 
 def test_losses_are_the_non_saturating_game(source: KnownEntropy) -> None:
     """-log s(D(x)) - log(1 - s(D(G(z)))), and -log s(D(G(z))) against the discriminator just updated."""
-    model = build(nets=Toy(), num_latents=3, lr_generator=0.0, lr_discriminator=0.05, r1=0.0)
+    model = build(
+        nets=Toy(),
+        num_latents=3,
+        generator_optimizer=adamw(lr=0.0),
+        discriminator_optimizer=adamw(lr=0.05),
+    )
     discriminators: list[Polynomial] = []
 
     class Snapshot(Callback):
@@ -171,14 +196,14 @@ def test_losses_are_the_non_saturating_game(source: KnownEntropy) -> None:
             loss_g = -log_sigmoid(new(x_fake)).mean()
             assert outputs.steps[step]["discriminator_loss"] == pytest.approx(float(loss_d), rel=1e-5)
             assert outputs.steps[step]["loss"] == pytest.approx(float(loss_g), rel=1e-5)
-            assert outputs.steps[step]["r1_penalty"] == 0
+            assert outputs.steps[step]["penalty"] == 0
             assert abs(float(loss_g + log_sigmoid(old(x_fake)).mean())) > 1e-3, "the two would not differ"
 
 
 @pytest.mark.parametrize("quadratic", [False, True])
 @pytest.mark.parametrize(("r1", "r1_every"), [(1.0, 1), (0.3, 4)])
 def test_r1_is_the_closed_form(quadratic: bool, r1: float, r1_every: int) -> None:
-    model = build(nets=Toy(quadratic), r1=r1, r1_every=r1_every)
+    model = build(nets=Toy(quadratic), penalty=R1(r1, r1_every))
     D = model.discriminator
     x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
     _, penalty = model._discriminator_loss(x, torch.zeros_like(x))
@@ -203,7 +228,7 @@ def test_r1_trains_the_discriminator(source: KnownEntropy) -> None:
     gradients, x = [], torch.empty(0)
     for r1 in (0.0, 5.0):
         first, outputs = FirstGradient(), Outputs()
-        model = build(nets=Toy(), r1=r1)
+        model = build(nets=Toy(), penalty=R1(r1))
         D = Polynomial(16, True)
         laws.fit(model, source, 1, outputs, first)
         gradients.append(first.value)
@@ -213,32 +238,153 @@ def test_r1_trains_the_discriminator(source: KnownEntropy) -> None:
 
 
 def test_r1_looks_at_real_examples_alone() -> None:
-    model = build(nets=Toy(), r1=1.0)
+    model = build(nets=Toy(), penalty=R1(1.0))
     x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
     penalties = [model._discriminator_loss(x, fake)[1].detach() for fake in (torch.zeros_like(x), 9 * x)]
     assert torch.equal(*penalties)
 
 
 def test_the_lazy_penalty_keeps_its_schedule_over_a_checkpoint(source: KnownEntropy) -> None:
-    model = build(r1_every=3)
+    model = build(penalty=R1(every=3))
     outputs = Outputs()
     laws.fit(model, source, 5, outputs)
-    assert [step["r1_penalty"] > 0 for step in outputs.steps] == [True, False, False, True, False]
-    assert model.turns == 5
-    resumed = build(r1_every=3)
+    assert [step["penalty"] > 0 for step in outputs.steps] == [True, False, False, True, False]
+    assert model.discriminator_steps == 5
+    resumed = build(penalty=R1(every=3))
     resumed.load_state_dict(model.state_dict())
     outputs = Outputs()
     laws.fit(resumed, source, 3, outputs)
-    assert [step["r1_penalty"] > 0 for step in outputs.steps] == [False, True, False]
+    assert [step["penalty"] > 0 for step in outputs.steps] == [False, True, False]
 
 
 def test_without_r1_there_is_no_penalty(source: KnownEntropy) -> None:
     outputs = Outputs()
-    laws.fit(build(r1=0.0), source, 2, outputs)
-    assert [step["r1_penalty"] for step in outputs.steps] == [0, 0]
+    laws.fit(build(penalty=R1(0.0)), source, 2, outputs)
+    assert [step["penalty"] for step in outputs.steps] == [0, 0]
 
 
-def test_clipping_bounds_both_players(source: KnownEntropy) -> None:
+# ------------------------------------------------------------------ other objectives
+
+
+class Linear(nn.Module):
+    """D(x) = w.x, without a bias; its best slope for the Wasserstein objective is known."""
+
+    def __init__(self, dims: int) -> None:
+        super().__init__()
+        self.w = nn.Parameter(torch.linspace(-1, 1, dims))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x.flatten(1) @ self.w
+
+
+def test_the_gradient_penalty_is_the_closed_form() -> None:
+    """A linear critic has one gradient everywhere: the penalty is ``weight (|w| - 1)**2``, with its own gradient."""
+    critic, x = Linear(16), torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
+    real, fake = Scored(x, critic(x)), Scored(-x, critic(-x))
+    penalty = GradientPenalty(weight=7.0, every=2)(critic, real, fake)
+    norm = critic.w.detach().norm()
+    assert float(penalty.detach()) == pytest.approx(float(14 * (norm - 1) ** 2), rel=1e-5)
+    penalty.backward()
+    assert torch.allclose(critic.w.grad, 28 * (norm - 1) * critic.w.detach() / norm, rtol=1e-4)
+
+
+def test_the_gradient_penalty_is_taken_between_real_examples_and_samples() -> None:
+    """A quadratic critic's gradient is w + A x: at ends that are equal, the penalty is that of these points."""
+    critic = Polynomial(16, True)
+    x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
+    penalty = GradientPenalty(1.0)(critic, Scored(x, critic(x)), Scored(x, critic(x)))
+    norm = (critic.w + x.flatten(1) @ critic.A).detach().norm(dim=1)
+    assert float(penalty.detach()) == pytest.approx(float((norm - 1).square().mean()), rel=1e-5)
+
+
+@pytest.mark.parametrize("objective", [Hinge(), Wasserstein()], ids=lambda o: type(o).__name__)
+def test_losses_by_their_definitions(objective: Objective) -> None:
+    real, fake = torch.tensor([-2.0, 0.5, 3.0]), torch.tensor([-3.0, 0.0, 0.5])
+    expected = {"Hinge": (3 + 0.5 + 0) / 3 + (0 + 1 + 1.5) / 3, "Wasserstein": -2.5 / 3 - 1.5 / 3}
+    assert float(objective.discriminator_loss(real, fake)) == pytest.approx(expected[type(objective).__name__])
+    assert float(objective.generator_loss(None, fake)) == pytest.approx(2.5 / 3)
+
+
+def test_objectives_say_whether_they_see_a_shift_of_the_critic() -> None:
+    real, fake = torch.randn(20), torch.randn(20)
+    for objective in (NonSaturating(), Hinge(), Wasserstein()):
+        losses = [objective.discriminator_loss(real + c, fake + c) for c in (0.0, 0.5)]
+        assert objective.sees_shift == (not torch.allclose(*losses, atol=1e-5))
+
+
+def test_a_critic_whose_shift_is_not_seen_has_no_last_bias() -> None:
+    for nets in (None, MLPPlayers()):
+        seen, unseen = build(nets=nets), build(nets=nets, objective=Wasserstein())
+        sizes = [sum(p.numel() for p in model.discriminator.parameters()) for model in (seen, unseen)]
+        assert sizes[0] - sizes[1] == 1
+
+
+def test_five_steps_of_the_critic_for_each_of_the_generator(source: KnownEntropy) -> None:
+    torch.manual_seed(0)
+    model = WGANGP(SHAPE, LEVELS)
+    laws.stir(model)
+    turns = Turns(model)
+    trainer = laws.fit(model, source, 2)
+    assert [network for network, _, _ in turns.log] == (["discriminator"] * 5 + ["generator"]) * 2
+    assert all(moved == names(model, network) and untouched for network, moved, untouched in turns.log)
+    assert (trainer.global_step, model.discriminator_steps) == (2, 10)
+
+
+def test_each_step_of_the_critic_sees_a_fresh_batch(source: KnownEntropy) -> None:
+    outputs = Outputs()
+    laws.fit(build(updates=Updates(discriminator_steps=3)), source, 1, outputs)
+    assert len(outputs.x) == 3
+    assert not any(torch.equal(outputs.x[i], outputs.x[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert ["loss" in step for step in outputs.steps] == [False, False, True]
+
+
+def test_a_checkpoint_between_two_steps_of_the_generator_keeps_its_turn(source: KnownEntropy) -> None:
+    model = build(updates=Updates(discriminator_steps=3))
+    laws.fit(model, source, -1, max_epochs=1, limit_train_batches=4)
+    resumed = build(updates=Updates(discriminator_steps=3))
+    resumed.load_state_dict(model.state_dict())
+    outputs = Outputs()
+    laws.fit(resumed, source, -1, outputs, max_epochs=1, limit_train_batches=3)
+    assert ["loss" in step for step in outputs.steps] == [False, True, False]
+
+
+def test_a_wasserstein_critic_finds_the_distance_of_two_points() -> None:
+    """All data at one state, the generator held: the critic's mean difference comes near their distance."""
+    splits = SampleSizes(num_train=2_000, num_val=20, num_test=20)
+    data = KnownEntropy((4,), 3, num_components=1, splits=splits, batch_size=100)
+    data.split("train").x.copy_(torch.tensor([2, 0, 1, 0], dtype=torch.uint8))
+    torch.manual_seed(0)
+    model = WGANGP(
+        (4,), 3, nets=MLPPlayers(hidden_sizes=(64,)), generator_optimizer=adamw(lr=0.0),
+        discriminator_optimizer=adamw(lr=5e-3, betas=(0.0, 0.9)),
+    )  # fmt: skip
+    for parameter in model.generator.parameters():
+        parameter.data.zero_()  # tanh(0) is 0 in every dimension
+    laws.fit(model, data, 60)
+    with torch.no_grad():
+        real, fake = torch.tensor([[1.0, -1.0, 0.0, -1.0]]), torch.zeros(1, 4)
+        found = float(model.discriminator(real) - model.discriminator(fake))
+    # The penalty lets the slope g pass 1: the best of d g - 10 (g - 1)**2 is g = 1 + d / 20.
+    distance = math.sqrt(3)
+    assert found == pytest.approx(distance * (1 + distance / 20), rel=0.06)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        (lambda: R1(weight=-1.0), "penalty: weight=-1.0"),
+        (lambda: R1(weight=math.nan), "penalty: weight=nan"),
+        (lambda: R1(every=0), "every=0"),
+        (lambda: Updates(discriminator_steps=0), "discriminator_steps=0"),
+        (lambda: Updates(clip_norm=math.inf), "clip_norm=inf"),
+    ],
+)
+def test_values_that_cannot_be_are_named(wrong: Any, words: str) -> None:
+    with pytest.raises(UserError, match=words):
+        wrong()
+
+
+def test_clipping_bounds_both_networks(source: KnownEntropy) -> None:
     class Norms(Callback):
         def __init__(self) -> None:
             self.values: list[float] = []
@@ -249,7 +395,7 @@ def test_clipping_bounds_both_players(source: KnownEntropy) -> None:
 
     free, clipped = Norms(), Norms()
     laws.fit(build(), source, 2, free)
-    laws.fit(build(clip_norm=1e-3), source, 2, clipped)
+    laws.fit(build(updates=Updates(clip_norm=1e-3)), source, 2, clipped)
     assert min(free.values) > 2e-3
     assert clipped.values == pytest.approx([1e-3] * 4, rel=1e-3)
 
@@ -260,7 +406,9 @@ def test_the_game_moves_the_generator_towards_the_data() -> None:
     data = KnownEntropy((1, 2, 2), 2, num_components=1, splits=splits, batch_size=100)
     data.split("train").x.copy_(torch.tensor([1, 0, 0, 1], dtype=torch.uint8).reshape(1, 2, 2))
     torch.manual_seed(0)
-    model = GAN((1, 2, 2), 2, nets=MLPPlayers(hidden_sizes=(32,)), lr_generator=5e-3, lr_discriminator=5e-3)
+    fast = adamw(lr=5e-3)
+    nets = MLPPlayers(hidden_sizes=(32,))
+    model = GAN((1, 2, 2), 2, nets=nets, penalty=R1(), generator_optimizer=fast, discriminator_optimizer=fast)
     laws.fit(model, data, 100)
     hits = (model.sample(200) == data.split("train").x[0]).flatten(1).all(1)
     assert hits.double().mean() > 0.95
@@ -279,7 +427,7 @@ def test_max_steps_counts_batches(source: KnownEntropy) -> None:
     outputs = Outputs()
     trainer = laws.fit(build(), source, 7, outputs)
     assert trainer.global_step == len(outputs.steps) == 7
-    assert trainer.lightning_module.turns == 7
+    assert trainer.lightning_module.discriminator_steps == 7
 
 
 def test_there_is_no_likelihood(source: KnownEntropy) -> None:
@@ -293,11 +441,10 @@ def test_there_is_no_likelihood(source: KnownEntropy) -> None:
 
 def test_the_generator_alone_samples() -> None:
     model = build(nets=Toy(), num_latents=3)
-    assert model.sampling_network is model.generator
     calls: list[int] = []
     model.generator.register_forward_hook(lambda module, inputs, output: calls.append(len(output)))
     samples = model.sample(7, block=4)
-    assert sum(calls) == 7
+    assert sum(calls) == model.function_evaluations == 7
     with torch.no_grad():
         x_hat = model.generator(Noise(0, range(7)).normal(3))
     assert torch.equal(samples, (x_hat > 0).to(torch.uint8))

@@ -18,6 +18,7 @@ from lit_gen.likelihood import bernoulli_log_prob
 from lit_gen.noise import Noise
 
 from . import conformance as laws
+from .conformance import adamw
 
 # Colour, odd sizes, one row, one column, narrower and lower than the kernels; features that colours do not divide.
 MODELS: dict[str, Callable[[], Pixelwise]] = {
@@ -98,7 +99,7 @@ def test_samples_of_a_trained_model_occur_as_often_as_they_are_likely(family: ty
     torch.manual_seed(0)
     shape = (2, 1, 3)
     source = KnownEntropy(shape, 2, splits=SampleSizes(num_train=4_000, num_test=100), batch_size=100)
-    model = family(shape, 2, channels=8, head_channels=8, lr=1e-2)  # type: ignore[call-arg]
+    model = family(shape, 2, channels=8, head_channels=8, optimizer=adamw(lr=1e-2))  # type: ignore[call-arg]
     laws.fit(model, source, 60)
     states = source.enumerate()
     p = (-laws.nll(model, states).nats.double()).exp()

@@ -23,6 +23,7 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
+from .conformance import adamw
 
 
 def stirred(shape: tuple[int, ...], num_levels: int, **options: Any) -> PixelCNNpp:
@@ -180,7 +181,7 @@ def fresh(seed: int = 0, **options: Any) -> PixelCNNpp:
 
 
 def test_layers_start_once_from_a_batch_of_training_data(starts: list[WeightNormalized]) -> None:
-    model, watch, ema = fresh(lr=0.0), Watch(), EMA(halflife_images=1e6, every=1_000)
+    model, watch, ema = fresh(optimizer=adamw(lr=0.0)), Watch(), EMA(halflife_images=1e6, every=1_000)
     validates = {"limit_val_batches": 2, "num_sanity_val_steps": 2}
     laws.fit(model, Dark(), 25, watch, ema, **validates)  # more than two epochs of 10 batches
     assert watch.at_sanity_check, "validation's rehearsal sees a started model, and starts nothing"
@@ -223,7 +224,7 @@ def test_the_entropy_is_reached_on_colours_too() -> None:
     splits = SampleSizes(num_test=4_000, num_val=200)
     source = KnownEntropy((2, 1, 3), 3, num_components=2, splits=splits, batch_size=200)
     torch.manual_seed(0)
-    model = PixelCNNpp(source.shape, source.num_levels, lr=5e-3)
+    model = PixelCNNpp(source.shape, source.num_levels, optimizer=adamw(lr=5e-3))
     laws.fit(model, source, 500)
     assert laws.bits_above_entropy(model, source) < 0.02
 

@@ -15,6 +15,7 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
 
 from . import conformance as laws
+from .conformance import adamw
 
 SHAPE, LEVELS = (1, 1, 3), 9
 
@@ -61,7 +62,7 @@ def source() -> KnownEntropy:
 
 def trained(family: type[VAE], observation: Observation, source: KnownEntropy) -> VAE:
     torch.manual_seed(0)
-    model = family(SHAPE, LEVELS, num_latents=4, observation=observation, lr=3e-3)
+    model = family(SHAPE, LEVELS, num_latents=4, observation=observation, optimizer=adamw(lr=3e-3))
     laws.fit(model, source, steps=1_000)
     return model
 

@@ -15,6 +15,7 @@ from lit_gen.families import Transformer
 
 from . import conformance as laws
 from . import sequences
+from .conformance import adamw
 
 SHAPES = [(2, 3, 2), (1, 3, 5), (1, 9), (9,)]
 OPTIONS = [{"positions": "learned"}, {"positions": "rotary"}, {"positions": "rotary", "num_classes": 3}]
@@ -73,7 +74,7 @@ def test_channels_of_a_pixel_follow_one_another() -> None:
 
 
 def test_matrices_decay_and_gains_do_not() -> None:
-    model = Transformer((4,), 3, lr=0.1, weight_decay=0.5)
+    model = Transformer((4,), 3, optimizer=adamw(lr=0.1, weight_decay=0.5))
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
     optimizer = model.configure_optimizers()
     for parameter in model.parameters():
@@ -104,7 +105,7 @@ def test_a_score_of_samples_says_that_they_are_of_classes() -> None:
 def test_a_class_conditional_model_learns_the_classes() -> None:
     """Level c in class c: after a few steps a class's own data are the likelier by far."""
     torch.manual_seed(0)
-    model = Transformer((1, 4), 3, num_classes=3, lr=1e-2)
+    model = Transformer((1, 4), 3, num_classes=3, optimizer=adamw(lr=1e-2))
     label = torch.arange(3).repeat(20)
     x = label[:, None, None].expand(-1, 1, 4).to(torch.uint8)
     optimizer = model.configure_optimizers()

@@ -20,6 +20,7 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_unit
 
 from . import conformance as laws
+from .conformance import adamw
 
 
 class Linear(AutoencoderNets):
@@ -212,7 +213,7 @@ class Outputs(Callback):
 def test_training_minimises_the_bound_that_is_scored() -> None:
     source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10, num_train=400), batch_size=400)
     torch.manual_seed(0)
-    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=0.0)
+    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), optimizer=adamw(lr=0.0))
     laws.stir(model, scale=0.5)
     outputs = Outputs()
     laws.fit(model, source, 60, outputs)
@@ -254,7 +255,7 @@ def test_every_observation_and_net_obeys_the_laws(
 ) -> None:
     source = KnownEntropy(SHAPE, num_levels, splits=SampleSizes(num_test=2_000, num_val=10), batch_size=100)
     torch.manual_seed(0)
-    model = VAE(SHAPE, num_levels, num_latents=2, nets=nets, observation=observation, lr=3e-3)
+    model = VAE(SHAPE, num_levels, num_latents=2, nets=nets, observation=observation, optimizer=adamw(lr=3e-3))
     gradients = laws.Gradients()
     laws.fit(model, source, 150, gradients)
     assert gradients.not_zero == {name for name, _ in model.named_parameters()}
@@ -266,7 +267,7 @@ def test_every_observation_and_net_obeys_the_laws(
 def test_samples_of_a_trained_model_have_its_probabilities() -> None:
     source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10))
     torch.manual_seed(0)
-    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), lr=1e-2)
+    model = VAE(SHAPE, 2, num_latents=1, nets=Linear(), optimizer=adamw(lr=1e-2))
     laws.fit(model, source, 100)
     states = every_state()
     p = by_quadrature(model, states)[0].exp()

@@ -15,6 +15,7 @@ from lit_gen.noise import Noise
 
 from . import conformance as laws
 from . import sequences
+from .conformance import adamw
 
 # The receptive field is 8: the last ones are longer, by far.
 SHAPES = [(2, 3, 2), (1, 2, 3), (1, 50), (30,)]
@@ -58,7 +59,7 @@ def test_a_rule_within_the_receptive_field_is_learnt_and_one_beyond_is_not() -> 
     costs = {}
     for lag in (8, 9):
         torch.manual_seed(0)
-        model = WaveNet((1, 40), 2, channels=16, lr=3e-3)
+        model = WaveNet((1, 40), 2, channels=16, optimizer=adamw(lr=3e-3))
         optimizer = model.configure_optimizers()
         generator = torch.Generator().manual_seed(2)
         for _ in range(300):

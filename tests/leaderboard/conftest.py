@@ -1,61 +1,21 @@
-"""Makers of small protocols, scores and records; each test states only what it is about."""
+"""Directories of records, and pictures."""
 
 from __future__ import annotations
 
-import dataclasses
 import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from lit_gen.leaderboard.record import Cost, Environment, Protocol, Record, Score, Selection, write_record
-
-BPD = Protocol(
-    metric="bpd", data="digits", data_hash="a" * 64, split="test", num_examples=447, weights="ema",
-    ema_halflife_images=5000.0, precision="32-true", seed=0, estimator="elbo", draws=1,
-)
-FD = Protocol(
-    metric="fd_mnist_cnn", data="digits", data_hash="a" * 64, split="test", num_examples=447, weights="ema",
-    ema_halflife_images=5000.0, precision="32-true", seed=0, reference_split="test", reference_hash="a" * 64,
-    num_samples=1000, extractor="mnist_cnn", extractor_sha256="c" * 64, transform="grey-28-v1",
-    sampler="decoder", sampler_settings={"function_evaluations": 1},
-)
-
-
-def make_bpd(value: float = 2.1, error: float | None = 0.01, kind: Any = "bound", **fields: Any) -> Score:
-    protocol = dataclasses.replace(BPD, **fields)
-    return Score(name="bpd", value=value, standard_error=error, kind=kind, protocol=protocol)
-
-
-def make_fd(value: float = 8.0, error: float | None = 0.2, **fields: Any) -> Score:
-    protocol = dataclasses.replace(FD, **fields)
-    return Score(name=protocol.metric, value=value, standard_error=error, kind=None, protocol=protocol)
-
-
-def make_record(*scores: Score, **fields: Any) -> Record:
-    given: dict[str, Any] = {
-        "run_name": "vae-1", "family": "vae", "model": "VAE", "data": "digits", "seed": 1,
-        "scores": scores,
-        "cost": Cost(parameters=120_000, images_seen=600_000, train_seconds=83.4,
-                     peak_memory_bytes=300_000_000, images_per_second=7200.0, seconds_per_1000_samples=0.05,
-                     function_evaluations_per_sample=1),
-        "selection": Selection(rule="best val/bpd of 12", metric="val/bpd", value=2.2, last_value=2.25,
-                               checkpoint="best.ckpt", step=600),
-        "config": {"model": {"class_path": "VAE", "init_args": {"lr": 0.001, "widths": [200, 200]}}},
-        "environment": Environment(versions={"python": "3.11.7"}, machine="laptop", accelerator="cpu",
-                                   world_size=1),
-        "created": "2025-01-02T03:04:05+00:00", "git_commit": "f" * 40,
-    }
-    return Record(**(given | fields))
+from lit_gen.records.record import Record, write_record
 
 
 def make_png(
     width: int = 4, height: int = 3, shade: Callable[[int, int], int] = lambda x, y: 40 * x
 ) -> bytes:
-    """A grey PNG, made by hand: the room has no image library."""
+    """A grey PNG, made by hand: the leaderboard has no image library."""
     rows = b"".join(b"\0" + bytes(shade(x, y) for x in range(width)) for y in range(height))
 
     def chunk(kind: bytes, body: bytes) -> bytes:

@@ -11,10 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.leaderboard.__main__ import main
-
-from .conftest import make_bpd, make_fd, make_record
 
 ROOT = Path(__file__).resolve().parents[2]
 Write = Callable[..., Path]
@@ -110,10 +109,10 @@ def test_a_reader_that_leaves_early_is_no_error(runs: Write) -> None:
 
 
 def test_a_hundred_records_take_less_than_a_second_and_no_torch(runs: Write) -> None:
-    floor = make_fd(1.3, weights="none", ema_halflife_images=None, sampler="real train images")
+    baseline = make_fd(1.3, weights="none", ema_halflife_examples=None, sampler="real train images")
     root = runs(*(
         make_record(make_bpd(2.0 + i / 100, estimator="elbo", draws=1 + i % 7), make_fd(5.0 + i / 10),
-                    make_fd(6.0, num_samples=10_000), run_name=f"run-{i}", floors=[floor])
+                    make_fd(6.0, num_samples=10_000), run_name=f"run-{i}", baselines=[baseline])
         for i in range(100)
     ))
     script = (

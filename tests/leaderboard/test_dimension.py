@@ -9,16 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records.makers import FD, make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Run
+from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.order import sort_sections
-from lit_gen.leaderboard.record import Record, Score, read_record, write_record
-from lit_gen.leaderboard.score import metric
-from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
+from lit_gen.leaderboard.table import Section
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Record, Score, read_record, write_record
+from lit_gen.records.score import default_metric
 
-from .conftest import FD, make_bpd, make_fd, make_record
 from .test_page import page_of
 
 
@@ -54,7 +55,7 @@ def test_it_is_a_word(name: str, tmp_path: Path) -> None:
     path = tmp_path / "record.json"
     write_record(path, make_record(make_bpd()))
     path.write_text(path.read_text().replace('"dimension": "dim"', f'"dimension": "{name}"'))
-    with pytest.raises(UserError, match="is no word"):
+    with pytest.raises(UserError, match="is not a word"):
         read_record(path)
 
 
@@ -78,8 +79,8 @@ def test_cells_name_it_too(runs: Callable[..., Path]) -> None:
 
 
 def test_nats_and_pure_numbers_have_no_dimension() -> None:
-    assert metric("nll", "byte") == metric("nll")
-    assert metric("fd_logmel", "sample") == metric("fd_logmel")
+    assert default_metric("nll", "byte") == default_metric("nll")
+    assert default_metric("fd_logmel", "sample") == default_metric("fd_logmel")
 
 
 def test_one_name_may_stand_for_bytes_and_characters() -> None:
@@ -119,13 +120,13 @@ def test_a_score_that_only_others_have_is_not_available() -> None:
 
 
 def test_a_divergence_says_of_what() -> None:
-    known = metric("jsd_3grams")
+    known = default_metric("jsd_3grams")
     assert (known.label, known.unit, known.higher_is_better) == ("JSD-3grams", "bits", False)
     with pytest.raises(ValueError, match="metric 'jsd': a divergence says of what, as 'jsd_3grams'"):
-        metric("jsd")
+        default_metric("jsd")
     with pytest.raises(ValueError, match="claims features of '3grams'"):
         make_jsd_of("2grams")
-    assert make_fd().metric.unit == ""
+    assert make_fd().unit == ""
 
 
 def make_jsd_of(extractor: str) -> Score:

@@ -10,12 +10,13 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+from records.makers import make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.page import write_page
-from lit_gen.leaderboard.record import Environment, Score
+from lit_gen.records.record import Environment, Score
 
-from .conftest import make_bpd, make_fd, make_png, make_record
+from .conftest import make_png
 
 Write = Callable[..., Path]
 VOID = {"img", "meta", "br"}
@@ -143,7 +144,7 @@ def test_signs_errors_and_tooltips(runs: Write) -> None:
     assert "± 0.01" in text
     titles = [attributes.get("title") or "" for attributes in page.all("span")]
     protocol = make_bpd(kind="bound").protocol.hash[:16]
-    tip = f"<= 3.22 +- 0.01 bits/dim; ema_halflife_images=5000, estimator=elbo, draws=1; protocol {protocol}"
+    tip = f"<= 3.22 +- 0.01 bits/dim; ema_halflife_examples=5000, estimator=elbo, draws=1; protocol {protocol}"
     assert tip in titles
 
 
@@ -176,14 +177,14 @@ def test_one_plot_is_shown_of_all_and_every_point_leads_to_its_card(runs: Write)
     assert len(page.all("svg")) == 10
 
 
-def test_a_floor_beyond_the_drawing_is_told_and_not_drawn(runs: Write) -> None:
+def test_a_baseline_beyond_the_drawing_is_told_and_not_drawn(runs: Write) -> None:
     truth, noise = (
-        make_bpd(value, None, "exact", weights="none", ema_halflife_images=None, estimator=name, draws=None)
+        make_bpd(value, None, "exact", weights="none", ema_halflife_examples=None, estimator=name, draws=None)
         for value, name in ((1.9, "entropy"), (4.09, "uniform noise"))
     )
-    root = runs(make_record(make_bpd(2.0), floors=[truth, noise]), make_record(make_bpd(2.3)))
+    root = runs(make_record(make_bpd(2.0), baselines=[truth, noise]), make_record(make_bpd(2.3)))
     page, _ = page_of(root)
-    assert sum(attributes.get("class") == "floor" for attributes in page.all("line")) == 5  # one a cost
+    assert sum(attributes.get("class") == "baseline" for attributes in page.all("line")) == 5  # one a cost
     assert page.texts.count("Beyond the drawing: uniform noise (4.09).") == 5
 
 

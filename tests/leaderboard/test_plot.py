@@ -44,7 +44,7 @@ def test_frontier_keeps_what_none_beats_at_equal_or_lower_cost() -> None:
     assert [(p.x, p.y) for p in frontier(points, higher_is_better=True)] == [(1, 5), (2, 6)]
 
 
-def test_a_floor_far_away_does_not_flatten_the_drawing() -> None:
+def test_a_baseline_far_away_does_not_flatten_the_drawing() -> None:
     points = [at(1, 2.0), at(2, 3.0)]
     assert near([("noise", 4.1), ("truth", 1.5)], points, log=False) == [("truth", 1.5)]
     assert near([("nought", 0.0)], points, log=True) == []
@@ -60,7 +60,7 @@ def test_cheaper_is_left_and_lower_is_down() -> None:
     assert by > ay
 
 
-def test_a_curve_joins_its_points_from_cheap_to_dear_and_is_named_once() -> None:
+def test_a_curve_joins_its_points_from_cheap_to_expensive_and_is_named_once() -> None:
     """Given in the order of merit, as a cell has them: the cheapest is not the worst here."""
     svg = drawn([at(100, 2, "a", curve="x"), at(1, 3, "a", curve="x"), at(10, 9, "a", curve="x"), at(50, 5, "a"),
                  at(30, 7, "b", curve="x")])

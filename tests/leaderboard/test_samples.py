@@ -9,10 +9,11 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from records.makers import make_bpd, make_record
 
 from lit_gen.leaderboard.samples import MOST_AUDIO_BYTES, MOST_CHARACTERS, MOST_PLAYERS
 
-from .conftest import make_bpd, make_png, make_record
+from .conftest import make_png
 from .test_page import EVIL, Page, page_of
 
 Write = Callable[..., Path]

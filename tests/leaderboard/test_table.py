@@ -9,16 +9,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from records.makers import OTHER, make_bpd, make_fd, make_record
 
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import Run, find_runs
+from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.order import sort_sections
-from lit_gen.leaderboard.record import Record, Score
-from lit_gen.leaderboard.table import Section, build_sections
-from lit_gen.leaderboard.text import as_json, markdown, terminal
-
-from .conftest import make_bpd, make_fd, make_record
-from .test_protocol import OTHER
+from lit_gen.leaderboard.table import Section
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
+from lit_gen.records.record import Record, Score
 
 Write = Callable[..., Path]
 
@@ -68,7 +67,7 @@ def test_a_hash_is_named_only_where_nothing_readable_sets_columns_apart() -> Non
 
 
 def test_weights_and_temperature_split_too() -> None:
-    raw = make_fd(weights="raw", ema_halflife_images=None)
+    raw = make_fd(weights="raw", ema_halflife_examples=None)
     hot = make_fd(sampler_settings={"temperature": 1.2})
     section, = sections_of(one(make_fd(), name="a"), one(raw, name="b"), one(hot, name="c"))
     assert [c.qualifier for c in section.columns] == [
@@ -87,7 +86,7 @@ def test_answers_share_a_column_with_a_footnote_each() -> None:
     text = terminal([section])
     for letter, answer in (("a", "estimator=chain-rule"), ("b", "estimator=iwae, draws=5000"),
                            ("c", "estimator=elbo, draws=1")):
-        assert f"[{letter}] ema_halflife_images=5000, {answer}\n" in text
+        assert f"[{letter}] ema_halflife_examples=5000, {answer}\n" in text
     strict, = sections_of(*records, strict=True)
     assert len(strict.columns) == 3
     assert strict.columns[0].header == "bits/dim [estimator=chain-rule, draws=none]"
@@ -188,34 +187,34 @@ def test_up_is_better_where_it_is() -> None:
     assert "| **9.00 +- 0.01** [a] |" in markdown([section])
 
 
-FLOOR: dict[str, Any] = {"weights": "none", "ema_halflife_images": None, "sampler": "real train images"}
+BASELINE: dict[str, Any] = {"weights": "none", "ema_halflife_examples": None, "sampler": "real train images"}
 
 
-def test_floors_stand_once_in_every_column_that_asks_the_same() -> None:
-    floor = make_fd(1.31, 0.06, **FLOOR)
-    records = [one(make_fd(), name="a", floors=[floor]), one(make_fd(9.0), name="b", floors=[floor])]
+def test_baselines_stand_once_in_every_column_that_asks_the_same() -> None:
+    baseline = make_fd(1.31, 0.06, **BASELINE)
+    records = [one(make_fd(), name="a", baselines=[baseline]), one(make_fd(9.0), name="b", baselines=[baseline])]
     section, = sections_of(*records)
-    assert [(row.label, row.cells) for row in section.floors] == [("real train images", ((floor,),))]
+    assert [(row.label, row.cells) for row in section.baselines] == [("real train images", ((baseline,),))]
     assert terminal([section]).count("1.31 +- 0.06") == 1
     assert 1.31 not in {score.value for score in section.best[0]}
 
 
-def test_a_floor_that_no_run_can_be_held_against_has_its_own_column() -> None:
-    section, = sections_of(one(make_fd(), floors=[make_fd(0.9, num_samples=50_000, **FLOOR)]))
-    assert [len(row.cells[1]) for row in (section.rows[0], section.floors[0])] == [0, 1]
+def test_a_baseline_that_no_run_can_be_held_against_has_its_own_column() -> None:
+    section, = sections_of(one(make_fd(), baselines=[make_fd(0.9, num_samples=50_000, **BASELINE)]))
+    assert [len(row.cells[1]) for row in (section.rows[0], section.baselines[0])] == [0, 1]
     assert "num_samples=50000" in section.columns[1].header
 
 
-def test_floors_are_dimmed_on_a_terminal() -> None:
-    sections = sections_of(one(make_fd(), floors=[make_fd(1.31, **FLOOR)]))
-    assert "\033[2mfloor" in terminal(sections, colour=True)
+def test_baselines_are_dimmed_on_a_terminal() -> None:
+    sections = sections_of(one(make_fd(), baselines=[make_fd(1.31, **BASELINE)]))
+    assert "\033[2mbaseline" in terminal(sections, colour=True)
     assert "\033" not in terminal(sections)
 
 
 def test_sort() -> None:
-    cheap, dear = (dataclasses.replace(make_record().cost, train_seconds=s) for s in (5.0, 50.0))
+    cheap, expensive = (dataclasses.replace(make_record().cost, train_seconds=s) for s in (5.0, 50.0))
     records = [
-        one(make_bpd(2.0), make_fd(9.0), name="b", cost=dear),
+        one(make_bpd(2.0), make_fd(9.0), name="b", cost=expensive),
         one(make_bpd(3.0), make_fd(1.0), name="c", cost=cheap),
         one(make_fd(5.0), name="a", cost=dataclasses.replace(cheap, train_seconds=None)),
     ]

@@ -7,24 +7,24 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.frechet import FrechetReference, FrechetSums, frechet_distance, frechet_jackknife
+from lit_gen.metrics.statistics.frechet import FrechetDistance, FrechetReference, Moments, frechet_distance
 
 
 def normal(n: int, dim: int, seed: int) -> Tensor:
     return torch.randn(n, dim, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
-def with_moments(mean: Tensor, covariance: Tensor, n: int = 400) -> FrechetSums:
+def with_moments(mean: Tensor, covariance: Tensor, n: int = 400) -> Moments:
     """Sums of a set of features whose sample mean and covariance are exactly these."""
     x = normal(n, len(mean), seed=1)
     x = x - x.mean(0)
     white = torch.linalg.solve_triangular(torch.linalg.cholesky(x.T @ x / (n - 1)), x.T, upper=False).T
-    return FrechetSums.of(white @ torch.linalg.cholesky(covariance).T + mean)
+    return Moments.of(white @ torch.linalg.cholesky(covariance).T + mean)
 
 
 def test_moments_are_those_of_numpy() -> None:
     x = normal(50, 6, seed=0) * 3 + 7
-    sums = FrechetSums.of(x)
+    sums = Moments.of(x)
     np.testing.assert_allclose(sums.mean, x.numpy().mean(0), rtol=1e-12)
     np.testing.assert_allclose(sums.covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-10)
 
@@ -32,7 +32,7 @@ def test_moments_are_those_of_numpy() -> None:
 def test_a_far_mean_does_not_eat_the_covariance() -> None:
     x = normal(500, 4, seed=0) * 0.01 + 100  # in float32 sums nothing would be left
     np.testing.assert_allclose(
-        FrechetSums.of(x).covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-5, atol=1e-10
+        Moments.of(x).covariance, np.cov(x.numpy(), rowvar=False), rtol=1e-5, atol=1e-10
     )
 
 
@@ -62,7 +62,7 @@ def test_rotated_gaussians_in_closed_form() -> None:
 
 @pytest.mark.parametrize(("n", "dim"), [(300, 16), (20, 64)])
 def test_a_set_against_itself_is_zero(n: int, dim: int) -> None:
-    sums = FrechetSums.of(normal(n, dim, seed=0))
+    sums = Moments.of(normal(n, dim, seed=0))
     assert abs(frechet_distance(sums, sums)) < 1e-9 * float(sums.covariance.trace())
 
 
@@ -78,9 +78,9 @@ def test_equals_the_nuclear_norm_of_the_centred_features(n_a: int, n_b: int) -> 
         + centred_b.square().sum()
         - 2 * cross
     )
-    value = frechet_distance(FrechetSums.of(a), FrechetSums.of(b))
+    value = frechet_distance(Moments.of(a), Moments.of(b))
     assert value == pytest.approx(float(expected), rel=1e-9)
-    assert frechet_distance(FrechetSums.of(b), FrechetSums.of(a)) == pytest.approx(value, rel=1e-9)
+    assert frechet_distance(Moments.of(b), Moments.of(a)) == pytest.approx(value, rel=1e-9)
 
 
 @pytest.mark.parametrize("n", [64, 600])
@@ -91,25 +91,32 @@ def test_agrees_with_torch_fidelity_on_the_same_features(n: int) -> None:
     theirs = fid_statistics_to_metric(
         fid_features_to_statistics(a), fid_features_to_statistics(b), verbose=False
     )["frechet_inception_distance"]
-    assert frechet_distance(FrechetSums.of(a), FrechetSums.of(b)) == pytest.approx(theirs, rel=1e-6)
+    assert frechet_distance(Moments.of(a), Moments.of(b)) == pytest.approx(theirs, rel=1e-6)
 
 
-def test_streaming_equals_batch_and_sums_of_parts_the_whole() -> None:
+def estimate(x: Tensor, reference: Moments) -> tuple[float, float]:
+    """The distance of features and its standard error."""
+    statistic = FrechetDistance(x.shape[1], vars(reference))
+    statistic.update(x, torch.arange(len(x)))
+    found = statistic.compute()
+    return found["fd"].item(), found["fd_se"].item()
+
+
+def test_streaming_equals_batch_and_the_summary_is_the_whole() -> None:
     x = normal(103, 8, seed=0).float()
-    whole = FrechetSums.of(x)
-    streamed = FrechetSums.zeros(8)
-    for part in x.split(10):
-        streamed.update(part)
-    parts = FrechetSums.of(x[:40]) + FrechetSums.of(x[40:])
-    rest = whole - FrechetSums.of(x[:40])
-    for other, expected in [(streamed, whole), (parts, whole), (rest, FrechetSums.of(x[40:]))]:
-        assert other.count == expected.count
-        torch.testing.assert_close(other.total, expected.total, rtol=1e-12, atol=1e-12)
-        torch.testing.assert_close(other.outer, expected.outer, rtol=1e-12, atol=1e-12)
+    whole = Moments.of(x)
+    for num_groups in (1, 10):
+        streamed = FrechetDistance(8, num_groups=num_groups)
+        for part, index in zip(x.split(10), torch.arange(103).split(10), strict=True):
+            streamed.update(part, index)
+        summary = streamed.summary()
+        assert summary["count"] == 103
+        torch.testing.assert_close(summary["total"], whole.total, rtol=1e-12, atol=1e-12)
+        torch.testing.assert_close(summary["outer"], whole.outer, rtol=1e-12, atol=1e-12)
 
 
 def test_a_singular_reference_keeps_only_the_directions_it_has() -> None:
-    reference = FrechetReference.of(FrechetSums.of(normal(9, 32, seed=0)))
+    reference = FrechetReference.of(Moments.of(normal(9, 32, seed=0)))
     assert reference.factor.shape == (32, 8)
 
 
@@ -117,36 +124,42 @@ def test_a_singular_reference_keeps_only_the_directions_it_has() -> None:
 def test_the_jackknife_error_is_the_spread_over_redrawn_samples(dim: int) -> None:
     """200 draws of 400 samples: the mean of the estimated variances against the variance seen, to 30 %."""
     scale = torch.linspace(0.5, 2, dim).double()
-    reference = FrechetSums.of(normal(5000, dim, seed=10_000))
+    reference = Moments.of(normal(5000, dim, seed=10_000))
     values, variances = [], []
     for seed in range(200):
         x = normal(400, dim, seed) * scale + 0.3
-        estimate = frechet_jackknife([FrechetSums.of(x[g::10]) for g in range(10)], reference)
-        assert estimate.value == pytest.approx(frechet_distance(FrechetSums.of(x), reference), rel=1e-9)
-        values.append(estimate.value)
-        variances.append(estimate.standard_error**2)
+        value, error = estimate(x, reference)
+        assert value == pytest.approx(frechet_distance(Moments.of(x), reference), rel=1e-9)
+        values.append(value)
+        variances.append(error**2)
     assert 0.7 < np.mean(variances) / np.var(values, ddof=1) < 1.4
 
 
 def test_at_the_null_the_jackknife_error_is_too_large_rather_than_too_small() -> None:
-    reference = FrechetSums.of(normal(5000, 8, seed=10_000))
+    reference = Moments.of(normal(5000, 8, seed=10_000))
     values, variances = [], []
     for seed in range(150):
         x = normal(400, 8, seed)
-        value, error = frechet_jackknife([FrechetSums.of(x[g::10]) for g in range(10)], reference)
+        value, error = estimate(x, reference)
         values.append(value)
         variances.append(error**2)
     assert 1 < np.mean(variances) / np.var(values, ddof=1) < 6
 
 
 def test_what_has_no_distance_is_refused() -> None:
-    good = FrechetSums.of(normal(10, 3, seed=0))
+    good = Moments.of(normal(10, 3, seed=0))
     with pytest.raises(ValueError, match="2 examples or more, not 1"):
-        frechet_distance(FrechetSums.of(normal(1, 3, seed=0)), good)
+        frechet_distance(Moments.of(normal(1, 3, seed=0)), good)
     broken = normal(10, 3, seed=0)
     broken[4, 1] = float("nan")
-    for pair in [(FrechetSums.of(broken), good), (good, FrechetSums.of(broken))]:
+    for pair in [(Moments.of(broken), good), (good, Moments.of(broken))]:
         with pytest.raises(ValueError, match="not finite"):
             frechet_distance(*pair)
+    alone = FrechetDistance(3, vars(good), num_groups=1)
+    alone.update(normal(10, 3, seed=1), torch.arange(10))
     with pytest.raises(ValueError, match="2 groups"):
-        frechet_jackknife([good], good)
+        alone.compute()
+    without = FrechetDistance(3)
+    without.update(normal(10, 3, seed=1), torch.arange(10))
+    with pytest.raises(ValueError, match="FrechetDistance needs a reference"):
+        without.compute()

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lit_gen.errors import UserError
-from lit_gen.metrics import Inception, reference_sums, score_samples
+from lit_gen.metrics import Inception, chosen, reference_summaries, score_samples, score_specs
 
 
 class Images(Dataset[Tensor]):
@@ -60,12 +60,15 @@ def test_fid_and_is_equal_torch_fidelity(
         save_cpu_ram=True,
         verbose=False,
     )
-    reference = reference_sums(real, inception, "real", tmp_path)
-    ours = score_samples(lambda first, count: fake[first : first + count], inception, reference, n)
-    assert ours.distance == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
-    assert ours.inception_score == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
-    assert ours.inception_score_std == pytest.approx(theirs["inception_score_std"], abs=1e-6)
-    assert ours.inception_score > 1.01  # or the agreement would mean nothing
+    statistics = chosen(inception, None)
+    references = reference_summaries(real, inception, statistics, "real", tmp_path)
+    distance, score = score_samples(
+        lambda first, count: fake[first : first + count], inception, statistics, references, n
+    )
+    assert distance.value == pytest.approx(theirs["frechet_inception_distance"], rel=1e-6)
+    assert score.value == pytest.approx(theirs["inception_score_mean"], rel=1e-6)
+    assert score.standard_error == pytest.approx(theirs["inception_score_std"] / 3, abs=1e-6)  # sqrt(10 - 1)
+    assert score.value > 1.01  # or the agreement would mean nothing
 
 
 def test_folding_the_norms_changes_rounding_only(
@@ -90,11 +93,13 @@ def test_folding_the_norms_changes_rounding_only(
 
 def test_its_names_and_sizes(inception: Inception, monkeypatch: pytest.MonkeyPatch) -> None:
     """FID and IS are defined by one file of weights; with any other, such as these, they bear the net's name."""
-    assert (inception.score_name, inception.inception_score_name) == ("fd_inception", "is_inception")
+    specs = score_specs(inception, None)
+    assert [spec.name(inception.network) for spec in specs] == ["fd_inception", "is_inception"]
     monkeypatch.setattr(inception, "sha256", "6726825d" + "0" * 56)
-    assert (inception.score_name, inception.inception_score_name) == ("fid", "is")
+    assert [spec.name(inception.network) for spec in specs] == ["fid", "is"]
+    assert [spec.label_in(inception.network) for spec in specs] == ["FID", "IS"]
     monkeypatch.setattr(inception, "sha256", "0" * 56 + "6726825d")
-    assert (inception.score_name, inception.inception_score_name) == ("fd_inception", "is_inception")
+    assert [spec.label_in(inception.network) for spec in specs] == ["FD-inception", "IS-inception"]
     assert (inception.num_features, inception.num_classes) == (2048, 1008)
 
 

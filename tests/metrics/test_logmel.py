@@ -11,13 +11,14 @@ import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance
-from lit_gen.metrics.logmel import FLOOR, LogMel, band_edges, hz_to_mel, mel_bank
-from lit_gen.metrics.quality import SampleScores, score_samples
-from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.factory import score_specs
+from lit_gen.metrics.quality import score_samples
+from lit_gen.metrics.reference import reference_summaries
+from lit_gen.metrics.spaces.logmel import FLOOR, LogMel, band_edges, hz_to_mel, mel_bank
+from lit_gen.metrics.statistics.frechet import FrechetDistance, Moments, frechet_distance
 from lit_gen.quantization import mu_law_encode
 
-from .test_quality import on_ranks
+from .test_quality import assert_close, on_ranks
 
 RATE, T = 8000, 1024
 
@@ -104,10 +105,10 @@ def test_steady_sound_varies_in_no_band_and_a_burst_does() -> None:
 
 def test_the_distance_falls_as_less_noise_is_added() -> None:
     extractor = LogMel(RATE)
-    real = FrechetSums.of(extractor(levels(chords(300, seed=1))).features)
+    real = Moments.of(extractor(levels(chords(300, seed=1))).features)
     clean = chords(300)
     distance = [
-        frechet_distance(FrechetSums.of(extractor(levels(clean + noise(300, a))).features), real)
+        frechet_distance(Moments.of(extractor(levels(clean + noise(300, a))).features), real)
         for a in (0.1, 0.03, 0.01, 0.0)
     ]
     assert distance == sorted(distance, reverse=True)
@@ -126,31 +127,28 @@ def test_the_batch_changes_nothing() -> None:
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_any_number_of_ranks_gives_one_answer(world_size: int) -> None:
     extractor, x = LogMel(RATE, num_bands=6), levels(noise(58))
-    reference = FrechetSums.of(extractor(levels(noise(100, 0.2, seed=1))).features)
-    alone = score_samples(lambda i, n: x[i : i + n], extractor, reference, 58, block=10)
-    assert (alone.inception_score, alone.inception_score_se) == (None, None)
+    references = [vars(Moments.of(extractor(levels(noise(100, 0.2, seed=1))).features))]
+    alone = score_samples(lambda i, n: x[i : i + n], extractor, [FrechetDistance], references, 58, block=10)
 
-    def run(rank: int, all_reduce: object) -> SampleScores:
+    def run(rank: int, all_reduce: object) -> object:
         ranks: dict[str, object] = {"rank": rank, "world_size": world_size, "all_reduce": all_reduce}
-        return score_samples(lambda i, n: x[i : i + n], extractor, reference, 58, block=10, **ranks)  # type: ignore[arg-type]
+        return score_samples(lambda i, n: x[i : i + n], extractor, [FrechetDistance], references, 58, block=10, **ranks)  # type: ignore[arg-type]
 
     for scores in on_ranks(world_size, run):
-        assert isinstance(scores, SampleScores), scores
-        assert (scores.distance, scores.distance_se) == pytest.approx((alone.distance, alone.distance_se), rel=1e-6)
+        assert_close(scores, alone, rel=1e-6)
 
 
 def test_statistics_are_kept_by_settings(tmp_path: object) -> None:
     x = levels(noise(30))
     for i, extractor in enumerate((LogMel(RATE, 6), LogMel(RATE, 7), LogMel(RATE, 6, hop=64), LogMel(16_000, 6)), 1):
-        sums = reference_sums(x, extractor, "val", tmp_path)  # type: ignore[arg-type]
-        assert isinstance(sums, FrechetSums)
+        reference_summaries(x, extractor, [FrechetDistance], "val", tmp_path)  # type: ignore[arg-type]
         assert len(list(tmp_path.iterdir())) == i  # type: ignore[attr-defined]
-    reference_sums(x, LogMel(RATE, 6), "val", tmp_path)  # type: ignore[arg-type]
+    reference_summaries(x, LogMel(RATE, 6), [FrechetDistance], "val", tmp_path)  # type: ignore[arg-type]
     assert len(list(tmp_path.iterdir())) == 4  # type: ignore[attr-defined]
 
 
 def test_names() -> None:
-    assert (LogMel().score_name, LogMel().inception_score_name) == ("fd_logmel", None)
+    assert [spec.name(LogMel().network) for spec in score_specs(LogMel(), None)] == ["fd_logmel"]
 
 
 # ------------------------------------------------------------------ what is refused

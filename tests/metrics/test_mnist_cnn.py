@@ -8,11 +8,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics import train_mnist_cnn
-from lit_gen.metrics.extractor import sha256_of_file
-from lit_gen.metrics.frechet import FrechetSums, frechet_distance
-from lit_gen.metrics.mnist_cnn import WEIGHTS, DigitNet, MnistCNN, digits_to_input
-from lit_gen.metrics.train_mnist_cnn import augment, shrink, sklearn_digits, train
+from lit_gen.metrics.spaces import train_mnist_cnn
+from lit_gen.metrics.spaces.feature_space import sha256_of_file
+from lit_gen.metrics.spaces.mnist_cnn import WEIGHTS, DigitNet, MnistCNN, digits_to_input
+from lit_gen.metrics.spaces.train_mnist_cnn import augment, shrink, sklearn_digits, train
+from lit_gen.metrics.statistics.frechet import Moments, frechet_distance
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def test_it_reads_mnist_whole_and_shrunk(extractor: MnistCNN, shelf: Path) -> No
 def test_the_weights_are_small_and_their_checksum_is_computed(extractor: MnistCNN) -> None:
     assert WEIGHTS.stat().st_size < 1_000_000
     assert extractor.sha256 == sha256_of_file(WEIGHTS)
-    assert (extractor.score_name, extractor.inception_score_name) == ("fd_mnist_cnn", "is_mnist_cnn")
+    assert (extractor.name, extractor.network) == ("mnist_cnn", "mnist_cnn")
 
 
 def test_the_dimensions_it_states(extractor: MnistCNN, digits: tuple[Tensor, Tensor]) -> None:
@@ -75,10 +75,10 @@ def test_the_input_keeps_28x28_pixels_and_resizes_the_rest() -> None:
 def test_the_distance_falls_from_noise_to_real(extractor: MnistCNN, digits: tuple[Tensor, Tensor]) -> None:
     x, label = digits
     generator = torch.Generator().manual_seed(0)
-    real = FrechetSums.of(extractor(x[:800]).features)
+    real = Moments.of(extractor(x[:800]).features)
 
     def distance(fake: Tensor) -> float:
-        return frechet_distance(FrechetSums.of(extractor(fake).features), real)
+        return frechet_distance(Moments.of(extractor(fake).features), real)
 
     noise = torch.randint(0, 256, (800, 1, 8, 8), dtype=torch.uint8, generator=generator)
     spoilt = torch.where(torch.rand(800, 1, 8, 8, generator=generator) < 0.15, noise, x[-800:])

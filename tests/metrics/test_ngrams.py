@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,9 +13,11 @@ from scipy.spatial.distance import jensenshannon
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.ngrams import NGramCounts, NGrams, jensen_shannon
-from lit_gen.metrics.quality import SampleScores, score_samples
-from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.factory import score_specs
+from lit_gen.metrics.quality import score_samples
+from lit_gen.metrics.reference import reference_summaries
+from lit_gen.metrics.spaces.ngrams import NGrams
+from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shannon
 
 from .test_quality import on_ranks
 
@@ -26,10 +29,10 @@ def text(windows: int, length: int = 20, symbols: int = 5, seed: int = 0, skew: 
     return drawn.to(torch.uint8).view(windows, length)
 
 
-def counts(extractor: NGrams, x: Tensor) -> NGramCounts:
-    sums = extractor.zero_sums()
-    sums.update(extractor(x).features)
-    return sums
+def counts(space: NGrams, x: Tensor) -> Tensor:
+    statistic = JensenShannon(space.num_features)
+    statistic.update(space(x).features, torch.arange(len(x)))
+    return statistic.summary()["count"]
 
 
 # ------------------------------------------------------------------ counting
@@ -39,7 +42,7 @@ def counts(extractor: NGrams, x: Tensor) -> NGramCounts:
 def test_every_n_gram_within_a_window_is_counted_and_none_across(n: int) -> None:
     x = text(7)
     expected = Counter(tuple(row[i : i + n]) for row in x.tolist() for i in range(20 - n + 1))
-    count = counts(NGrams(n, 5), x).count
+    count = counts(NGrams(n, 5), x)
     assert len(expected) > 1
     assert float(count.sum()) == 7 * (20 - n + 1)
     for gram, times in expected.items():
@@ -48,7 +51,7 @@ def test_every_n_gram_within_a_window_is_counted_and_none_across(n: int) -> None
 
 def test_the_largest_number_is_the_last_n_gram() -> None:
     last = torch.full((1, 3), 255, dtype=torch.uint8)
-    count = counts(NGrams(2, 256), last).count
+    count = counts(NGrams(2, 256), last)
     assert (len(count), float(count[-1]), float(count.sum())) == (65_536, 2, 2)
 
 
@@ -58,7 +61,7 @@ def test_the_batch_changes_nothing() -> None:
     whole = extractor(x).features
     assert torch.equal(torch.cat([extractor(row[None]).features for row in x[:9]]), whole[:9])
     assert torch.equal(extractor(x[100:]).features, whole[100:])
-    assert torch.equal(counts(extractor, x).count, (counts(extractor, x[:7]) + counts(extractor, x[7:])).count)
+    assert torch.equal(counts(extractor, x), counts(extractor, x[:7]) + counts(extractor, x[7:]))
 
 
 # ------------------------------------------------------------------ the divergence
@@ -80,7 +83,7 @@ def test_one_bit_lies_between_those_that_share_nothing() -> None:
 def test_it_is_scipys_distance_squared_and_symmetric() -> None:
     extractor = NGrams(2, 5)
     a, b = counts(extractor, text(30, skew=0.5)), counts(extractor, text(9, skew=0.9, seed=1))
-    expected = jensenshannon(a.count.numpy(), b.count.numpy(), base=2) ** 2
+    expected = jensenshannon(a.numpy(), b.numpy(), base=2) ** 2
     assert 0.01 < expected < 0.5
     assert jensen_shannon(a, b) == pytest.approx(expected, rel=1e-12)
     assert jensen_shannon(b, a) == pytest.approx(expected, rel=1e-12)
@@ -88,7 +91,7 @@ def test_it_is_scipys_distance_squared_and_symmetric() -> None:
 
 def test_a_case_by_hand() -> None:
     """All of one symbol against a fair coin: m = (3/4, 1/4)."""
-    a, b = (NGramCounts(torch.tensor(c, dtype=torch.float64)) for c in ([4, 0], [1, 1]))
+    a, b = (torch.tensor(c, dtype=torch.float64) for c in ([4, 0], [1, 1]))
     assert jensen_shannon(a, b) == pytest.approx(0.5 * math.log2(4 / 3) + 0.25 * math.log2(2 / 3) + 0.25, rel=1e-12)
 
 
@@ -113,42 +116,51 @@ def test_the_score_is_of_all_samples_and_its_error_their_spread() -> None:
     extractor = NGrams(2, 5)
     reference = counts(extractor, text(300, seed=99))
     drawn = [text(200, skew=0.6, seed=i) for i in range(30)]
-    scores = [score_samples(lambda i, n, x=x: x[i : i + n], extractor, reference, 200, block=60) for x in drawn]  # type: ignore[misc]
+    scores = []
+    for x in drawn:
+        (score,) = score_samples(
+            lambda i, n, x=x: x[i : i + n],  # type: ignore[misc]
+            extractor,
+            [JensenShannon],
+            [{"count": reference}],
+            200,
+            block=60,
+        )
+        scores.append(score)
     for x, score in zip(drawn[:3], scores, strict=False):
-        assert score.distance == pytest.approx(jensen_shannon(counts(extractor, x), reference), rel=1e-9)
-    spread = np.std([score.distance for score in scores], ddof=1)
-    assert np.mean([score.distance_se for score in scores]) == pytest.approx(spread, rel=0.4)
-    assert {score.inception_score for score in scores} == {None}, "there is no classifier"
+        assert score.value == pytest.approx(jensen_shannon(counts(extractor, x), reference), rel=1e-9)
+    spread = np.std([score.value for score in scores], ddof=1)
+    assert np.mean([score.standard_error for score in scores]) == pytest.approx(spread, rel=0.4)
 
 
 @pytest.mark.parametrize("world_size", [2, 3])
 def test_any_number_of_ranks_gives_one_answer(world_size: int) -> None:
     extractor, x = NGrams(3, 5), text(58)
-    reference = counts(extractor, text(100, seed=1))
-    alone = score_samples(lambda i, n: x[i : i + n], extractor, reference, 58, block=10)
+    references = [{"count": counts(extractor, text(100, seed=1))}]
+    alone = score_samples(lambda i, n: x[i : i + n], extractor, [JensenShannon], references, 58, block=10)
 
-    def run(rank: int, all_reduce: object) -> SampleScores:
+    def run(rank: int, all_reduce: object) -> object:
         ranks: dict[str, object] = {"rank": rank, "world_size": world_size, "all_reduce": all_reduce}
-        return score_samples(lambda i, n: x[i : i + n], extractor, reference, 58, block=10, **ranks)  # type: ignore[arg-type]
+        return score_samples(lambda i, n: x[i : i + n], extractor, [JensenShannon], references, 58, block=10, **ranks)  # type: ignore[arg-type]
 
     assert on_ranks(world_size, run) == [alone] * world_size
 
 
-def test_counts_are_kept_on_disk(tmp_path: object, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_counts_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     x = text(300)
-    first = reference_sums(x, NGrams(2, 5), "val", tmp_path)  # type: ignore[arg-type]
+    (first,) = reference_summaries(x, NGrams(2, 5), [JensenShannon], "val", tmp_path)
     monkeypatch.setattr(NGrams, "extract", lambda *_: pytest.fail("they were counted again"))
-    second = reference_sums(x, NGrams(2, 5), "val", tmp_path)  # type: ignore[arg-type]
-    assert isinstance(second, NGramCounts)
-    assert torch.equal(second.count, first.tensors()["count"])
+    (second,) = reference_summaries(x, NGrams(2, 5), [JensenShannon], "val", tmp_path)
+    assert first is not None
+    assert second is not None
+    assert torch.equal(second["count"], first["count"])
     with pytest.raises(pytest.fail.Exception):
-        reference_sums(x, NGrams(3, 5), "val", tmp_path)  # type: ignore[arg-type]
+        reference_summaries(x, NGrams(3, 5), [JensenShannon], "val", tmp_path)
 
 
 def test_names_and_checksums() -> None:
-    extractor = NGrams()
-    assert (extractor.name, extractor.score_name, extractor.inception_score_name) == ("3grams", "jsd_3grams", None)
-    assert NGrams(2, 65).score_name == "jsd_2grams"
+    assert (NGrams().name, NGrams().network) == ("3grams", "3grams")
+    assert [spec.name(NGrams(2, 65).network) for spec in score_specs(NGrams(2, 65), None)] == ["jsd_2grams"]
     assert len({NGrams(n, s).sha256 for n in (1, 2) for s in (4, 5)}) == 4
     assert NGrams(2, 5).sha256 == NGrams(2, 5).sha256
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
-from lit_gen.metrics.extractor import Extractor, Features
-from lit_gen.metrics.frechet import FrechetSums
-from lit_gen.metrics.reference import reference_sums
+from lit_gen.metrics.reference import reference_summaries
+from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace
+from lit_gen.metrics.statistics.frechet import FrechetDistance, Moments
 
 
-class Counting(Extractor):
+class Counting(FeatureSpace):
     """Row means; counts the batches it is asked for."""
 
     name = "counting"
@@ -32,6 +33,13 @@ class Counting(Extractor):
         return Features(rows, rows)
 
 
+def moments(x: Tensor, space: FeatureSpace, key: str, folder: Path, **options: Any) -> Moments:
+    """The reference of the Frechet distance."""
+    (summary,) = reference_summaries(x, space, [FrechetDistance], key, folder, **options)
+    assert summary is not None
+    return Moments(**summary)
+
+
 @pytest.fixture
 def images() -> Tensor:
     return torch.randint(0, 256, (70, 1, 4, 4), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
@@ -39,14 +47,14 @@ def images() -> Tensor:
 
 def test_computed_once_and_read_back_exactly(images: Tensor, tmp_path: Path) -> None:
     extractor = Counting()
-    first = reference_sums(images, extractor, "train", tmp_path / "new" / "folder")
+    first = moments(images, extractor, "train", tmp_path / "new" / "folder")
     calls = extractor.calls
-    second = reference_sums(images, extractor, "train", tmp_path / "new" / "folder")
+    second = moments(images, extractor, "train", tmp_path / "new" / "folder")
     assert extractor.calls == calls > 0
     assert torch.equal(first.outer, second.outer)
     assert torch.equal(first.total, second.total)
     assert first.count == second.count == 70
-    expected = FrechetSums.of(extractor(images).features)
+    expected = Moments.of(extractor(images).features)
     torch.testing.assert_close(first.outer, expected.outer, rtol=1e-12, atol=0)
     assert [path.suffix for path in (tmp_path / "new" / "folder").iterdir()] == [".pt"]
 
@@ -64,26 +72,26 @@ def test_any_change_is_another_file(images: Tensor, tmp_path: Path) -> None:
         (shaped, Counting(), "train"),
     ]
     for number, (x, extractor, key) in enumerate(variants, start=1):
-        reference_sums(x, extractor, key, tmp_path)
+        moments(x, extractor, key, tmp_path)
         assert extractor.calls > 0
         assert len(list(tmp_path.iterdir())) == number
 
 
 def test_ranks_share_the_work_and_agree_on_the_cache(images: Tensor, tmp_path: Path) -> None:
     """Two ranks in turn: the first run notes what rank 1 would send, the second gives it to rank 0."""
-    whole = reference_sums(images, Counting(), "train", tmp_path / "whole")
+    whole = moments(images, Counting(), "train", tmp_path / "whole")
     sent: list[Tensor] = []
 
     def note(tensor: Tensor) -> Tensor:
         sent.append(tensor.clone())
         return tensor + 0 if len(sent) == 1 else tensor
 
-    reference_sums(
+    moments(
         images, Counting(), "train", tmp_path / "one", rank=1, world_size=2, all_reduce=note, block=20
     )
     received = iter(sent)
     extractor = Counting()
-    together = reference_sums(
+    together = moments(
         images,
         extractor,
         "train",
@@ -99,9 +107,9 @@ def test_ranks_share_the_work_and_agree_on_the_cache(images: Tensor, tmp_path: P
 
 
 def test_a_cache_that_one_rank_lacks_is_not_used(images: Tensor, tmp_path: Path) -> None:
-    reference_sums(images, Counting(), "train", tmp_path)
+    moments(images, Counting(), "train", tmp_path)
     extractor = Counting()
-    reference_sums(images, extractor, "train", tmp_path, world_size=2, all_reduce=lambda tensor: tensor)
+    moments(images, extractor, "train", tmp_path, world_size=2, all_reduce=lambda tensor: tensor)
     assert extractor.calls > 0
 
 
@@ -109,9 +117,9 @@ def test_bad_statistics_are_neither_returned_nor_kept(images: Tensor, tmp_path: 
     extractor = Counting()
     extractor.scale.fill_(float("inf"))
     with pytest.raises(ValueError, match=r"70 images of train .*not finite"):
-        reference_sums(images, extractor, "train", tmp_path)
+        moments(images, extractor, "train", tmp_path)
     with pytest.raises(ValueError, match="1 images of train"):
-        reference_sums(images[:1], Counting(), "train", tmp_path)
+        moments(images[:1], Counting(), "train", tmp_path)
     with pytest.raises(ValueError, match="2 ranks need an all_reduce"):
-        reference_sums(images, Counting(), "train", tmp_path, world_size=2)
+        moments(images, Counting(), "train", tmp_path, world_size=2)
     assert list(tmp_path.iterdir()) == []

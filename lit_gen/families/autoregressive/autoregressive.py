@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import abc
 import math
-from typing import Any, ClassVar, get_args
+from typing import ClassVar
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import Batch, GenerativeModule, Tempered
 from lit_gen.errors import UserError
-from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, Next, draw
+from lit_gen.families.autoregressive.conditionals import Conditionals, Naive, draw
 from lit_gen.likelihood import Likelihood, categorical_log_prob
-from lit_gen.muon import Muon, OptimizerName
 from lit_gen.noise import Noise
+from lit_gen.optim import parameter_groups
 
 _LOGITS_AT_ONCE = 1 << 24
 
@@ -32,15 +33,11 @@ class Autoregressive(GenerativeModule, abc.ABC):
         num_classes: Of the labels, for a model of x given its class; 0 for none. The likelihood is that of x alone,
             all classes being equally likely, at the cost of one pass a class.
         temperature: Divides the logits of every conditional when sampling. Scores of samples name it.
-        lr: The learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay.
-        optimizer: AdamW for all parameters, or :class:`Muon` for :meth:`hidden_weights` (its momentum is 0.95, whatever
-            beta1) and AdamW for the rest.
+        optimizer: Optimizer of all parameters; :class:`~lit_gen.optim.Muon` takes :meth:`hidden_weights` apart.
     """
 
     estimators: ClassVar[tuple[str, ...]] = ("chain-rule",)
+    sampling: Tempered
 
     order: Tensor
     """Positions in the flattened example, int64 ``[D]``, first to last."""
@@ -49,27 +46,18 @@ class Autoregressive(GenerativeModule, abc.ABC):
         self,
         shape: tuple[int, ...],
         num_levels: int,
+        *,
         num_classes: int,
         temperature: float,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        weight_decay: float,
-        optimizer: OptimizerName = "adamw",
+        optimizer: OptimizerCallable,
     ) -> None:
         super().__init__(shape, num_levels)
-        if lr < 0 or temperature < 0 or num_classes < 0:
-            raise UserError(
-                f"model: lr={lr}, temperature={temperature} and num_classes={num_classes} must not be negative"
-            )
-        if optimizer not in get_args(OptimizerName):
-            raise UserError(f"model.optimizer is {optimizer!r}; give one of {', '.join(get_args(OptimizerName))}")
+        if num_classes < 0:
+            raise UserError(f"model: num_classes={num_classes} must not be negative")
         self.num_dims = math.prod(self.shape)
-        self.num_classes, self.temperature = num_classes, temperature
-        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.num_classes, self.sampling = num_classes, Tempered(temperature)
         self.optimizer = optimizer
         self.register_buffer("order", reading_order(self.shape), persistent=False)
-        self.next = Next()
 
     @abc.abstractmethod
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
@@ -113,7 +101,7 @@ class Autoregressive(GenerativeModule, abc.ABC):
         """Looks at the labels."""
         self.check_labels()
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Nats an example."""
         x, label, _ = batch
         return -self.log_prob(x, label if self.num_classes else None).mean()
@@ -127,32 +115,16 @@ class Autoregressive(GenerativeModule, abc.ABC):
         return True
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0, or Muon beside it.
-
-        Raises:
-            UserError: Muon, for a family that names no hidden weights.
-        """
-        hidden = self.hidden_weights() if self.optimizer == "muon" else []
-        if self.optimizer == "muon" and not hidden:
-            raise UserError(f"model.optimizer: {type(self).__name__} has no hidden weights for Muon; use adamw")
-        rest = [p for p in self.parameters() if not any(p is h for h in hidden)]
-        gains = [p for p in rest if not self.decays(p)]
-        groups: list[dict[str, Any]] = [{"params": [p for p in rest if self.decays(p)]}]
-        groups += [{"params": gains, "weight_decay": 0.0}] if gains else []
-        if hidden:
-            return Muon(hidden, groups, **self.adam)  # type: ignore[arg-type]
-        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
+        """The optimizer that was asked for, over all parameters."""
+        hidden = self.hidden_weights()
+        gains = [p for p in self.parameters() if not self.decays(p)]
+        return self.optimizer(parameter_groups(self, hidden=hidden, no_decay=gains))
 
     # -------------------------------------------------------------- samples
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """Asked once for each dimension."""
-        return self.next
-
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """The temperature; whether each sample is of a class."""
-        settings: dict[str, str | int | float | bool] = {"name": "ancestral", "temperature": self.temperature}
+        settings: dict[str, str | int | float | bool] = {"name": "ancestral", "temperature": self.sampling.temperature}
         return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
@@ -216,10 +188,20 @@ class Autoregressive(GenerativeModule, abc.ABC):
         """
         out, value = x.clone(), None
         for i, position in enumerate(order.tolist()):
-            logits = self.next(out, conditionals, value)
-            value = out[:, position].long() if i < num_given else draw(logits, u[:, i], self.temperature)
+            self.count_evaluations(len(out))
+            logits = self._next_logits(conditionals, value)
+            value = out[:, position].long() if i < num_given else draw(logits, u[:, i], self.sampling.temperature)
             out[:, position] = value.to(torch.uint8)
         return out
+
+    def _next_logits(self, conditionals: Conditionals, value: Tensor | None) -> Tensor:
+        """Logits ``[B, num_levels]`` of the next dimension.
+
+        In float32 whatever the precision of the training: caches hold their weights in it, and a full pass in
+        bfloat16 would draw other samples than they do.
+        """
+        with torch.autocast(self.device.type, enabled=False):
+            return conditionals.next(value).float()
 
 
 def reading_order(shape: tuple[int, ...]) -> Tensor:

@@ -6,7 +6,7 @@ import abc
 from collections.abc import Callable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 
 class Conditionals(abc.ABC):
@@ -46,19 +46,6 @@ class Naive(Conditionals):
             self.x[:, self.order[self.asked - 1]] = value.to(torch.uint8)
         self.asked += 1
         return self.logits(self.x)[:, :, self.order[self.asked - 1]]
-
-
-class Next(nn.Module):
-    """Asks for one dimension: a module, so that its calls can be counted as function evaluations."""
-
-    def forward(self, x: Tensor, conditionals: Conditionals, value: Tensor | None) -> Tensor:
-        """Logits ``[B, num_levels]`` of the dimension of x ``[B, D]`` after the one with the given value.
-
-        In float32 whatever the precision of the training: caches hold their weights in it, and a full pass in
-        bfloat16 would draw other samples than they do.
-        """
-        with torch.autocast(x.device.type, enabled=False):
-            return conditionals.next(value).float()
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import cast
 
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
-from lit_gen.muon import OptimizerName
 from lit_gen.nets.autoregressive.columns import Columns
 from lit_gen.nets.autoregressive.gated_columns import GatedPixelCNNColumns
 from lit_gen.nets.autoregressive.gated_pixelcnn_net import GatedPixelCNNNet
+from lit_gen.optim import AdamW
 
 
 class GatedPixelCNN(Pixelwise):
@@ -27,14 +28,10 @@ class GatedPixelCNN(Pixelwise):
         head_channels: Features between the two last layers.
         kernel_size: Of the gated layers; 3 here, 5 in the paper's figure 2.
         first_kernel_size: Of the first layer.
-        num_classes: See :class:`Autoregressive`.
+        num_classes: Number of label classes; 0 means unconditional.
         level_features: See :class:`Pixelwise`.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
-        optimizer: See :class:`Autoregressive`.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu: Conditional Image Generation with PixelCNN
@@ -53,11 +50,7 @@ class GatedPixelCNN(Pixelwise):
         num_classes: int = 0,
         level_features: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
-        optimizer: OptimizerName = "adamw",
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
         net = GatedPixelCNNNet(
@@ -72,7 +65,13 @@ class GatedPixelCNN(Pixelwise):
             level_features,
         )
         super().__init__(
-            shape, num_levels, net, level_features, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer
+            shape,
+            num_levels,
+            net,
+            level_features=level_features,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive
@@ -16,6 +18,7 @@ from lit_gen.likelihood import Likelihood, categorical_log_prob
 from lit_gen.nets import MaskedAutoencoder, OneByOne
 from lit_gen.nets.mlp import Activation
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_unit
 
 
@@ -37,11 +40,8 @@ class MADE(Autoregressive):
         num_orders: The first is that of reading, the others are drawn by ``order_seed``.
         order_seed: Draws the orders.
         activation: Between the layers.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         Germain, Gregor, Murray, Larochelle: MADE: Masked Autoencoder for Distribution Estimation, 2015,
@@ -60,12 +60,11 @@ class MADE(Autoregressive):
         order_seed: int = 0,
         activation: Activation = "relu",
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        super().__init__(shape, num_levels, 0, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(
+            shape, num_levels, num_classes=0, temperature=temperature, optimizer=optimizer
+        )
         if num_orders < 1:
             raise UserError(f"model.num_orders is {num_orders}; give 1 for the reading order alone, or more")
         self.num_orders = num_orders
@@ -100,7 +99,7 @@ class MADE(Autoregressive):
         name = self.estimators[0] + (f"-{self.num_orders}-orders" if self.num_orders > 1 else "")
         return Likelihood(math.log(self.num_orders) - each.logsumexp(0), "exact", name)
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Nats an example, in the order whose turn it is."""
         return -self.log_prob_in(self.orders[self.global_step % self.num_orders], batch[0]).mean()
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from typing import cast
 
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
-from lit_gen.muon import OptimizerName
 from lit_gen.nets.autoregressive.columns import Columns
 from lit_gen.nets.autoregressive.pixelcnn_net import PixelCNNColumns, PixelCNNNet
+from lit_gen.optim import AdamW
 
 
 class PixelCNN(Pixelwise):
@@ -26,12 +27,8 @@ class PixelCNN(Pixelwise):
         head_channels: Features between the two last layers; 32 in the paper for MNIST, 1,024 for CIFAR-10.
         kernel_size: Of the first convolution; 7 in the paper.
         level_features: See :class:`Pixelwise`.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
-        optimizer: See :class:`Autoregressive`.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         van den Oord, Kalchbrenner, Kavukcuoglu: Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759,
@@ -48,16 +45,18 @@ class PixelCNN(Pixelwise):
         kernel_size: int = 7,
         level_features: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
-        optimizer: OptimizerName = "adamw",
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
         net = PixelCNNNet(num_channels, num_levels, channels, num_blocks, head_channels, kernel_size, level_features)
         super().__init__(
-            shape, num_levels, net, level_features, 0, temperature, lr, beta1, beta2, weight_decay, optimizer
+            shape,
+            num_levels,
+            net,
+            level_features=level_features,
+            num_classes=0,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from lit_gen.errors import UserError
@@ -11,6 +12,7 @@ from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.mixture import PixelMixture, num_parameters
 from lit_gen.nets.autoregressive.pixelcnnpp_cache import PixelCNNppCache
 from lit_gen.nets.autoregressive.pixelcnnpp_net import PixelCNNppNet, check_sides
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
 _PIXELS_AT_ONCE = 4_096
@@ -31,12 +33,9 @@ class PixelCNNpp(Autoregressive):
         num_scales: See :class:`lit_gen.nets.PixelCNNppNet`.
         num_components: Logistics in a mixture; 10 in the paper.
         dropout: Rate in the residual blocks; 0.5 in the paper.
-        num_classes: See :class:`Autoregressive`.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
+        num_classes: Number of label classes; 0 means unconditional.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
 
     Raises:
         UserError: Data that are no images, sides that cannot be halved so often, or a number that leaves no model.
@@ -58,12 +57,11 @@ class PixelCNNpp(Autoregressive):
         dropout: float = 0.0,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.95,
-        beta2: float = 0.9995,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay)
+        super().__init__(
+            shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
+        )
         if len(self.shape) != 3:
             raise UserError(f"PixelCNNpp models images [C, H, W], not examples of shape {list(self.shape)}")
         if num_components < 1:

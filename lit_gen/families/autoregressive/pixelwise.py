@@ -6,13 +6,13 @@ import abc
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
 from lit_gen.families.autoregressive.level_features import LevelFeatures
-from lit_gen.muon import OptimizerName
 from lit_gen.nets.autoregressive.columns import Columns
 
 
@@ -36,13 +36,9 @@ class Pixelwise(Autoregressive, abc.ABC):
         net: What :meth:`levels_last` asks.
         level_features: E: learned numbers of each level, which go into the network beside the level itself, a number
             in [0, 1]; 0, the papers', for none.
-        num_classes: See :class:`Autoregressive`.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
-        optimizer: See :class:`Autoregressive`.
+        num_classes: Number of label classes; 0 means unconditional.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
     """
 
     def __init__(
@@ -50,16 +46,15 @@ class Pixelwise(Autoregressive, abc.ABC):
         shape: tuple[int, ...],
         num_levels: int,
         net: nn.Module,
+        *,
         level_features: int,
         num_classes: int,
         temperature: float,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        weight_decay: float,
-        optimizer: OptimizerName,
+        optimizer: OptimizerCallable,
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
+        super().__init__(
+            shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
+        )
         # A convolution reads channels-last maps faster, on a CPU and on a GPU.
         self.net = net.to(memory_format=torch.channels_last)
         self.features = LevelFeatures(num_levels, level_features)

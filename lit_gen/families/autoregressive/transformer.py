@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.contract import block_within
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
-from lit_gen.muon import OptimizerName
 from lit_gen.nets import CausalTransformer, KeyValueCache, Positions
+from lit_gen.optim import AdamW
 
 _CACHED_NUMBERS = 1 << 30
 
@@ -29,13 +30,9 @@ class Transformer(SequenceModel):
         num_heads: Of the attention.
         positions: ``learned`` vectors, one a position, as in GPT-2, or ``rotary``, which know distances alone.
         dropout: Rate, on the input and on what each half of a block adds.
-        num_classes: See :class:`Autoregressive`. The class stands where the start symbol stands without classes.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`; 0.95 as in ImageGPT.
-        weight_decay: Of matrices and embeddings alone: a norm's gains are not to shrink.
-        optimizer: See :class:`Autoregressive`.
+        num_classes: Number of label classes; 0 means unconditional. The class takes the place of the start symbol.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters; norms have no weight decay.
 
     References:
         Vaswani et al.: Attention Is All You Need, 2017, arXiv:1706.03762.
@@ -57,13 +54,11 @@ class Transformer(SequenceModel):
         dropout: float = 0.0,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 3.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.95,
-        weight_decay: float = 0.0,
-        optimizer: OptimizerName = "adamw",
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
+        super().__init__(
+            shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
+        )
         if not 0 <= dropout < 1:
             raise UserError(f"model.dropout={dropout} must be in [0, 1)")
         self.net = CausalTransformer(

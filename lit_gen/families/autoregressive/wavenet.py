@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
-from lit_gen.muon import OptimizerName
 from lit_gen.nets import DilatedConvNet, WaveNetQueues
+from lit_gen.optim import AdamW
 
 
 class WaveNet(SequenceModel):
@@ -24,13 +25,9 @@ class WaveNet(SequenceModel):
         layers_per_block: n, for dilations 1, 2, 4 ... ``2^(n-1)``; 10 in the paper.
         channels: Of the residual stream and the gates.
         skip_channels: Of the skip connections and the head.
-        num_classes: See :class:`Autoregressive`.
-        temperature: See :class:`Autoregressive`.
-        lr: See :class:`Autoregressive`.
-        beta1: See :class:`Autoregressive`.
-        beta2: See :class:`Autoregressive`.
-        weight_decay: See :class:`Autoregressive`.
-        optimizer: See :class:`Autoregressive`.
+        num_classes: Number of label classes; 0 means unconditional.
+        temperature: Divisor of the logits of every conditional when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         van den Oord et al.: WaveNet: A Generative Model for Raw Audio, 2016, arXiv:1609.03499.
@@ -49,13 +46,11 @@ class WaveNet(SequenceModel):
         skip_channels: int = 32,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 3.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
-        optimizer: OptimizerName = "adamw",
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        super().__init__(shape, num_levels, num_classes, temperature, lr, beta1, beta2, weight_decay, optimizer)
+        super().__init__(
+            shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
+        )
         self.net = DilatedConvNet(num_levels, num_blocks, layers_per_block, channels, skip_channels, num_classes)
 
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:

@@ -2,11 +2,13 @@
 
 from lit_gen.families.diffusion.ddpm import DDPM
 from lit_gen.families.diffusion.diffusion import Diffusion
-from lit_gen.families.diffusion.edm import EDM
+from lit_gen.families.diffusion.edm import EDM, KarrasGrid
 from lit_gen.families.diffusion.flow_matching import FlowMatching
 from lit_gen.families.diffusion.improved_ddpm import ImprovedDDPM, ImprovedDDPMVLB
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.learned_schedule import Linear, Monotone, ScheduleOf
-from lit_gen.families.diffusion.pairing import Coupling, IndependentCoupling, OptimalTransportCoupling
+from lit_gen.families.diffusion.ode import OdeSettings
+from lit_gen.families.diffusion.pairing import IndependentPairing, OptimalTransportPairing, Pairing
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import CosineSchedule, EvenLevels, LinearBetas, NoiseSchedule
 from lit_gen.families.diffusion.vdm import VDM
@@ -16,18 +18,21 @@ __all__ = [
     "EDM",
     "VDM",
     "CosineSchedule",
-    "Coupling",
     "Diffusion",
     "EvenLevels",
     "FlowMatching",
     "ImprovedDDPM",
     "ImprovedDDPMVLB",
-    "IndependentCoupling",
+    "IndependentPairing",
+    "KarrasGrid",
+    "Labels",
     "Linear",
     "LinearBetas",
     "Monotone",
     "NoiseSchedule",
-    "OptimalTransportCoupling",
+    "OdeSettings",
+    "OptimalTransportPairing",
+    "Pairing",
     "Sampling",
     "ScheduleOf",
 ]

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import clipped, diffuse, from_eps
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
 _LEFT_AT_MOST = 0.01  # the papers' schedules leave 0.00004 and less
@@ -36,14 +43,10 @@ class DDPM(Diffusion):
         schedule: Of the noise: the paper's is :class:`LinearBetas`. If not given, 100 even levels, from a noise of a
             sixth of the distance between the data's levels on.
         variance_mix: Of the reverse steps: 0 for ``beta_tilde``, the lower of the paper's two choices, 1 for ``beta``.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; in all T steps of the reverse process if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default in all T steps of the reverse process.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Ho, Jain, Abbeel: Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239.
@@ -59,23 +62,18 @@ class DDPM(Diffusion):
         nets: DenoisingNets | None = None,
         schedule: NoiseSchedule | None = None,
         variance_mix: float = 0.0,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling(),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         schedule = schedule or EvenLevels(finest_log_snr(num_levels), num_timesteps=100)
         if not 0 <= variance_mix <= 1:
             raise UserError(f"model: variance_mix={variance_mix} must lie between 0 and 1")
-        net = (nets or MLPDenoiser()).build(shape, *self.num_maps(shape), num_classes)
-        sampling = sampling or Sampling("ancestral", schedule.num_timesteps)
-        super().__init__(
-            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
-        )
+        net = (nets or MLPDenoiser()).build(shape, *self.num_maps(shape), labels.num_classes)
+        if sampling.steps is None:
+            sampling = replace(sampling, steps=schedule.num_timesteps)
+        super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.num_timesteps, self.variance_mix = schedule.num_timesteps, variance_mix
         log_snrs = schedule.log_snrs()
         # Of what a reverse step's variance has of its level's: from float64, for at much noise levels lie close.
@@ -118,7 +116,7 @@ class DDPM(Diffusion):
     # -------------------------------------------------------------- training
 
     def training_step(
-        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+        self, batch: Batch, batch_idx: int
     ) -> Tensor | dict[str, Tensor]:
         """The noise's squared error, a mean over dimensions."""
         x = to_symmetric(batch[0], self.num_levels)

@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 import abc
+import functools
 import math
 from collections.abc import Callable
-from typing import Any
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import even_shares
-from lit_gen.families.diffusion.ode import log_density
+from lit_gen.families.diffusion.ode import OdeSettings, log_density
 from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves
 from lit_gen.families.diffusion.samplers import SAMPLERS, Prediction, alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import Likelihood, gaussian_kl, standard_normal_log_prob
 from lit_gen.noise import Noise
+from lit_gen.optim import parameter_groups
 from lit_gen.quantization import from_symmetric, to_symmetric
 
 _CHUNK_ELEMENTS = 1 << 18  # numbers in a batch that the ODE is solved for at once
@@ -37,21 +40,17 @@ class Diffusion(GenerativeModule, abc.ABC):
     to a draw of the first level, less that draw's own: it is what the deterministic samplers draw from, in the limit of
     many steps and where nothing is clipped.
 
-    Where there are classes, the network is also trained without (``label_dropout``), and the likelihood is that of
+    Where there are classes, the network is also trained without (``labels.dropout``), and the likelihood is that of
     x alone: the network's without a class.
 
     Args:
         shape: Of one example; linked from the data.
         num_levels: Of the data; linked from the data.
         net: From ``(z, time, label)`` to what the model predicts by.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
+        labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Kingma, Salimans, Poole, Ho: Variational Diffusion Models, 2021, arXiv:2107.00630, equations 11 and 17.
@@ -59,6 +58,7 @@ class Diffusion(GenerativeModule, abc.ABC):
     """
 
     estimators = ("vlb", "ode")
+    sampling: Sampling
 
     log_snr_min: float
     log_snr_max: float
@@ -69,28 +69,16 @@ class Diffusion(GenerativeModule, abc.ABC):
         shape: tuple[int, ...],
         num_levels: int,
         net: nn.Module,
-        num_classes: int,
-        label_dropout: float,
+        *,
+        labels: Labels,
         sampling: Sampling,
-        ode_tolerance: float,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        weight_decay: float,
+        ode: OdeSettings,
+        optimizer: OptimizerCallable,
     ) -> None:
         super().__init__(shape, num_levels)
-        if lr < 0 or num_classes < 0 or ode_tolerance <= 0:
-            raise UserError(
-                f"model: lr={lr} and num_classes={num_classes} must not be negative, ode_tolerance={ode_tolerance}"
-                " must be positive"
-            )
-        if num_classes and not 0 < label_dropout < 1:
-            raise UserError(f"model: label_dropout={label_dropout} must lie between 0 and 1, for the likelihood's sake")
         self.net, self.num_dims = net, math.prod(self.shape)
-        self.num_classes, self.label_dropout = num_classes, label_dropout
-        self.ode_tolerance = ode_tolerance
-        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
-        self.sampling = sampling
+        self.labels, self.num_classes = labels, labels.num_classes
+        self.sampling, self.ode, self.optimizer = sampling, ode, optimizer
 
     # -------------------------------------------------------------- what a paper says
 
@@ -139,16 +127,14 @@ class Diffusion(GenerativeModule, abc.ABC):
         """Labels of a training batch, some of them hidden; None where the model has none."""
         if not self.num_classes or label is None:
             return None
-        hidden = torch.rand(len(label), device=label.device) < self.label_dropout
+        hidden = torch.rand(len(label), device=label.device) < self.labels.dropout
         return torch.where(hidden, self.num_classes, label.long())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0."""
-        groups: list[dict[str, Any]] = [{"params": list(self.net.parameters())}]
+        """The optimizer that was asked for, over all parameters."""
+        # What is not part of the network, such as the ends of a learned schedule, has no reason to be near zero.
         rest = [p for name, p in self.named_parameters() if not name.startswith("net.")]
-        # What is no network, such as the ends of a learned schedule, has no reason to be near zero.
-        groups += [{"params": rest, "weight_decay": 0.0}] if rest else []
-        return torch.optim.AdamW(groups, fused=True, **self.adam)  # type: ignore[arg-type]
+        return self.optimizer(parameter_groups(self, no_decay=rest))
 
     # -------------------------------------------------------------- likelihood
 
@@ -162,7 +148,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         if estimator == "ode":
             parts = self._ode_parts(x, noise, draws)
             nats = parts["reconstruction"] + parts["latent"] - parts["entropy"]
-            return Likelihood(nats, "estimate", f"ode-dopri5-{self.ode_tolerance:g}", parts)
+            return Likelihood(nats, "estimate", f"ode-dopri5-{self.ode.tolerance:g}", parts)
         real = to_symmetric(x, self.num_levels)
         z = diffuse(real, noise.normal(*self.shape), self._levels(self.log_snr_max, x))
         alpha, sigma = alpha_sigma(self.log_snr_min)
@@ -199,13 +185,20 @@ class Diffusion(GenerativeModule, abc.ABC):
         z = diffuse(to_symmetric(x, self.num_levels), eps, self._levels(self.log_snr_max, x))
         signs = (probe < 0.5).float() * 2 - 1
         size = max(1, _CHUNK_ELEMENTS // self.num_dims)
-        ends = (self.log_snr_max, self.log_snr_min, self.ode_tolerance)
+        latent_log_prob = functools.partial(
+            log_density,
+            self._eps_hat,
+            start=self.log_snr_max,
+            stop=self.log_snr_min,
+            tolerance=self.ode.tolerance,
+            max_steps=self.ode.max_steps,
+        )
         levels = zip(x.split(size), z.split(size), strict=True)
         chunks = zip(z.split(size), signs.split(size), strict=True)
         log_sigma = math.log(alpha_sigma(self.log_snr_max)[1])
         found = {
             "reconstruction": -torch.cat([self.reconstruction_log_prob(*chunk) for chunk in levels]),
-            "latent": -torch.cat([log_density(self._eps_hat, *chunk, *ends) for chunk in chunks]),
+            "latent": -torch.cat([latent_log_prob(*chunk) for chunk in chunks]),
             "entropy": self.num_dims * log_sigma - standard_normal_log_prob(eps),
         }
         return {name: nats.view(draws, -1).mean(0) for name, nats in found.items()}
@@ -215,11 +208,6 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     # -------------------------------------------------------------- samples
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The network; under guidance it is asked twice an evaluation."""
-        return self.net
-
     def check_sampling(self, sampling: Sampling) -> None:
         """Refuses what the model cannot be sampled by.
 
@@ -227,13 +215,13 @@ class Diffusion(GenerativeModule, abc.ABC):
             UserError: Guidance without classes, or more steps than there are.
         """
         if sampling.guidance != 1 and not self.num_classes:
-            raise UserError(f"sampling: guidance={sampling.guidance:g} needs classes; train with model.num_classes")
-        self.log_snr_grid(sampling.steps)
+            raise UserError(f"sampling: guidance={sampling.guidance:g} needs classes; train with labels.num_classes")
+        self.log_snr_grid(sampling.num_steps)
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """The sampler with its steps; guidance where there is some."""
         how = self.sampling
-        settings: dict[str, str | int | float | bool] = {"name": how.sampler, "steps": how.steps}
+        settings: dict[str, str | int | float | bool] = {"name": how.sampler, "steps": how.num_steps}
         settings["clip_denoised"] = how.clip_denoised
         if how.guidance != 1:
             settings["guidance"] = how.guidance
@@ -251,7 +239,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         self, z: Tensor, noise: Noise, label: Tensor | None = None, sampler: str | None = None
     ) -> Tensor:
         """Levels uint8 ``[B, *shape]`` that a sampler, the model's own if not given, makes of pure noise z."""
-        log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
+        log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
         z = SAMPLERS[sampler or self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
         alpha, _ = alpha_sigma(log_snrs[-1])
         return from_symmetric(z / alpha, self.num_levels)
@@ -262,7 +250,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         Raises:
             UserError: One step alone leaves no way to go back.
         """
-        log_snrs = self.log_snr_grid(self.sampling.steps).tolist()
+        log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
         cleanest = [level for level in log_snrs if level < math.inf][::-1]
         if len(cleanest) < 2:
             raise UserError("a way through the latents needs at least 2 steps of the sampler (--sampler-steps)")
@@ -280,8 +268,10 @@ class Diffusion(GenerativeModule, abc.ABC):
         def denoise(z: Tensor, level: float) -> Prediction:
             log_snr = self._levels(level, z)
             if label is None or how.guidance in (0, 1):
+                self.count_evaluations(len(z))
                 predicted = self.denoise(z, log_snr, label if how.guidance else None)
             else:
+                self.count_evaluations(2 * len(z))
                 no_class = torch.full_like(label, self.num_classes)
                 both = self.denoise(torch.cat([z, z]), log_snr.repeat(2), torch.cat([label, no_class]))
                 predicted = guided(*halves(both), how.guidance)

@@ -3,18 +3,59 @@
 from __future__ import annotations
 
 import math
+from dataclasses import asdict, dataclass
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import finest_log_snr
+from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import from_x, scales
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.nets import DenoisingNets, MLPDenoiser
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
+
+
+@dataclass(frozen=True)
+class KarrasGrid:
+    """Noise levels of a sampler, dense where there is little noise.
+
+    Attributes:
+        sigma_min: Standard deviation of the last noise before clean data.
+        sigma_max: Standard deviation of the first noise, at which sampling starts.
+        rho: Density: the larger, the more levels have little noise.
+
+    Raises:
+        UserError: The standard deviations are not positive and rising, or rho is not positive.
+
+    References:
+        Karras et al. 2022, arXiv:2206.00364, equation 5.
+    """
+
+    sigma_min: float = 0.002
+    sigma_max: float = 80.0
+    rho: float = 7.0
+
+    def __post_init__(self) -> None:
+        """Validates the fields."""
+        if not (0 < self.sigma_min < self.sigma_max < math.inf and 0 < self.rho < math.inf):
+            raise UserError(
+                f"grid: 0 < sigma_min={self.sigma_min} < sigma_max={self.sigma_max} must hold, and rho={self.rho}"
+                " must be positive"
+            )
+
+    def sigmas(self, steps: int) -> Tensor:
+        """Standard deviations from the largest to the smallest, float64 ``[steps]``."""
+        share = torch.linspace(0, 1, steps, dtype=torch.float64)
+        first, last = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
+        return (first + share * (last - first)) ** self.rho
 
 
 class EDM(Diffusion):
@@ -32,17 +73,11 @@ class EDM(Diffusion):
         p_mean: Mean of log sigma in training.
         p_std: Its standard deviation.
         sigma_data: Standard deviation of the data, on the scale from -1 to 1.
-        sigma_min: Last noise of a sampler before clean data.
-        sigma_max: First one.
-        rho: Of the sampler's levels: the larger, the more of them at little noise.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; by the paper's algorithm in 18 steps if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        grid: Noise levels of a sampler.
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default the paper's algorithm in 18 steps.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Karras, Aittala, Aila, Laine: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
@@ -57,31 +92,19 @@ class EDM(Diffusion):
         p_mean: float = -1.2,
         p_std: float = 1.2,
         sigma_data: float = 0.5,
-        sigma_min: float = 0.002,
-        sigma_max: float = 80.0,
-        rho: float = 7.0,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        grid: KarrasGrid = KarrasGrid(),
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling("edm_heun", 18, clip_denoised=False),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        if not 0 < sigma_min < sigma_max or min(p_std, sigma_data, rho) <= 0:
-            raise UserError(
-                f"model: 0 < sigma_min={sigma_min} < sigma_max={sigma_max} must hold, and p_std={p_std},"
-                f" sigma_data={sigma_data} and rho={rho} be positive"
-            )
-        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], num_classes)
-        sampling = sampling or Sampling("edm_heun", 18, clip_denoised=False)
-        super().__init__(
-            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
-        )
+        if min(p_std, sigma_data) <= 0:
+            raise UserError(f"model: p_std={p_std} and sigma_data={sigma_data} must be positive")
+        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
+        super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.p_mean, self.p_std, self.sigma_data = p_mean, p_std, sigma_data
-        self.sigma_min, self.sigma_max, self.rho = sigma_min, sigma_max, rho
-        self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -2 * math.log(sigma_max)
+        self.grid = grid
+        self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -2 * math.log(grid.sigma_max)
         self.check_sampling(sampling)
 
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
@@ -96,7 +119,7 @@ class EDM(Diffusion):
         c_noise = 0.25 * sigma.flatten().log()
         return c_skip * y + c_out * self.net(total.rsqrt() * y, c_noise, label).float()
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The weighted squared error, a mean over dimensions."""
         x = to_symmetric(batch[0], self.num_levels)
         shape = (len(x), *[1] * len(self.shape))
@@ -107,12 +130,9 @@ class EDM(Diffusion):
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """See :class:`Diffusion`; and the levels of the grid."""
-        grid = {"sigma_min": self.sigma_min, "sigma_max": self.sigma_max, "rho": self.rho}
-        return {**super().sampler_settings(), **grid}
+        return {**super().sampler_settings(), **asdict(self.grid)}
 
     def log_snr_grid(self, steps: int) -> Tensor:
         """Equation 5: from ``sigma_max`` to ``sigma_min``, and on to clean data."""
-        share = torch.linspace(0, 1, steps, dtype=torch.float64)
-        first, last = self.sigma_max ** (1 / self.rho), self.sigma_min ** (1 / self.rho)
-        sigma = (first + share * (last - first)) ** self.rho
+        sigma = self.grid.sigmas(steps)
         return torch.cat([-2 * sigma.log(), torch.tensor([torch.inf], dtype=torch.float64)])

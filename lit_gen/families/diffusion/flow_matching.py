@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import finest_log_snr
-from lit_gen.families.diffusion.pairing import Coupling, IndependentCoupling, OptimalTransportCoupling
+from lit_gen.families.diffusion.ode import OdeSettings
+from lit_gen.families.diffusion.pairing import IndependentPairing, OptimalTransportPairing, Pairing
 from lit_gen.families.diffusion.prediction import scales
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.nets import DenoisingNets, MLPDenoiser
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
 
@@ -30,15 +35,11 @@ class FlowMatching(Diffusion):
         shape: Of one example; linked from the data.
         num_levels: Of the data; linked from the data.
         nets: The network; a small perceptron if not given.
-        coupling: Which noise is joined to which data in training; any to any if not given.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; by Euler's method in 100 steps if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        pairing: Which noise is paired with which data in training; independent if not given.
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default Euler's method in 100 steps.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Lipman, Chen, Ben-Hamu, Nickel, Le: Flow Matching for Generative Modeling, 2023, arXiv:2210.02747, equations
@@ -51,26 +52,19 @@ class FlowMatching(Diffusion):
         shape: tuple[int, ...],
         num_levels: int,
         nets: DenoisingNets | None = None,
-        coupling: Coupling | None = None,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        pairing: Pairing | None = None,
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling("euler", 100, clip_denoised=False),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], num_classes)
-        sampling = sampling or Sampling("euler", 100, clip_denoised=False)
-        super().__init__(
-            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
-        )
-        self.coupling = coupling or IndependentCoupling()
-        if num_classes and isinstance(self.coupling, OptimalTransportCoupling):
+        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
+        super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
+        self.pairing = pairing or IndependentPairing()
+        if labels.num_classes and isinstance(self.pairing, OptimalTransportPairing):
             raise UserError(
                 "model: under optimal transport the noise of a class is no longer normal, and samples of it would start"
-                " at the wrong noise; leave out coupling or num_classes"
+                " at the wrong noise; leave out pairing or labels.num_classes"
             )
         # Samples start at pure noise; a likelihood near it, where what is left of x is 0.007 of its size.
         self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -10.0
@@ -83,10 +77,10 @@ class FlowMatching(Diffusion):
         v = self.net(y, 1000 * t.flatten(), label).float()
         return Prediction(y - t * v, y + (1 - t) * v)
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The direction's squared error, a mean over dimensions."""
         x = to_symmetric(batch[0], self.num_levels)
-        eps = self.coupling.pair(x, torch.randn_like(x))
+        eps = self.pairing.pair(x, torch.randn_like(x))
         t = torch.rand(len(x), *[1] * len(self.shape), device=x.device)
         v_hat = self.net(torch.lerp(x, eps, t), 1000 * t.flatten(), self.training_label(batch[1]))
         return F.mse_loss(v_hat, eps - x)

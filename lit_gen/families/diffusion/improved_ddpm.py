@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import torch
 import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.families.diffusion.ddpm import DDPM
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
+from lit_gen.families.diffusion.labels import Labels
+from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import diffuse, from_eps
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import NoiseSchedule
 from lit_gen.likelihood import bits_per_dim
 from lit_gen.nets import DenoisingNets
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
 
@@ -29,14 +34,10 @@ class ImprovedDDPM(DDPM):
         nets: The network; a small perceptron if not given.
         schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
         bound_weight: Of the bound beside L_simple, with the bound's sum over timesteps counted in thousands.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; in all T steps of the reverse process if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default in all T steps of the reverse process.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, equations 15, 16.
@@ -49,28 +50,20 @@ class ImprovedDDPM(DDPM):
         nets: DenoisingNets | None = None,
         schedule: NoiseSchedule | None = None,
         bound_weight: float = 0.001,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling(),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         super().__init__(
             shape=shape,
             num_levels=num_levels,
             nets=nets,
             schedule=schedule,
-            num_classes=num_classes,
-            label_dropout=label_dropout,
+            labels=labels,
             sampling=sampling,
-            ode_tolerance=ode_tolerance,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=weight_decay,
+            ode=ode,
+            optimizer=optimizer,
         )
         self.bound_weight = bound_weight
 
@@ -108,7 +101,7 @@ class ImprovedDDPM(DDPM):
         near = Prediction(torch.where(first, predicted.x_hat, x), predicted.eps_hat, mix)
         return torch.where(timestep > 0, later, -self.decoder_log_prob(levels, near))
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The hybrid objective, and its two parts: a mean over dimensions, and bits a dimension."""
         x = to_symmetric(batch[0], self.num_levels)
         timestep = torch.randint(self.num_timesteps, (len(x),), device=x.device)
@@ -134,14 +127,10 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         num_levels: Of the data; linked from the data.
         nets: The network; a small perceptron if not given.
         schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; in all T steps of the reverse process if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default in all T steps of the reverse process.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Nichol, Dhariwal 2021, arXiv:2102.09672, section 3.3, equation 18.
@@ -156,28 +145,20 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         num_levels: int,
         nets: DenoisingNets | None = None,
         schedule: NoiseSchedule | None = None,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling(),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         super().__init__(
             shape=shape,
             num_levels=num_levels,
             nets=nets,
             schedule=schedule,
-            num_classes=num_classes,
-            label_dropout=label_dropout,
+            labels=labels,
             sampling=sampling,
-            ode_tolerance=ode_tolerance,
-            lr=lr,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=weight_decay,
+            ode=ode,
+            optimizer=optimizer,
         )
         # Part of the state: a resumed run draws on from what was remembered.
         self.register_buffer("history", torch.zeros(self.num_timesteps, 10, dtype=torch.float32))
@@ -205,7 +186,7 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         self.history[timestep[kept], place[kept] % length] = nats[kept]
         self.counts.index_add_(0, timestep, torch.ones_like(timestep))
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The bound in bits a dimension, but for its constant part, the prior."""
         x = to_symmetric(batch[0], self.num_levels)
         probabilities = self.timestep_probabilities()

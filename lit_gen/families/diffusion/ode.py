@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -19,8 +20,29 @@ Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
 Size = Callable[[Tensor], Tensor]
 """From times ``[b]`` to what counts as one unit of error then, ``[b]`` or ``[b, n]``."""
 
-MAX_STEPS = 10_000
 _PARTS = 1 << 40
+
+
+@dataclass(frozen=True)
+class OdeSettings:
+    """Accuracy of the probability-flow ODE's solver.
+
+    Attributes:
+        tolerance: Error of a step, for z and for nats per dimension.
+        max_steps: Steps of an example after which the solver gives up.
+
+    Raises:
+        UserError: A field is not positive.
+    """
+
+    tolerance: float = 1.0e-3
+    max_steps: int = 10_000
+
+    def __post_init__(self) -> None:
+        """Validates the fields."""
+        if not 0 < self.tolerance < math.inf or self.max_steps < 1:
+            raise UserError(f"ode: tolerance={self.tolerance} and max_steps={self.max_steps} must be positive")
+
 
 # Dormand and Prince's tableau: the rows below the diagonal, and what is wrong with a step.
 _NODES = (0.2, 0.3, 0.8, 8 / 9, 1.0, 1.0)
@@ -36,7 +58,13 @@ _ERROR = (71 / 57600, 0.0, -71 / 16695, 71 / 1920, -17253 / 339200, 22 / 525, -1
 
 
 def dormand_prince(
-    slope: Slope, y: Tensor, start: float, stop: float, tolerance: float, size: Size = torch.ones_like
+    slope: Slope,
+    y: Tensor,
+    start: float,
+    stop: float,
+    tolerance: float,
+    size: Size = torch.ones_like,
+    max_steps: int = 10_000,
 ) -> Tensor:
     """Solves ``dy/dt = slope(t, y)`` from start to stop, every row with steps of its own.
 
@@ -50,13 +78,14 @@ def dormand_prince(
         start: First time.
         stop: Last time, on either side of the first.
         tolerance: Of a step's error: the root mean square over a row, in units of the size.
-        size: Of an error that matters; 1 if not given.
+        size: Size of an error that matters; 1 if not given.
+        max_steps: Steps of a row after which the solver gives up.
 
     Returns:
         States at the stop, ``[B, n]``.
 
     Raises:
-        UserError: A row takes more than ``MAX_STEPS`` steps, or is no number.
+        UserError: A row takes more than ``max_steps`` steps, or is not finite.
 
     References:
         Dormand, Prince: A family of embedded Runge-Kutta formulae, 1980. Hairer, Norsett, Wanner: Solving Ordinary
@@ -68,12 +97,12 @@ def dormand_prince(
     step = torch.full_like(done, _PARTS // 64)
     part = (stop - start) / _PARTS
     k0 = slope(start + part * done.to(y.dtype), y, rows)
-    for _ in range(MAX_STEPS):
+    for _ in range(max_steps):
         t, h = start + part * done.to(y.dtype), part * step.to(y.dtype)
         new, last, error = _step(slope, t, y, h, k0, rows)
         wrong = (error / (tolerance * size(t + h).view(len(t), -1))).square().mean(1).sqrt()
         if not wrong.isfinite().all():
-            raise UserError("the probability-flow ODE left the numbers: the network's output is not finite")
+            raise UserError("the probability-flow ODE is not finite: the network's output holds NaN or infinity")
         good = wrong <= 1
         done = torch.where(good, done + step, done)
         y, k0 = torch.where(good[:, None], new, y), torch.where(good[:, None], last, k0)
@@ -86,8 +115,8 @@ def dormand_prince(
             return out
         done, step, y, k0, rows = done[going], step[going], y[going], k0[going], rows[going]
     raise UserError(
-        f"the probability-flow ODE took more than {MAX_STEPS} steps; raise the tolerance, which is {tolerance:g}"
-        " (model.init_args.ode_tolerance)"
+        f"the probability-flow ODE took more than {max_steps} steps at a tolerance of {tolerance:g};"
+        " raise ode.tolerance"
     )
 
 
@@ -117,6 +146,7 @@ def log_density(
     start: float,
     stop: float,
     tolerance: float,
+    max_steps: int = 10_000,
 ) -> Tensor:
     """Log density of z where the probability-flow ODE starts, its end being standard normal: nats, ``[B]``.
 
@@ -132,6 +162,7 @@ def log_density(
         start: First log signal-to-noise ratio.
         stop: Last one.
         tolerance: Of the solver, for y in units of the noise and for nats a dimension.
+        max_steps: Steps of an example after which the solver gives up.
 
     References:
         Song et al.: Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
@@ -160,6 +191,6 @@ def log_density(
         return torch.cat([torch.exp(-0.5 * t)[:, None].expand(-1, num_dims), torch.ones_like(t)[:, None]], 1)
 
     begin = torch.cat([z.flatten(1) / alpha_start, torch.zeros(len(z), 1, device=z.device)], 1)
-    end = dormand_prince(slope, begin, start, stop, tolerance, size)
+    end = dormand_prince(slope, begin, start, stop, tolerance, size, max_steps)
     volume = end[:, num_dims] + math.log(alpha_stop / alpha_start)
     return standard_normal_log_prob(alpha_stop * end[:, :num_dims]) + num_dims * volume

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 
-class Coupling(abc.ABC):
+class Pairing(abc.ABC):
     """Pairs the data of a batch with noise, each of which keeps its own distribution."""
 
     @abc.abstractmethod
@@ -16,7 +16,7 @@ class Coupling(abc.ABC):
         """The noise ``[B, *shape]`` in the order of the data ``[B, *shape]`` that it belongs to."""
 
 
-class IndependentCoupling(Coupling):
+class IndependentPairing(Pairing):
     """Any noise to any data.
 
     References:
@@ -24,11 +24,11 @@ class IndependentCoupling(Coupling):
     """
 
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """See :class:`Coupling`."""
+        """See :class:`Pairing`."""
         return eps
 
 
-class OptimalTransportCoupling(Coupling):
+class OptimalTransportPairing(Pairing):
     """The pairs whose squared distances have the least sum within a batch: straighter paths, that cross less.
 
     References:
@@ -37,7 +37,7 @@ class OptimalTransportCoupling(Coupling):
     """
 
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """See :class:`Coupling`; in time that grows with the cube of the batch."""
+        """See :class:`Pairing`; in time that grows with the cube of the batch."""
         from scipy.optimize import linear_sum_assignment  # a second to import, for those who use it
 
         cost = torch.cdist(x.flatten(1).float(), eps.flatten(1).float()).square()

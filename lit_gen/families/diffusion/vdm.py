@@ -5,18 +5,23 @@ from __future__ import annotations
 import math
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
+from lit_gen.contract import Batch
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
+from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.learned_schedule import Monotone, ScheduleOf
 from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import diffuse, from_eps, scales
 from lit_gen.families.diffusion.samplers import Prediction
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import gaussian_kl
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
 
@@ -35,14 +40,10 @@ class VDM(Diffusion):
             between levels if not given, which for 256 levels is the paper's -13.3.
         gamma_max: The same at the end.
         fourier_features: Whether sines and cosines of z stand beside it, of a period of two levels and of one.
-        num_classes: Of the labels; 0 for none.
-        label_dropout: Share of training examples whose label is hidden.
-        sampling: How samples are drawn; in 100 steps of the reverse process if not given.
-        ode_tolerance: Of the ODE's solver, for z and for nats a dimension.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        labels: Number of label classes, and how many training labels are hidden.
+        sampling: How samples are drawn: by default 100 steps of the reverse process.
+        ode: Solver of the probability-flow ODE.
+        optimizer: Optimizer of all parameters.
 
     References:
         Kingma, Salimans, Poole, Ho: Variational Diffusion Models, 2021, arXiv:2107.00630, equations 11 to 20, and
@@ -58,23 +59,16 @@ class VDM(Diffusion):
         gamma_min: float | None = None,
         gamma_max: float = 5.0,
         fourier_features: bool = True,
-        num_classes: int = 0,
-        label_dropout: float = 0.1,
-        sampling: Sampling | None = None,
-        ode_tolerance: float = 1.0e-3,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.99,
-        weight_decay: float = 0.01,
+        labels: Labels = Labels(),
+        sampling: Sampling = Sampling("ancestral", 100),
+        ode: OdeSettings = OdeSettings(),
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         # As many as make the finest sine one level long.
         finest = round(math.log2(num_levels))
         octaves = (max(finest - 1, 1), max(finest, 2)) if fourier_features else ()
-        net = (nets or MLPDenoiser()).build(shape, shape[0] * (1 + 2 * len(octaves)), shape[0], num_classes)
-        sampling = sampling or Sampling("ancestral", 100)
-        super().__init__(
-            shape, num_levels, net, num_classes, label_dropout, sampling, ode_tolerance, lr, beta1, beta2, weight_decay
-        )
+        net = (nets or MLPDenoiser()).build(shape, shape[0] * (1 + 2 * len(octaves)), shape[0], labels.num_classes)
+        super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.octaves = octaves
         first = -finest_log_snr(num_levels) if gamma_min is None else gamma_min
         self.schedule = (schedule or Monotone()).build(first, gamma_max)
@@ -101,7 +95,7 @@ class VDM(Diffusion):
 
     # -------------------------------------------------------------- training
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> dict[str, Tensor]:
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The bound in nats an example, and its three parts."""
         levels, label, _ = batch
         x = to_symmetric(levels, self.num_levels)

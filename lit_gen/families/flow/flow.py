@@ -6,16 +6,18 @@ import abc
 import math
 
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
 
 from lit_gen.bijections import Bijection
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import Batch, GenerativeModule, Tempered
 from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization
 from lit_gen.families.flow.prior import ClassConditional, Prior, StandardNormal
 from lit_gen.likelihood import Likelihood, LogMeanExp
 from lit_gen.nets import ActNorm
 from lit_gen.noise import Noise
+from lit_gen.optim import parameter_groups
 from lit_gen.quantization import dequantize
 
 
@@ -36,10 +38,7 @@ class Flow(GenerativeModule, abc.ABC):
             likelihood is then still that of x alone, averaged over the classes.
         temperature: Of samples: the standard deviations of the prior's Gaussians are multiplied by it; which class or
             component is drawn stays as it is. Scores of samples name it.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        weight_decay: Decoupled weight decay (AdamW).
+        optimizer: Optimizer of all parameters.
 
     References:
         Papamakarios et al.: Normalizing Flows for Probabilistic Modeling and Inference, 2021, arXiv:1912.02762,
@@ -47,31 +46,27 @@ class Flow(GenerativeModule, abc.ABC):
     """
 
     estimators = ("dequantized", "importance")
+    sampling: Tempered
 
     def __init__(
         self,
         shape: tuple[int, ...],
         num_levels: int,
+        *,
         dequantization: Dequantization | None,
         num_classes: int,
         temperature: float,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        weight_decay: float,
+        optimizer: OptimizerCallable,
     ) -> None:
         super().__init__(shape, num_levels)
-        if lr < 0 or temperature < 0 or num_classes < 0:
-            raise UserError(
-                f"model: lr={lr}, temperature={temperature} and num_classes={num_classes} must not be negative"
-            )
+        if num_classes < 0:
+            raise UserError(f"model: num_classes={num_classes} must not be negative")
         self.num_dims = math.prod(self.shape)
-        self.num_classes, self.temperature = num_classes, temperature
-        self.adam = {"lr": lr, "betas": (beta1, beta2), "weight_decay": weight_decay}
+        self.num_classes, self.sampling = num_classes, Tempered(temperature)
+        self.optimizer = optimizer
         self.dequantizer = (dequantization or UniformDequantization()).build(self.shape, num_levels)
         self.bijection = self.build_bijection()
         self.prior = self.build_prior()
-        self.decode = _Decode(self)
 
     @abc.abstractmethod
     def build_bijection(self) -> Bijection:
@@ -136,31 +131,32 @@ class Flow(GenerativeModule, abc.ABC):
         with torch.no_grad():
             self.log_weight(x, self.dequantizer.noise_for(x, Noise(0, batch[2], self.device)))
 
-    def training_step(self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int) -> Tensor:
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """The bound's negative in nats an example, with one draw of the noise."""
         x, label, _ = batch
         eps = self.dequantizer.noise_like(x)
         return -self.log_weight(x, eps, label if self.num_classes else None).mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0."""
-        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+        """The optimizer that was asked for, over all parameters."""
+        return self.optimizer(parameter_groups(self))
 
     # -------------------------------------------------------------- samples and latents
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The inverse of the bijection."""
-        return self.decode
-
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """The temperature; whether each sample is of a class."""
-        settings: dict[str, str | int | float | bool] = {"name": "inverse", "temperature": self.temperature}
+        settings: dict[str, str | int | float | bool] = {"name": "inverse", "temperature": self.sampling.temperature}
         return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Latents from the prior, back through the bijection, and down to the level they lie in."""
-        return self.decode(self.prior.sample(noise, label, self.temperature))
+        return self.decode(self.prior.sample(noise, label, self.sampling.temperature))
+
+    def decode(self, z: Tensor) -> Tensor:
+        """Integers uint8 ``[B, *shape]`` of latents ``[B, D]``: one function evaluation each."""
+        self.count_evaluations(len(z))
+        y = self.bijection.inverse(z)
+        return (y.float() * self.num_levels).floor().clamp(0, self.num_levels - 1).to(torch.uint8)
 
     def from_latent(self, z: Tensor) -> Tensor:
         """Levels uint8 ``[B, *shape]`` that latents ``[B, D]`` stand for."""
@@ -170,17 +166,3 @@ class Flow(GenerativeModule, abc.ABC):
         """Latents ``[B, D]`` of levels x, dequantized with the examples' own noise."""
         u, _ = self.dequantizer(x, self.dequantizer.noise_for(x, noise))
         return self.bijection(dequantize(x, u, self.num_levels))[0]
-
-
-class _Decode(nn.Module):
-    """From latents to levels: a module of its own, so that its calls can be counted."""
-
-    def __init__(self, flow: Flow) -> None:
-        super().__init__()
-        self._flow = [flow]  # in a list, that the flow is not its own child
-
-    def forward(self, z: Tensor) -> Tensor:
-        """Levels uint8 ``[B, *shape]`` of latents ``[B, D]``."""
-        (flow,) = self._flow
-        y = flow.bijection.inverse(z)
-        return (y.float() * flow.num_levels).floor().clamp(0, flow.num_levels - 1).to(torch.uint8)

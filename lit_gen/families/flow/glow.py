@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from lightning.pytorch.cli import OptimizerCallable
+
 from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.multiscale import levels
 from lit_gen.nets import GlowCouplings, ImageCouplingNets
+from lit_gen.optim import AdamW
 
 
 class Glow(Flow):
@@ -23,10 +26,7 @@ class Glow(Flow):
         dequantization: See :class:`Flow`.
         num_classes: See :class:`Flow`.
         temperature: See :class:`Flow`; the paper shows samples at 0.7.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        optimizer: Optimizer of all parameters.
 
     References:
         Kingma, Dhariwal: Glow: Generative Flow with Invertible 1x1 Convolutions, 2018, arXiv:1807.03039.
@@ -43,15 +43,17 @@ class Glow(Flow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         self.num_scales, self.num_steps, self.alpha = num_scales, num_steps, alpha
         self.nets = nets or GlowCouplings()
         super().__init__(
-            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape,
+            num_levels,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def build_bijection(self) -> Bijection:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Sequence
 
 import torch
+from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 
 from lit_gen.bijections import Bijection, Chain, Flatten, Logit, MaskedAffine, Normalize, Reverse
@@ -15,6 +16,7 @@ from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.prior import Prior
 from lit_gen.nets import MaskedAutoencoder
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW
 
 
 class MAF(Flow):
@@ -35,10 +37,7 @@ class MAF(Flow):
         dequantization: See :class:`Flow`.
         num_classes: See :class:`Flow`; not together with ``num_components``.
         temperature: See :class:`Flow`.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        optimizer: Optimizer of all parameters.
 
     References:
         Papamakarios, Pavlakou, Murray: Masked Autoregressive Flow for Density Estimation, 2017, arXiv:1705.07057.
@@ -55,10 +54,7 @@ class MAF(Flow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         if num_layers < 0 or num_components < 0 or not num_layers + num_components:
             raise UserError(f"model: num_layers={num_layers} and num_components={num_components} leave no model")
@@ -67,7 +63,12 @@ class MAF(Flow):
         self.num_layers, self.num_components = num_layers, num_components
         self.hidden_sizes, self.alpha = tuple(hidden_sizes), alpha
         super().__init__(
-            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape,
+            num_levels,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def build_bijection(self) -> Bijection:

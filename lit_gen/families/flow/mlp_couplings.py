@@ -5,6 +5,8 @@ from __future__ import annotations
 import abc
 import math
 
+from lightning.pytorch.cli import OptimizerCallable
+
 from lit_gen.bijections import (
     Affine,
     Bijection,
@@ -22,6 +24,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.nets import MLPCouplings
+from lit_gen.optim import AdamW
 
 
 class _MLPFlow(Flow, abc.ABC):
@@ -40,10 +43,7 @@ class _MLPFlow(Flow, abc.ABC):
         dequantization: Dequantization | None,
         num_classes: int,
         temperature: float,
-        lr: float,
-        beta1: float,
-        beta2: float,
-        weight_decay: float,
+        optimizer: OptimizerCallable,
     ) -> None:
         if num_couplings < 1 or math.prod(shape) < 2:
             raise UserError(
@@ -52,7 +52,12 @@ class _MLPFlow(Flow, abc.ABC):
             )
         self.num_couplings, self.nets, self.alpha = num_couplings, nets or MLPCouplings(), alpha
         super().__init__(
-            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape,
+            num_levels,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     @abc.abstractmethod
@@ -80,13 +85,10 @@ class MLPRealNVP(_MLPFlow):
         num_couplings: Even and odd dimensions move in turn.
         nets: Of the couplings.
         alpha: Of the logit that opens the flow; 1e-6 in the paper for MNIST.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`.
-        temperature: See :class:`Flow`.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
+        temperature: Factor of the prior's standard deviations when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         Papamakarios, Pavlakou, Murray 2017, arXiv:1705.07057, section 4 and appendix D.
@@ -102,15 +104,19 @@ class MLPRealNVP(_MLPFlow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         super().__init__(
-            shape, num_levels, num_couplings, nets, alpha, dequantization, num_classes, temperature,
-            lr, beta1, beta2, weight_decay,
-        )  # fmt: skip
+            shape,
+            num_levels,
+            num_couplings=num_couplings,
+            nets=nets,
+            alpha=alpha,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
+        )
 
     def build_transform(self, num_dims: int) -> Transform:
         """An affine map."""
@@ -128,13 +134,10 @@ class MLPSplineFlow(_MLPFlow):
         bound: Splines act on [-bound, bound].
         nets: Of the couplings.
         alpha: Of the logit that opens the flow.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`.
-        temperature: See :class:`Flow`.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
+        temperature: Factor of the prior's standard deviations when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         Durkan, Bekasov, Murray, Papamakarios 2019, arXiv:1906.04032, section 5.1.
@@ -152,16 +155,20 @@ class MLPSplineFlow(_MLPFlow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         self.num_bins, self.bound = num_bins, bound
         super().__init__(
-            shape, num_levels, num_couplings, nets, alpha, dequantization, num_classes, temperature,
-            lr, beta1, beta2, weight_decay,
-        )  # fmt: skip
+            shape,
+            num_levels,
+            num_couplings=num_couplings,
+            nets=nets,
+            alpha=alpha,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
+        )
 
     def build_transform(self, num_dims: int) -> Transform:
         """A spline."""

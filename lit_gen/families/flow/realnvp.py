@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from lightning.pytorch.cli import OptimizerCallable
+
 from lit_gen.bijections import (
     Affine,
     Bijection,
@@ -19,6 +21,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.nets import ImageCouplingNets, ResidualCouplings
+from lit_gen.optim import AdamW
 
 Shape = tuple[int, int, int]
 
@@ -38,13 +41,10 @@ class RealNVP(Flow):
         num_couplings: At each scale, on checkerboards and as many on channels; 3 in the paper.
         nets: Of the couplings; residual if not given.
         alpha: Of the logit that opens the flow; 0.05 in the paper.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`.
-        temperature: See :class:`Flow`.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
+        temperature: Factor of the prior's standard deviations when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         Dinh, Sohl-Dickstein, Bengio: Density estimation using Real NVP, 2017, arXiv:1605.08803.
@@ -61,10 +61,7 @@ class RealNVP(Flow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         if len(shape) != 3:
             raise UserError(f"RealNVP needs images [C, H, W], the data have shape {tuple(shape)}; use MLPRealNVP")
@@ -75,7 +72,12 @@ class RealNVP(Flow):
         self.num_scales, self.num_couplings = num_scales, num_couplings
         self.nets, self.alpha = nets or ResidualCouplings(), alpha
         super().__init__(
-            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape,
+            num_levels,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def build_bijection(self) -> Bijection:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from lightning.pytorch.cli import OptimizerCallable
+
 from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, RationalQuadraticSpline, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.multiscale import levels
 from lit_gen.nets import ImageCouplingNets, ResidualCouplings
+from lit_gen.optim import AdamW
 
 
 class SplineFlow(Flow):
@@ -22,13 +25,10 @@ class SplineFlow(Flow):
         nets: Of the couplings; residual if not given.
         alpha: Of a logit that opens the flow, such as 1e-5, where most levels lie at an end, as a background does;
             null for none, as in the paper: 1/2 is subtracted.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`.
-        temperature: See :class:`Flow`.
-        lr: See :class:`Flow`.
-        beta1: See :class:`Flow`.
-        beta2: See :class:`Flow`.
-        weight_decay: See :class:`Flow`.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
+        temperature: Factor of the prior's standard deviations when sampling.
+        optimizer: Optimizer of all parameters.
 
     References:
         Durkan, Bekasov, Murray, Papamakarios: Neural Spline Flows, 2019, arXiv:1906.04032, section 5.2 and
@@ -48,16 +48,18 @@ class SplineFlow(Flow):
         dequantization: Dequantization | None = None,
         num_classes: int = 0,
         temperature: float = 1.0,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
     ) -> None:
         self.num_scales, self.num_steps, self.alpha = num_scales, num_steps, alpha
         self.num_bins, self.bound = num_bins, bound
         self.nets = nets or ResidualCouplings()
         super().__init__(
-            shape, num_levels, dequantization, num_classes, temperature, lr, beta1, beta2, weight_decay
+            shape,
+            num_levels,
+            dequantization=dequantization,
+            num_classes=num_classes,
+            temperature=temperature,
+            optimizer=optimizer,
         )
 
     def build_bijection(self) -> Bijection:

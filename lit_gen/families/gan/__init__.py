@@ -1,5 +1,20 @@
-"""Generative adversarial networks: samples only, trained by a game of two players."""
+"""Generative adversarial networks: samples only, trained by a minimax objective."""
 
 from lit_gen.families.gan.gan import GAN
+from lit_gen.families.gan.objective import Hinge, NonSaturating, Objective
+from lit_gen.families.gan.penalty import R1, Penalty
+from lit_gen.families.gan.updates import Updates
+from lit_gen.families.gan.wgan_gp import WGANGP, GradientPenalty, Wasserstein
 
-__all__ = ["GAN"]
+__all__ = [
+    "GAN",
+    "R1",
+    "WGANGP",
+    "GradientPenalty",
+    "Hinge",
+    "NonSaturating",
+    "Objective",
+    "Penalty",
+    "Updates",
+    "Wasserstein",
+]

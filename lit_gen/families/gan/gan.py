@@ -1,50 +1,45 @@
-"""The generative adversarial network with the non-saturating loss."""
+"""Generative adversarial networks: a generator and a discriminator, each with an optimizer of its own."""
 
 from __future__ import annotations
 
 from typing import Any, cast
 
 import torch
-import torch.nn.functional as F
+from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
+from torch import Tensor
 
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import Batch, GenerativeModule
 from lit_gen.errors import UserError
+from lit_gen.families.gan.objective import NonSaturating, Objective
+from lit_gen.families.gan.penalty import Penalty, Scored
+from lit_gen.families.gan.updates import Updates
 from lit_gen.nets import DCGAN, AdversarialNets
-from lit_gen.nets.gan.dcgan import gradient_norm_squared
 from lit_gen.noise import Noise
+from lit_gen.optim import AdversarialAdamW, parameter_groups
 from lit_gen.quantization import from_symmetric, to_symmetric
 
 
 class GAN(GenerativeModule):
-    """A generator and a discriminator, each with its own optimizer. There is no density.
+    """A generator and a discriminator, trained by a minimax objective. There is no density.
 
-    The discriminator minimises ``softplus(-D(x)) + softplus(D(G(z))) + r1/2 ||dD/dx||^2``, the generator
-    ``softplus(-D(G(z)))``, which is the non-saturating game with the R1 penalty on real examples.
-
-    One step of the Trainer is one turn of both players: ``global_step`` counts the generator's updates, so
-    that checkpoints, curves and budgets mean the same as for a family with one optimizer.
+    Each batch updates the discriminator; every ``updates.discriminator_steps``-th batch also updates the generator,
+    against the discriminator just updated. ``global_step`` counts the generator's updates, so that checkpoints and
+    curves mean the same as for a family with one optimizer. Budgets count the examples of all batches.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values; linked from the data.
         num_latents: Dimensions of z.
         nets: Generator and discriminator; a small DCGAN if not given.
-        lr_generator: Adam's learning rate for the generator.
-        lr_discriminator: And for the discriminator.
-        beta1: Adam's first decay, both players.
-        beta2: Adam's second decay, both players.
-        r1: Weight of the R1 penalty (gamma in the paper); 0 for none.
-        r1_every: The penalty is taken every so many steps, with its weight multiplied as much
-            (lazy regularization, Karras et al. 2020, arXiv:1912.04958, section 3.1).
-        clip_norm: Largest gradient norm of either player; 0 for no clipping. The Trainer's own
-            ``gradient_clip_val`` cannot be used where there are two optimizers.
+        objective: What the two networks minimize; the non-saturating loss if not given.
+        penalty: Gradient penalty on the discriminator; none if not given.
+        updates: Steps of the discriminator for each of the generator, and clipping.
+        generator_optimizer: Optimizer of the generator.
+        discriminator_optimizer: Optimizer of the discriminator.
 
     References:
-        Goodfellow et al.: Generative Adversarial Nets, 2014, arXiv:1406.2661, section 3.
-        Mescheder, Geiger, Nowozin: Which Training Methods for GANs do actually Converge?, 2018,
-        arXiv:1801.04406, equation 9.
+        Goodfellow et al.: Generative Adversarial Nets, 2014, arXiv:1406.2661.
     """
 
     def __init__(
@@ -53,98 +48,93 @@ class GAN(GenerativeModule):
         num_levels: int,
         num_latents: int = 16,
         nets: AdversarialNets | None = None,
-        lr_generator: float = 2.0e-4,
-        lr_discriminator: float = 2.0e-4,
-        beta1: float = 0.5,
-        beta2: float = 0.999,
-        r1: float = 1.0,
-        r1_every: int = 1,
-        clip_norm: float = 0.0,
+        objective: Objective | None = None,
+        penalty: Penalty | None = None,
+        updates: Updates = Updates(),
+        generator_optimizer: OptimizerCallable = AdversarialAdamW,
+        discriminator_optimizer: OptimizerCallable = AdversarialAdamW,
     ) -> None:
         super().__init__(shape, num_levels)
         self.automatic_optimization = False
-        if num_latents < 1 or r1_every < 1 or min(lr_generator, lr_discriminator) < 0:
-            raise UserError(
-                f"model: num_latents={num_latents} and r1_every={r1_every} must be at least 1,"
-                f" lr_generator={lr_generator} and lr_discriminator={lr_discriminator} not negative"
-            )
+        if num_latents < 1:
+            raise UserError(f"model: num_latents={num_latents} must be at least 1")
         nets = nets or DCGAN(channels=16)
+        self.objective, self.penalty, self.updates = objective or NonSaturating(), penalty, updates
         self.num_latents = num_latents
         self.generator = nets.generator(num_latents, self.shape)
-        self.discriminator = nets.discriminator(self.shape)
-        self.lr_generator, self.lr_discriminator = lr_generator, lr_discriminator
-        self.betas = (beta1, beta2)
-        self.r1, self.r1_every = r1, r1_every
-        self.clip_norm = clip_norm
-        self.turns = 0  # turns taken; saved, because the lazy penalty depends on it
+        self.discriminator = nets.discriminator(self.shape, last_bias=self.objective.sees_shift)
+        self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
+        self.discriminator_steps = 0
 
     def get_extra_state(self) -> int:
-        """The number of turns taken, for the checkpoint."""
-        return self.turns
+        """The number of discriminator steps taken, which the lazy penalty and the generator's turn depend on."""
+        return self.discriminator_steps
 
     def set_extra_state(self, state: int) -> None:
-        """Takes the number of turns from a checkpoint."""
-        self.turns = state
+        """Restores the number of discriminator steps taken."""
+        self.discriminator_steps = state
 
     # -------------------------------------------------------------- training
 
+    @property
+    def update_period(self) -> int:
+        """Batches for each update of the generator."""
+        return self.updates.discriminator_steps
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
-        """Adam for each player: the generator's first."""
+        """The generator's optimizer, then the discriminator's."""
         return [
-            torch.optim.Adam(self.generator.parameters(), self.lr_generator, self.betas, fused=True),
-            torch.optim.Adam(self.discriminator.parameters(), self.lr_discriminator, self.betas, fused=True),
+            self.generator_optimizer(parameter_groups(self.generator)),
+            self.discriminator_optimizer(parameter_groups(self.discriminator)),
         ]
 
-    def training_step(
-        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
-    ) -> dict[str, Tensor]:
-        """One turn: the discriminator's update, then the generator's against the new discriminator."""
+    def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
+        """One step of the discriminator and, if it is due, one of the generator."""
         opt_g, opt_d = cast(list[LightningOptimizer], self.optimizers())
-        # The Trainer counts every optimizer step; only the generator's shall count (Lightning issue 17958).
-        opt_d._on_before_step = opt_d._on_after_step = lambda: None
+        self.count_only_steps_of(opt_g)
         x = to_symmetric(batch[0], self.num_levels)
-        x_fake = self.generator(torch.randn(len(x), self.num_latents, device=x.device))
+        generator_is_due = (self.discriminator_steps + 1) % self.updates.discriminator_steps == 0
+        z = torch.randn(len(x), self.num_latents, device=x.device)
+        with torch.set_grad_enabled(generator_is_due):
+            x_fake = self.generator(z)
 
         loss_d, penalty = self._discriminator_loss(x, x_fake.detach())
         self._update(opt_d, loss_d + penalty)
-
-        # The generator did not change, so its forward pass serves again; the critic's weights need no gradient.
+        self.discriminator_steps += 1
+        losses = {"discriminator_loss": loss_d.detach(), "penalty": penalty.detach()}
+        if not generator_is_due:
+            return losses
+        # The generator did not change, so its forward pass serves again; the discriminator needs no gradient.
         self.toggle_optimizer(opt_g)
-        loss_g = F.softplus(-self.discriminator(x_fake)).mean()
+        loss_g = self._generator_loss(x, x_fake)
         self._update(opt_g, loss_g)
         self.untoggle_optimizer(opt_g)
-        self.turns += 1
-        return {
-            "loss": loss_g.detach(),
-            "discriminator_loss": loss_d.detach(),
-            "r1_penalty": penalty.detach(),
-        }
+        return {"loss": loss_g.detach(), **losses}
 
     def _discriminator_loss(self, x: Tensor, x_fake: Tensor) -> tuple[Tensor, Tensor]:
-        """Cross-entropy in nats, and the weighted penalty of this turn, both scalars."""
-        penalised = self.r1 > 0 and self.turns % self.r1_every == 0
-        x = x.requires_grad_(penalised)
-        logits_real, logits_fake = self.discriminator(x), self.discriminator(x_fake)
-        loss = F.softplus(-logits_real).mean() + F.softplus(logits_fake).mean()
-        penalty = torch.zeros((), device=x.device)
-        if penalised:
-            penalty = 0.5 * self.r1 * self.r1_every * gradient_norm_squared(logits_real, x).mean()
-        return loss, penalty
+        """The objective's loss, and the weighted penalty of this step, both scalars."""
+        penalty = self.penalty if self.penalty is not None and self.penalty.due(self.discriminator_steps) else None
+        x = x.requires_grad_(penalty is not None and penalty.needs_real_gradient)
+        real, fake = Scored(x, self.discriminator(x)), Scored(x_fake, self.discriminator(x_fake))
+        loss = self.objective.discriminator_loss(real.outputs, fake.outputs)
+        if penalty is None:
+            return loss, torch.zeros((), device=x.device)
+        return loss, penalty(self.discriminator, real, fake)
+
+    def _generator_loss(self, x: Tensor, x_fake: Tensor) -> Tensor:
+        real = self.discriminator(x.detach()) if self.objective.generator_sees_real else None
+        return self.objective.generator_loss(real, self.discriminator(x_fake))
 
     def _update(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
         optimizer.zero_grad()
         self.manual_backward(loss)
-        if self.clip_norm:
-            self.clip_gradients(cast(Any, optimizer), self.clip_norm, "norm")
+        if self.updates.clip_norm:
+            self.clip_gradients(cast(Any, optimizer), self.updates.clip_norm, "norm")
         optimizer.step()
 
-    # -------------------------------------------------------------- the contract
-
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The generator."""
-        return self.generator
+    # -------------------------------------------------------------- samples
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """G(z), to the nearest level."""
+        """G(z), rounded to the nearest value."""
+        self.count_evaluations(len(noise))
         return from_symmetric(self.generator(noise.normal(self.num_latents)), self.num_levels)

@@ -5,14 +5,16 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from lightning.pytorch.cli import OptimizerCallable
+from torch import Tensor
 
-from lit_gen.contract import GenerativeModule
+from lit_gen.contract import Batch, GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.families.vae.observation import Bernoulli, Categorical, Observation
 from lit_gen.likelihood import Likelihood, LogMeanExp, gaussian_kl, gaussian_log_prob, standard_normal_log_prob
 from lit_gen.nets import AutoencoderNets, MLPNets
 from lit_gen.noise import Noise
+from lit_gen.optim import AdamW, parameter_groups
 from lit_gen.quantization import to_unit
 
 _CHUNK_ELEMENTS = 1 << 16  # decoder outputs an example decoded at once by the importance-weighted bound
@@ -31,11 +33,7 @@ class VAE(GenerativeModule):
         num_latents: Dimensions of z.
         nets: Encoder and decoder; a small MLP if not given.
         observation: p(x | z); Bernoulli for binary data and Categorical for others if not given.
-        lr: Adam's learning rate.
-        beta1: Adam's first decay.
-        beta2: Adam's second decay.
-        eps: Adam's epsilon.
-        weight_decay: Decoupled weight decay (AdamW).
+        optimizer: Optimizer of all parameters.
         warmup_images: The KL term is weighted from 0 to 1 over the first so many images (0: never weighted).
             Scores always use the whole bound.
 
@@ -53,23 +51,19 @@ class VAE(GenerativeModule):
         num_latents: int = 8,
         nets: AutoencoderNets | None = None,
         observation: Observation | None = None,
-        lr: float = 1.0e-3,
-        beta1: float = 0.9,
-        beta2: float = 0.999,
-        eps: float = 1.0e-8,
-        weight_decay: float = 0.0,
+        optimizer: OptimizerCallable = AdamW,
         warmup_images: int = 0,
     ) -> None:
         super().__init__(shape, num_levels)
-        if num_latents < 1 or lr < 0:
-            raise UserError(f"model: num_latents={num_latents} must be at least 1 and lr={lr} not negative")
+        if num_latents < 1:
+            raise UserError(f"model.num_latents is {num_latents}; give at least 1")
         nets = nets or MLPNets()
         self.observation = observation or (Bernoulli() if num_levels == 2 else Categorical())
         num_maps = self.observation.num_maps(num_levels)
         self.num_latents = num_latents
         self.encoder = nets.encoder(self.shape, 2 * num_latents)
         self.decoder = nets.decoder(num_latents, self.shape, num_maps)
-        self.adam = {"lr": lr, "betas": (beta1, beta2), "eps": eps, "weight_decay": weight_decay}
+        self.optimizer = optimizer
         self.warmup_images = warmup_images
         # Set by the example's size alone, so that an example's draws do not depend on the batch it stands in.
         self._chunk = max(1, _CHUNK_ELEMENTS // (num_maps * math.prod(self.shape)))
@@ -86,7 +80,7 @@ class VAE(GenerativeModule):
     # -------------------------------------------------------------- training
 
     def training_step(
-        self, batch: tuple[Tensor, Tensor | None, Tensor], batch_idx: int
+        self, batch: Batch, batch_idx: int
     ) -> dict[str, Tensor]:
         """The negative evidence lower bound in nats an example, and its two parts."""
         x = batch[0]
@@ -102,18 +96,14 @@ class VAE(GenerativeModule):
         return {"loss": distortion + beta * rate, "rate": rate, "distortion": distortion}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """AdamW, which is Adam where the weight decay is 0."""
-        return torch.optim.AdamW(self.parameters(), fused=True, **self.adam)  # type: ignore[arg-type]
+        """The optimizer of all parameters; none of them is a hidden weight to Muon."""
+        return self.optimizer(parameter_groups(self))
 
     # -------------------------------------------------------------- the contract
 
-    @property
-    def sampling_network(self) -> nn.Module:
-        """The decoder."""
-        return self.decoder
-
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Z from the prior, x from p(x | z)."""
+        self.count_evaluations(len(noise))
         maps = self.decoder(noise.normal(self.num_latents))
         return self.observation.sample(maps, noise, self.num_levels)
 

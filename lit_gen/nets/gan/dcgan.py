@@ -7,22 +7,28 @@ import math
 from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.mlp import Activation, mlp
 
 
 class AdversarialNets(abc.ABC):
-    """How the two players are built, once the shape of the data is known."""
+    """How generator and discriminator are built, once the shape of the data is known."""
 
     @abc.abstractmethod
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
         """A net from ``[B, num_latents]`` to ``[B, *shape]`` in [-1, 1]."""
 
     @abc.abstractmethod
-    def discriminator(self, shape: Sequence[int]) -> nn.Module:
-        """A net from ``[B, *shape]`` in [-1, 1] to logits ``[B]``: positive where it believes x is real."""
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
+        """A net from ``[B, *shape]`` in [-1, 1] to outputs ``[B]``: the larger, the more x looks like a real example.
+
+        Args:
+            shape: Shape of one example.
+            last_bias: Whether the last layer has a bias; objectives of differences of outputs would not train it.
+        """
 
 
 class MLPPlayers(AdversarialNets):
@@ -40,14 +46,17 @@ class MLPPlayers(AdversarialNets):
         self.hidden_sizes = list(hidden_sizes)
         self.activation: Activation = activation
 
+    @override
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
-        """See :class:`AdversarialNets`."""
         layers = mlp([num_latents, *self.hidden_sizes, math.prod(shape)], self.activation)
         return nn.Sequential(*layers, nn.Tanh(), nn.Unflatten(1, tuple(shape)))
 
-    def discriminator(self, shape: Sequence[int]) -> nn.Module:
-        """See :class:`AdversarialNets`."""
-        layers = mlp([math.prod(shape), *self.hidden_sizes[::-1], 1], self.activation)
+    @override
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
+        sizes = [math.prod(shape), *self.hidden_sizes[::-1], 1]
+        layers = mlp(sizes, self.activation)
+        if not last_bias:
+            layers[-1] = nn.Linear(sizes[-2], 1, bias=False)
         return nn.Sequential(nn.Flatten(), *layers, nn.Flatten(0))
 
 
@@ -92,8 +101,8 @@ class DCGAN(AdversarialNets):
         sizes = [(shape[1] >> i, shape[2] >> i) for i in range(num_blocks + 1)]
         return sizes, [shape[0], *(self.channels << i for i in range(num_blocks))]
 
+    @override
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
-        """See :class:`AdversarialNets`."""
         sizes, channels = self._plan(shape)
         sizes, channels = sizes[::-1], channels[::-1]
         layers: list[nn.Module] = [
@@ -111,8 +120,8 @@ class DCGAN(AdversarialNets):
             ]
         return _initialized(nn.Sequential(*layers, nn.Tanh()))
 
-    def discriminator(self, shape: Sequence[int]) -> nn.Module:
-        """See :class:`AdversarialNets`."""
+    @override
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
         sizes, channels = self._plan(shape)
         layers: list[nn.Module] = []
         for i in range(len(sizes) - 1):
@@ -120,7 +129,8 @@ class DCGAN(AdversarialNets):
             layers.append(nn.Conv2d(channels[i], channels[i + 1], 4, 2, 1, bias=not norm))
             layers += [nn.BatchNorm2d(channels[i + 1])] if norm else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        return _initialized(nn.Sequential(*layers, nn.Conv2d(channels[-1], 1, sizes[-1]), nn.Flatten(0)))
+        last = nn.Conv2d(channels[-1], 1, sizes[-1], bias=last_bias)
+        return _initialized(nn.Sequential(*layers, last, nn.Flatten(0)))
 
 
 @torch.no_grad()
@@ -135,14 +145,3 @@ def _initialized(net: nn.Sequential) -> nn.Sequential:
         elif isinstance(module, nn.BatchNorm2d):
             module.weight.normal_(1.0, 0.02)
     return net.to(memory_format=torch.channels_last)
-
-
-def gradient_norm_squared(outputs: Tensor, inputs: Tensor) -> Tensor:
-    """``||d output_b / d input_b||^2`` for each example, ``[B]``, itself differentiable.
-
-    Args:
-        outputs: ``[B]``, row b a function of row b of the inputs.
-        inputs: ``[B, ...]``, requiring gradients.
-    """
-    (gradient,) = torch.autograd.grad(outputs.sum(), inputs, create_graph=True)
-    return gradient.flatten(1).square().sum(1)

@@ -1,0 +1,32 @@
+"""The parser of the command line: lit_gen's rules for class paths, and errors of one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from lightning.pytorch.cli import LightningArgumentParser
+
+from lit_gen.cli.class_paths import class_path_rules
+from lit_gen.cli.messages import explain, is_inner
+from lit_gen.cli.renamed import find_renamed
+from lit_gen.errors import UserError
+
+
+class Parser(LightningArgumentParser):
+    """A parser whose errors are one line with the nearest valid name, not a page of usage."""
+
+    def parse_args(self, *args: Any, **kwargs: Any) -> Any:
+        """Parses under lit_gen's rules for class paths."""
+        with class_path_rules():
+            return super().parse_args(*args, **kwargs)
+
+    def error(self, message: str, ex: Exception | None = None) -> Any:
+        """Raises instead of printing and exiting.
+
+        Raises:
+            UserError: Always; a BadArgument by the parser of a class's arguments, for the parser around it.
+        """
+        problem = explain(message, self, ex)
+        if is_inner(self):
+            raise problem from ex
+        raise find_renamed(problem.key, problem.value) or UserError(str(problem)) from ex

@@ -1,0 +1,230 @@
+"""From runs to tables: which scores share a column.
+
+Two scores stand in one column only if their protocols ask the same (`records.question.merge_questions`). Where one
+metric needs several columns, each header names the fields on which they differ.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from lit_gen.leaderboard.best import merit
+from lit_gen.leaderboard.collect import Run
+from lit_gen.leaderboard.table import Cell, Column, Row, Section
+from lit_gen.records.question import INDEPENDENT, Question, canonical, is_answer, merge_questions
+from lit_gen.records.score import METRICS, Score
+
+# A baseline is not a model, so nobody's weights were scored; in all else it answers the column's question.
+_FREE = (*INDEPENDENT, "weights")
+
+
+class _Group(NamedTuple):
+    """What stands in one column."""
+
+    metric: str
+    question: Question
+    scores: list[Score]
+    baselines: list[Score]
+
+
+def build_sections(runs: Sequence[Run], *, strict: bool = False) -> list[Section]:
+    """Sections in alphabetical order, their rows in the order of the runs.
+
+    Args:
+        runs: All runs.
+        strict: Whether every field of the protocol that differs splits a column.
+    """
+    by_data: dict[str, list[Run]] = {}
+    for run in runs:
+        by_data.setdefault(run.record.data, []).append(run)
+    return [_section(data, by_data[data], strict) for data in sorted(by_data)]
+
+
+def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
+    names = _run_names(runs)
+    owners = {id(score): name for run, name in zip(runs, names, strict=True) for score in run.record.scores}
+    scores = [score for run in runs for score in run.record.scores]
+    baselines = [score for run in runs for score in run.record.baselines]
+    stated = _stated_units([*scores, *baselines])
+    groups, left_out = [], []
+    for group in _groups(scores, baselines, strict):
+        agreeing, others = _agreeing(group, stated)
+        groups.append(agreeing)
+        left_out += [f"{owners.get(id(s), 'a baseline')}: {_contradiction(s)}" for s in others]
+    columns, groups = _columns(groups, stated)
+    # By identity, as two runs may hold equal scores.
+    members = [{id(score) for score in group.scores} for group in groups]
+    rows = [
+        Row(name, tuple(_cell(s for s in run.record.scores if id(s) in own) for own in members), run.record,
+            run.directory)
+        for run, name in zip(runs, names, strict=True)
+    ]
+    return Section(data, columns, tuple(rows), _baseline_rows(baselines, groups), tuple(dict.fromkeys(left_out)))
+
+
+def _run_names(runs: Sequence[Run]) -> list[str]:
+    """Names of the runs; where several have one name, each is followed by its directory."""
+    names = [run.record.run_name for run in runs]
+    top = os.path.commonpath([run.directory for run in runs])
+    return [
+        name if names.count(name) == 1 else f"{name} ({os.path.relpath(run.directory, top)})"
+        for name, run in zip(names, runs, strict=True)
+    ]
+
+
+def _groups(scores: Sequence[Score], baselines: Sequence[Score], strict: bool) -> list[_Group]:
+    groups = []
+    for metric in sorted({score.name for score in (*scores, *baselines)}, key=_metric_order):
+        own = _by_question((s for s in scores if s.name == metric), strict)
+        references = _by_question((s for s in baselines if s.name == metric), False)
+        questions = _merged([question for question, _ in own.values()])
+        # A baseline under another question than every run's is not dropped: it opens a column of its own.
+        strays = [key for key, (question, _) in references.items() if not any(_held(question, q) for q in questions)]
+        questions += _merged([s.protocol.question(strict) for key in strays for s in references[key][1]])
+        groups += [
+            _Group(
+                metric, asked,
+                [s for question, same in own.values() if merge_questions(asked, question) is not None for s in same],
+                [s for question, same in references.values() if _held(question, asked) for s in same],
+            )
+            for asked in questions
+        ]
+    return groups
+
+
+def _by_question(scores: Iterable[Score], strict: bool) -> dict[str, tuple[Question, list[Score]]]:
+    found: dict[str, tuple[Question, list[Score]]] = {}
+    for score in scores:
+        question = score.protocol.question(strict)
+        found.setdefault(canonical(question), (question, []))[1].append(score)
+    return found
+
+
+def _merged(questions: Sequence[Question]) -> list[Question]:
+    """One question for each column. What a question leaves open is filled in by those that share its column.
+
+    A score that leaves something open stands in every column that it fits.
+    """
+    columns: list[Question] = []
+    definite_first = sorted(questions, key=lambda question: sum(question[name] is None for name in INDEPENDENT))
+    # Twice, as a question may fit a column that was opened after its turn. Each column holds what all of its scores
+    # say, so that no two of them can contradict each other.
+    for question in (*definite_first, *definite_first):
+        fitting = {i: both for i, column in enumerate(columns) if (both := merge_questions(column, question))}
+        for i, both in fitting.items():
+            columns[i] = both
+        if not fitting:
+            columns.append(question)
+    return columns
+
+
+def _held(baseline: Question, asked: Question) -> bool:
+    """Whether a baseline answers a column's question, but for what a baseline cannot answer."""
+    question = {name: value for name, value in asked.items() if not is_answer(name)}
+    return merge_questions(question, {**baseline, "weights": None}, _FREE) is not None
+
+
+def _stated_units(scores: Sequence[Score]) -> dict[tuple[str, str], str]:
+    """Unit of bits per dimension by metric and data: records from before dimensions had names say bits/dim."""
+    unnamed = METRICS["bpd"].unit
+    return {(s.name, s.protocol.data_hash): s.unit for s in scores if s.name == "bpd" and s.unit != unnamed}
+
+
+def _unit(score: Score, stated: Mapping[tuple[str, str], str]) -> str:
+    named = stated.get((score.name, score.protocol.data_hash), score.unit)
+    return named if score.unit == METRICS["bpd"].unit else score.unit
+
+
+def _agreeing(group: _Group, stated: Mapping[tuple[str, str], str]) -> tuple[_Group, list[Score]]:
+    """The group with the scores alone that agree with most of it about unit and direction; then the others."""
+
+    def way(score: Score) -> tuple[str, bool]:
+        return _unit(score, stated), score.higher_is_better
+
+    (most, _), = Counter(map(way, (*group.scores, *group.baselines))).most_common(1)
+    scores, baselines = ([s for s in part if way(s) == most] for part in (group.scores, group.baselines))
+    others = [s for s in (*group.scores, *group.baselines) if way(s) != most]
+    return group._replace(scores=scores, baselines=baselines), others
+
+
+def _contradiction(score: Score) -> str:
+    way = "higher" if score.higher_is_better else "lower"
+    unit = f"in {score.unit}" if score.unit else "without unit"
+    return f"score {score.name} is {unit}, {way} is better, which contradicts the others of its column"
+
+
+def _columns(
+    groups: Sequence[_Group], stated: Mapping[tuple[str, str], str]
+) -> tuple[tuple[Column, ...], list[_Group]]:
+    """The columns in order, and the groups in the same order."""
+    made = []
+    for metric in dict.fromkeys(group.metric for group in groups):
+        same = [group for group in groups if group.metric == metric]
+        differing = _differing([group.question for group in same])
+        own = [(_column(group, {n: group.question.get(n) for n in differing}, stated), group) for group in same]
+        made += sorted(own, key=lambda pair: [_ordered(v) for v in pair[0].differs.values()])
+    return tuple(column for column, _ in made), [group for _, group in made]
+
+
+def _column(group: _Group, differs: Mapping[str, Any], stated: Mapping[tuple[str, str], str]) -> Column:
+    scores = group.scores or group.baselines
+    unit = _unit(scores[0], stated)
+    (label, _), = Counter(s.label if s.unit == unit else unit for s in scores).most_common(1)
+    return Column(
+        metric=group.metric, label=label, unit=unit, higher_is_better=scores[0].higher_is_better,
+        decimals=_decimals(scores), question=group.question, differs=differs,
+    )
+
+
+def _differing(questions: Sequence[Question]) -> list[str]:
+    names = dict.fromkeys(name for question in questions for name in question)
+
+    def answers(*fields: str) -> set[str]:
+        # As JSON, since Python holds True and 1 for equal.
+        return {json.dumps([question.get(n) for n in fields]) for question in questions}
+
+    differing = [n for n in names if len(answers(n) - ({"[null]"} if n in INDEPENDENT else set())) > 1]
+    readable = [n for n in differing if not n.endswith("_hash")]
+    return readable if len(answers(*readable)) == len(answers(*differing)) else differing
+
+
+def _baseline_rows(baselines: Sequence[Score], groups: Sequence[_Group]) -> tuple[Row, ...]:
+    by_label: dict[str, list[Score]] = {}
+    for baseline in baselines:
+        label = baseline.protocol.sampler or baseline.protocol.estimator or ""
+        by_label.setdefault(label, []).append(baseline)
+    members = [{id(score) for score in group.baselines} for group in groups]
+    rows = []
+    for label, same in by_label.items():
+        # Every run brings its own copy, of which the first is shown.
+        distinct = {(s.value, s.protocol.hash): s for s in reversed(same)}.values()
+        rows.append(Row(label, tuple(_cell(s for s in distinct if id(s) in own) for own in members)))
+    return tuple(rows)
+
+
+def _cell(scores: Iterable[Score]) -> Cell:
+    return tuple(sorted(scores, key=lambda score: (not score.guaranteed, merit(score))))
+
+
+def _decimals(scores: Sequence[Score]) -> int:
+    """Enough to show one digit of the smallest standard error, but four at the most."""
+    least = max(score.decimals for score in scores)
+    errors = [score.standard_error for score in scores if score.standard_error]
+    return least if not errors else max(least, min(4, math.ceil(-math.log10(min(errors)))))
+
+
+def _metric_order(name: str) -> tuple[int, str]:
+    known, base = list(METRICS), name.partition("_")[0]
+    return known.index(base) if base in known else len(known), name
+
+
+def _ordered(value: Any) -> tuple[int, float, str]:
+    """A sort key under which numbers stand by size, before texts, and "none" first."""
+    if value is None:
+        return 0, 0.0, ""
+    return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))

@@ -1,0 +1,175 @@
+"""The tables as text for a terminal, as Markdown and as JSON."""
+
+from __future__ import annotations
+
+import json
+import unicodedata
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
+from lit_gen.leaderboard.nfe_curves import excerpt, more
+from lit_gen.leaderboard.table import Row, Section, answer_text
+from lit_gen.records.schema import encode
+from lit_gen.records.score import Score
+
+LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; "
+          "* best, with all that two standard errors cannot tell from it; "
+          "bounds compete only with bounds by the same estimator and draws")
+_DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
+
+
+class _Entry(NamedTuple):
+    """One line of a cell: the parts that are aligned by themselves. Without a number, a note on the cell."""
+
+    number: str
+    error: str = ""
+    mark: str = ""
+    note: str = ""
+
+
+_IDENTITY = ("family", "model", "run")
+
+
+def terminal(sections: Sequence[Section], *, colour: bool = False) -> str:
+    """Aligned tables, one a section, each with its footnotes.
+
+    Args:
+        sections: The sections to print.
+        colour: Whether to dim the baselines and set headings bold with ANSI codes.
+    """
+    return "\n".join(_terminal_section(section, colour) for section in sections) + f"\n{LEGEND}\n"
+
+
+def markdown(sections: Sequence[Section]) -> str:
+    """The same as Markdown tables, the best in bold."""
+    return "\n".join(_markdown_section(section) for section in sections) + f"\n{LEGEND}\n"
+
+
+def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
+    """The same for a program: numbers in full, protocols whole."""
+    tree = {"sections": [_json_section(section) for section in sections], "left_out": list(left_out)}
+    return json.dumps(tree, indent=1, allow_nan=False) + "\n"
+
+
+def _terminal_section(section: Section, colour: bool) -> str:
+    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in COSTS)]
+    grid = [_lines(section, row) for row in (*section.rows, *section.baselines)]
+    columns = [[lines[i] for lines in grid] for i in range(len(headers))]
+    texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
+             for i, cells in enumerate(columns)]
+    widths = [max(len(headers[i]), *(len(t) for cell in texts[i] for t in cell)) for i in range(len(headers))]
+
+    def line(cells: Sequence[str]) -> str:
+        left = [cells[i].ljust(widths[i]) for i in range(len(_IDENTITY))]
+        right = [cells[i].rjust(widths[i]) for i in range(len(_IDENTITY), len(cells))]
+        return "  ".join(left + right).rstrip()
+
+    def styled(text: str, style: str) -> str:
+        return f"{style}{text}{_PLAIN}" if colour else text
+
+    out = [styled(f"{printable(section.data)} ({len(section.rows)} runs)", _BOLD), line(headers)]
+    out.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
+    for r in range(len(grid)):
+        for k in range(max(len(texts[i][r]) for i in range(len(headers)))):
+            cells = [texts[i][r][k] if k < len(texts[i][r]) else "" for i in range(len(headers))]
+            out.append(styled(line(cells), _DIM) if r >= len(section.rows) else line(cells))
+    out += [f"[{letter}] {printable(text)}" for text, letter in section.notes.items()]
+    return "\n".join(out) + "\n"
+
+
+def _markdown_section(section: Section) -> str:
+    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in COSTS)]
+    ruler = ["---"] * len(_IDENTITY) + ["---:"] * (len(headers) - len(_IDENTITY))
+    out = [f"## {_inert(section.data)}", "", _pipes([_inert(h) for h in headers]), _pipes(ruler)]
+    for row in (*section.rows, *section.baselines):
+        cells = _lines(section, row)
+        who = [_inert(lines[0].number) for lines in cells[: len(_IDENTITY)]]
+        out.append(_pipes([*who, *(_markdown_cell(lines) for lines in cells[len(_IDENTITY) :])]))
+    notes = [f"- [{letter}] {_inert(text)}" for text, letter in section.notes.items()]
+    return "\n".join([*out, *(["", *notes] if notes else [])]) + "\n"
+
+
+def _markdown_cell(lines: Sequence[_Entry]) -> str:
+    parts = []
+    for entry in lines:
+        body = " ".join(part for part in (entry.number, entry.error) if part)
+        body = f"**{body}**" if entry.mark else body
+        parts.append(f"{body} {entry.note}".strip())
+    return "<br>".join(parts)
+
+
+def _lines(section: Section, row: Row) -> list[list[_Entry]]:
+    """The row's cells, each as its lines; not yet inert."""
+    record = row.record
+    who = (record.family, record.model, row.label) if record else ("baseline", "", row.label)
+    cells = [[_Entry(printable(text))] for text in who]
+    notes = section.notes
+    for i, column in enumerate(section.columns):
+        best = section.best[i]
+        entries = [
+            _Entry(score_figure(score, column.decimals), error_figure(score, column.decimals),
+                   "*" if record and score in best else "", _note(score, notes))
+            for score in excerpt(row.cells[i])
+        ]
+        rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
+        cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
+    return cells + [[_Entry(cost.text(row.cost))] for cost in COSTS]
+
+
+def _note(score: Score, notes: dict[str, str]) -> str:
+    letter = notes.get(answer_text(score))
+    return f"[{letter}]" if letter else ""
+
+
+def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
+    """Texts of one column, whose numbers, errors, marks and notes stand below one another."""
+    entries = [entry for cell in cells for entry in cell if entry.number]
+    number, error, mark, note = (max(len(entry[part]) for entry in entries) for part in range(4))
+    gap = " " if error else ""
+    before = " " if note else ""
+    return [
+        [f"{e.number:>{number}}{gap}{e.error:<{error}}{e.mark:<{mark}}{before}{e.note:<{note}}" if e.number
+         else e.note for e in cell]
+        for cell in cells
+    ]
+
+
+def printable(text: str) -> str:
+    """Text from a record without control characters, which could steer a terminal."""
+    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
+
+
+def _inert(text: str) -> str:
+    """Text that neither ends a Markdown cell nor opens a tag."""
+    return printable(text).replace("&", "&amp;").replace("<", "&lt;").replace("|", "\\|").replace("*", "\\*")
+
+
+def _pipes(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _json_section(section: Section) -> dict[str, Any]:
+    columns = [
+        {"metric": column.metric, "header": column.header, "unit": column.unit, "question": dict(column.question),
+         "higher_is_better": column.higher_is_better, "differs": dict(column.differs)}
+        for column in section.columns
+    ]
+    best = section.best
+    return {"data": section.data, "columns": columns,
+            "rows": [_json_row(row, best) for row in section.rows],
+            "baselines": [_json_row(row, [frozenset()] * len(best)) for row in section.baselines]}
+
+
+def _json_row(row: Row, best: Sequence[frozenset[Score]]) -> dict[str, Any]:
+    scores = [
+        [{"value": s.value, "standard_error": s.standard_error, "kind": s.kind, "best": s in marked,
+          "answer": s.protocol.answer(), "protocol_hash": s.protocol.hash,
+          "scored_with": encode(s.scored_with)} for s in cell]
+        for cell, marked in zip(row.cells, best, strict=True)
+    ]
+    if row.record is None:
+        return {"label": row.label, "scores": scores}
+    cost = {column.field: column.value(row.cost) for column in COSTS}
+    return {"run": row.label, "family": row.record.family, "model": row.record.model,
+            "directory": str(row.directory), "scores": scores, "cost": cost}

@@ -1,0 +1,1 @@
+"""Feature spaces, a file each: what turns examples into features, with a name and a checksum."""

@@ -1,0 +1,151 @@
+"""The kernel inception distance: an unbiased estimate of the squared maximum mean discrepancy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+from typing_extensions import override
+
+from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic
+from lit_gen.metrics.sums import jackknife_error
+
+BLOCK = 1024
+"""Rows and columns of the kernel matrix that are held at a time: 8 MiB."""
+
+
+class KID(Statistic):
+    """The kernel inception distance with the kernel k(x, y) = (x.y / D + 1)^3.
+
+    Computed is the unbiased U-statistic over all m samples and n reference examples,
+
+        sum_{i != j} k(x_i, x_j) / (m (m - 1)) + sum_{i != j} k(y_i, y_j) / (n (n - 1)) - 2 sum_ij k(x_i, y_j) / (m n),
+
+    where the paper and torch-fidelity average it over 100 random subsets of 1,000 examples. Both estimate the same
+    number; this one has the smaller variance and no random subsets. It is 0 in expectation where the distributions
+    agree, at any m and n, and then often negative.
+
+    The standard error is a delete-one-group jackknife's over samples, the reference held fixed.
+
+    Memory: the features of all samples are kept on each process, 4 m D bytes in float32 (8 MB for 1,000 samples of
+    Inception, 410 MB for 50,000), and those of the reference, 4 n D bytes, also in the file that caches them. A sum
+    over processes puts the samples together, since each fills only the rows of its own.
+
+    Args:
+        num_features: Number of features D.
+        reference: Another instance's ``summary()``, of the real data.
+        num_samples: Number of samples m that there will be over all processes.
+        num_groups: Number of groups of the jackknife.
+        **kwargs: Keyword arguments of ``torchmetrics.Metric``.
+
+    References:
+        Binkowski et al. 2018, Demystifying MMD GANs, https://arxiv.org/abs/1801.01401, section 4 and equation 4.
+    """
+
+    scores = (ScoreSpec("kid", "KID", decimals=4),)
+
+    features: Tensor
+    seen: Tensor
+
+    def __init__(
+        self,
+        num_features: int,
+        reference: Mapping[str, Tensor] | None = None,
+        *,
+        num_samples: int,
+        num_groups: int = NUM_GROUPS,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(num_features, reference, num_groups=num_groups, **kwargs)
+        self.num_samples = num_samples
+        self.add_state("features", torch.zeros(num_samples, num_features))
+        self.add_state("seen", torch.zeros(num_samples))
+
+    @override
+    def update(self, features: Tensor, index: Tensor) -> None:
+        """Keeps features [B, D] of samples with indices [B] in 0..num_samples-1."""
+        index = index.to(self.device)
+        self.features[index] = features.to(self.device).float()
+        self.seen[index] += 1
+
+    @override
+    def summary(self) -> dict[str, Tensor]:
+        """Returns the features of all processes, and the sum of the kernel over pairs of two different ones."""
+        with self.sync_context(should_sync=not self._is_synced):
+            self._check()
+            sums, diagonal = within_sums(self.features, self.group(torch.arange(self.num_samples)), self.num_groups)
+            return {"features": self.features.cpu(), "within": (sums.sum() - diagonal.sum()).cpu()}
+
+    @override
+    @classmethod
+    def is_usable(cls, summary: Mapping[str, Tensor]) -> bool:
+        """Returns whether there are two examples or more, all finite."""
+        return len(summary["features"]) >= 2 and super().is_usable(summary)
+
+    @override
+    def compute(self) -> dict[str, Tensor]:
+        """Computes ``kid`` and ``kid_se``.
+
+        Raises:
+            ValueError: There is no reference; samples are missing or came twice; features are not finite.
+        """
+        self._check()
+        y = self.reference["features"].to(self.device)
+        n, within_reference = len(y), self.reference["within"].to(self.device)
+        group = self.group(torch.arange(self.num_samples))
+        size = group.bincount(minlength=self.num_groups)
+        xx, diagonal = within_sums(self.features, group, self.num_groups)
+        xy = kernel_sums(self.features, y, group, self.num_groups)
+
+        def mmd(pairs: Tensor, across: Tensor, m: Tensor) -> Tensor:
+            return pairs / (m * (m - 1)) + within_reference / (n * (n - 1)) - 2 * across / (m * n)
+
+        pairs, m = xx.sum() - diagonal.sum(), size.sum()
+        # Without group g: less its row and its column of the kernel's sums, whose crossing was taken twice.
+        pairs_without = pairs - 2 * xx.sum(1) + xx.diagonal() + diagonal
+        without = mmd(pairs_without, xy.sum() - xy, m - size)
+        return {"kid": mmd(pairs, xy.sum(), m), "kid_se": jackknife_error(without.tolist())}
+
+    def _check(self) -> None:
+        if not (self.seen == 1).all():
+            raise ValueError(f"{int(self.seen.sum())} samples came where {self.num_samples} were announced")
+        if not self.features.isfinite().all():
+            raise ValueError("the features hold values that are not finite")
+
+
+def kernel(x: Tensor, y: Tensor) -> Tensor:
+    """The cubic polynomial kernel of all pairs, float64 [M, N].
+
+    >>> kernel(torch.tensor([[1.0, 1.0]]), torch.tensor([[2.0, 0.0], [0.0, 0.0]]))
+    tensor([[8., 1.]], dtype=torch.float64)
+    """
+    return (x.double() @ y.double().T / x.shape[1] + 1) ** 3
+
+
+def kernel_sums(x: Tensor, y: Tensor, group: Tensor, num_groups: int) -> Tensor:
+    """Sums of the kernel over y and over each group of x, float64 [num_groups]."""
+    sums = torch.zeros(num_groups, dtype=torch.float64, device=x.device)
+    for rows, of in zip(x.split(BLOCK), group.split(BLOCK), strict=True):
+        for columns in y.split(BLOCK):
+            sums.index_add_(0, of, kernel(rows, columns).sum(1))
+    return sums
+
+
+def within_sums(x: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Sums of the kernel over the pairs of two groups of x, and over each group's pairs of a row with itself.
+
+    Returns:
+        float64 [num_groups, num_groups], symmetric, a row with itself included; and float64 [num_groups].
+    """
+    sums = torch.zeros(num_groups, num_groups, dtype=torch.float64, device=x.device)
+    member = torch.nn.functional.one_hot(group, num_groups).double()
+    rows, members = x.split(BLOCK), member.split(BLOCK)
+    for i in range(len(rows)):
+        for j in range(i, len(rows)):
+            block = members[i].T @ kernel(rows[i], rows[j]) @ members[j]
+            sums += block if i == j else block + block.T
+    itself = (x.double().square().sum(1) / x.shape[1] + 1) ** 3
+    return sums, itself @ member

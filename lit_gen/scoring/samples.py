@@ -1,0 +1,101 @@
+"""Scores of a model's samples against a split of the data, on any number of processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, cast
+
+import lightning as L
+from torch import Tensor
+
+from lit_gen.contract import GenerativeModule
+from lit_gen.data.cache import cache_root
+from lit_gen.metrics import (
+    FeatureSpace,
+    SampleScore,
+    StatisticFactory,
+    Summary,
+    reference_summaries,
+    score_samples,
+)
+from lit_gen.quantization import to_uint8
+
+
+def short_count(n: int) -> str:
+    """A number of samples as part of a score's name.
+
+    >>> short_count(1000), short_count(2500), short_count(50_000)
+    ('1k', '2500', '50k')
+    """
+    return str(n) if n % 1000 else f"{n // 1000}k"
+
+
+def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
+    """A function that adds a tensor over the trainer's processes."""
+    if trainer.world_size == 1:
+        return lambda tensor: tensor  # where it is: not every device has float64
+    strategy = trainer.strategy
+
+    def add(tensor: Tensor) -> Tensor:
+        home = tensor.device
+        return cast(Tensor, strategy.reduce(tensor.clone().to(strategy.root_device), reduce_op="sum")).to(home)
+
+    return add
+
+
+def as_seen(x: Tensor, num_levels: int, extractor: FeatureSpace) -> Tensor:
+    """Values as a feature space takes them: of images spread over 0..255, of text and audio as they are."""
+    return to_uint8(x, num_levels) if extractor.modality == "image" else x
+
+
+def split_references(
+    trainer: L.Trainer,
+    model: GenerativeModule,
+    extractor: FeatureSpace,
+    factories: Sequence[StatisticFactory],
+    split: str,
+) -> list[Summary | None]:
+    """Summaries of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
+    data: Any = trainer.datamodule  # type: ignore[attr-defined]
+    return reference_summaries(
+        as_seen(data.split(split).x, model.num_levels, extractor),
+        extractor,
+        factories,
+        f"{data.name} {split}",
+        cache_root() / "reference",
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+        all_reduce=sum_over_processes(trainer),
+    )
+
+
+def model_scores(
+    trainer: L.Trainer,
+    model: GenerativeModule,
+    extractor: FeatureSpace,
+    factories: Sequence[StatisticFactory],
+    references: Sequence[Summary | None],
+    num_samples: int,
+    seed: int,
+) -> list[SampleScore]:
+    """Scores of a model's first ``num_samples`` samples of the stream named by seed, shared by the processes.
+
+    The samples are drawn under the Trainer's precision, as validation's steps are; Lightning calls callbacks
+    outside it.
+    """
+
+    def sample(first: int, n: int) -> Tensor:
+        with trainer.precision_plugin.forward_context():
+            x = model.sample(n, seed=seed, first=first)
+        return as_seen(x, model.num_levels, extractor)
+
+    return score_samples(
+        sample,
+        extractor,
+        factories,
+        references,
+        num_samples,
+        rank=trainer.global_rank,
+        world_size=trainer.world_size,
+        all_reduce=sum_over_processes(trainer),
+    )
