@@ -142,7 +142,7 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
         " --data.transform.channels=1",
         ["no folder"],
     ),
-    "nested data": ("vae", "--data.loader.sed=3", ["data", "loader.sed'", "did you mean 'loader.seed'?"]),
+    "nested data": ("vae", "--data.loader.sed=3", ["data.loader.sed", "did you mean 'loader.seed'?"]),
     "shape": ("vae", "--data=test_cli.WrongShape", ["'fixed'", "(1, 9, 9)", "(1, 8, 8)"]),
     "levels": ("vae", "--data=test_cli.TooManyLevels", ["'fixed'", "values up to 17", "0..16"]),
     "states": ("vae", "--data=KnownEntropy --data.shape=[1,30,30]", ["3**900 states"]),

@@ -69,7 +69,7 @@ def model_config(published: Published) -> dict[str, Any]:
             "schedule": _schedule(published.process),
             # fixed_small_log is fixed_small, reckoned otherwise.
             "variance_mix": 1.0 if published.process.variance_type == "fixed_large" else 0.0,
-            "num_classes": 0,
+            "labels": {"num_classes": 0},
             "sampling": {
                 "sampler": "ancestral",
                 "steps": published.process.num_train_timesteps,

@@ -24,7 +24,7 @@ from lit_gen.runs.run import Run
 
 CHECKPOINT = "pretrained.ckpt"
 # What makes the model that the weights are of; how it is sampled may be chosen.
-_FIXED = ("nets", "schedule", "num_classes")
+_FIXED = ("nets", "schedule", "labels")
 
 
 class Converting(CLI):
@@ -54,10 +54,12 @@ class Converting(CLI):
                 f" {self._shape}; give data of that shape (--data.transform.size, --data.transform.channels)"
             )
         asked = self.plain_config()["model"]
+        given = self._model["init_args"]
         if asked["class_path"] != self._model["class_path"]:
             raise UserError(f"--model is what {self._folder} holds, and cannot be chosen; leave it out")
         for name in _FIXED:
-            if asked["init_args"][name] != self._model["init_args"][name]:
+            # what the folder does not say, such as the dropout of labels that do not exist, is free
+            if asked["init_args"][name] != {**asked["init_args"][name], **given[name]}:
                 raise UserError(f"--model: {name} is what {self._folder} says, and cannot be chosen; leave it out")
 
     def _build_data(self) -> DiscreteDataModule:

@@ -169,7 +169,7 @@ def test_data_of_another_shape_are_refused(
     [
         (["--model.init_args.nets.init_args.channels=16"], "--model: nets is what"),
         (["--model.init_args.schedule.init_args.beta_last=0.1"], "--model: schedule is what"),
-        (["--model.init_args.num_classes=10"], "--model: num_classes is what"),
+        (["--model.init_args.labels.num_classes=10"], "--model: labels is what"),
         (["--model=VDM"], "--model is what"),
         (["--model.init_args.sampling.steps=2000"], "steps=2000"),
         (["--data.init_args.batch_size=0"], "batch_size of data set 'digits' is 0"),

@@ -72,7 +72,7 @@ def test_the_model_is_the_folder_s(variance: str, mix: float, clips: bool, net: 
         "class_path": "lit_gen.families.diffusion.LinearBetas",
         "init_args": {"num_timesteps": 1000, "beta_first": 0.0002, "beta_last": 0.03},
     }
-    assert (arguments["variance_mix"], arguments["num_classes"]) == (mix, 0)
+    assert (arguments["variance_mix"], arguments["labels"]["num_classes"]) == (mix, 0)
     assert arguments["sampling"] == {"sampler": "ancestral", "steps": STEPS, "guidance": 1.0, "clip_denoised": clips}
 
 
