@@ -143,9 +143,14 @@ class Scorer(L.Callback):
         uniform = self._protocol(
             trainer,
             "bpd",
-            **{**examples, "estimator": "uniform noise", "weights": "none", "ema_halflife_examples": None},
-            precision=None,
-            seed=None,
+            **{
+                **examples,
+                "estimator": "uniform noise",
+                "weights": "none",
+                "ema_halflife_examples": None,
+                "precision": None,
+                "seed": None,
+            },
         )
         bits = math.log2(model.num_levels)
         self.baselines.append(
