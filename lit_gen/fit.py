@@ -63,7 +63,7 @@ def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> No
     """``training.json``: what training cost, where it ran, how the checkpoint was chosen; for any later record."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
-        "images_seen": next(c for c in callbacks if isinstance(c, Budget)).images_seen,
+        "examples_seen": next(c for c in callbacks if isinstance(c, Budget)).examples_seen,
         "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
         "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
         "environment": dataclasses.asdict(environment(trainer)),
