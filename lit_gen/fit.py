@@ -24,7 +24,7 @@ from lit_gen.runs import tracking
 from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
-from lit_gen.scoring.samples import short_count
+from lit_gen.scoring.sample_scores import short_count
 
 
 def train(run: Run) -> Path:

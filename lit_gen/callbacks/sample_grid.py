@@ -12,7 +12,7 @@ from lit_gen.callbacks.curves import examples_seen
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.media.recordings import players
-from lit_gen.media.samples import can_show, modality_of, write_samples
+from lit_gen.media.sample_files import can_show, modality_of, write_samples
 from lit_gen.media.texts import excerpt
 
 

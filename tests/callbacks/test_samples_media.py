@@ -17,7 +17,7 @@ from callbacks.toys import Counter, Ramp, train
 from lit_gen.callbacks import Budget, SampleGrid
 from lit_gen.data import Modality, Split
 from lit_gen.media.recordings import write_wav
-from lit_gen.media.samples import write_samples
+from lit_gen.media.sample_files import write_samples
 from lit_gen.media.texts import excerpt
 from lit_gen.runs import tracking
 
