@@ -16,6 +16,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("lit_gen.evaluate", "score a checkpoint under another protocol"),
     "sample": ("lit_gen.sample.__main__", "draw samples, completions or interpolations from a checkpoint"),
     "convert": ("lit_gen.convert.__main__", "turn a DDPM published for diffusers into a run"),
+    "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),
     "leaderboard": ("lit_gen.leaderboard.__main__", "compare all runs below a directory"),
 }
 
