@@ -14,7 +14,7 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import quicken, run_command
 from lit_gen.cli.sampling_options import parse
 from lit_gen.errors import UserError
-from lit_gen.media.samples import can_show, write_samples
+from lit_gen.media.sample_files import can_show, write_samples
 from lit_gen.records.record import Record
 from lit_gen.runs.results import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
 from lit_gen.runs.run import Run

@@ -24,7 +24,7 @@ from lit_gen.runs import tracking
 from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
-from lit_gen.scoring.samples import short_count
+from lit_gen.scoring.sample_scores import short_count
 
 
 def train(run: Run) -> Path:
@@ -63,7 +63,7 @@ def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> No
     """``training.json``: what training cost, where it ran, how the checkpoint was chosen; for any later record."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
-        "images_seen": next(c for c in callbacks if isinstance(c, Budget)).images_seen,
+        "examples_seen": next(c for c in callbacks if isinstance(c, Budget)).examples_seen,
         "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
         "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
         "environment": dataclasses.asdict(environment(trainer)),

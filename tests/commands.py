@@ -16,8 +16,8 @@ from lit_gen.records.record import Record, read_record
 RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in ("vae", "gan", "autoregressive")}
 SMALL = [
     "--data.init_args.batch_size=50",
-    "--budget.max_images=1500",
-    "--ema.halflife_images=300",
+    "--budget.max_examples=1500",
+    "--ema.halflife_examples=300",
     "--quality.num_samples=40",
     "--scoring.num_samples=40",
     "--grid.num_samples=9",

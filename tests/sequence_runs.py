@@ -13,7 +13,8 @@ from lit_gen import fit
 LETTERS = "\nabcé"
 LENGTH, SAMPLES = 12, 48
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
-SHORT = ["--budget.max_images=160", "--ema.halflife_images=50", "--quality.num_samples=20", "--scoring.num_samples=40"]
+SHORT = ["--budget.max_examples=160", "--ema.halflife_examples=50"]
+SHORT += ["--quality.num_samples=20", "--scoring.num_samples=40"]
 
 
 def fit_text(root: Path, *more: str) -> Path:

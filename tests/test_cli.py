@@ -55,7 +55,7 @@ def refusal(args: list[str], capsys: pytest.CaptureFixture[str], exit_code: int 
 
 # Options of the command line, and what the line must name: what is wrong, where, and what would be right.
 OPTIONS: dict[str, tuple[str, str, list[str]]] = {
-    "top": ("vae", "--budgt.max_images=3", ["--budgt.max_images", "did you mean 'budget.max_images'?"]),
+    "top": ("vae", "--budgt.max_examples=3", ["--budgt.max_examples", "did you mean 'budget.max_examples'?"]),
     "nothing like it": ("vae", "--zzz", ["unknown option --zzz"]),
     "abbreviated": ("vae", "--trainer.max_epoch=3", ["--trainer.max_epoch", "did you mean 'trainer.max_epochs'?"]),
     "trainer": ("vae", "--trainer.max_epchs=3", ["trainer.max_epchs", "did you mean 'trainer.max_epochs'?"]),
@@ -82,16 +82,16 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "checkpoint": ("vae", f"--ckpt_path={NOT_THERE}.ckpt", ["ckpt_path", f"no checkpoint {NOT_THERE}.ckpt"]),
     "estimator": ("vae", "--scoring.estimator=iwea", ["VAE", "'iwea'", "elbo, iwae", "did you mean 'iwae'?"]),
     "estimator of none": ("gan", "--scoring.estimator=elbo", ["GAN", "'elbo'", "no likelihood"]),
-    "average of none": ("vae", "--ema.halflife_images=null --scoring.weights=ema", ["scoring.weights", "halflife"]),
+    "average of none": ("vae", "--ema.halflife_examples=null --scoring.weights=ema", ["scoring.weights", "halflife"]),
     "averaged module": ("gan", "--ema.modules=[generatr]", ["ema.modules", "did you mean 'generator'?"]),
-    "halflife": ("vae", "--ema.halflife_images=-1", ["ema.halflife_images is -1"]),
+    "halflife": ("vae", "--ema.halflife_examples=-1", ["ema.halflife_examples is -1"]),
     "average every": ("vae", "--ema.every=0", ["ema: every=0"]),
     "ramp-up": ("vae", "--ema.rampup=0", ["rampup=0"]),
     "levels of Bernoulli": ("vae", "--model.observation=Bernoulli", ["model.observation", "2 levels", "17"]),
     "depth": ("vae", "--model.nets=ConvNets --model.nets.channels=[1,1,1,1]", ["8x8", "at most 3"]),
     "linked shape": ("vae", "--model.shape=[1,9,9]", ["model: shape is the data's"]),
     "linked levels": ("vae", "--model.num_levels=256", ["model: num_levels is the data's"]),
-    "budget": ("vae", "--budget.max_images=0", ["budget.max_images is 0", "at least 1"]),
+    "budget": ("vae", "--budget.max_examples=0", ["budget.max_examples is 0", "at least 1"]),
     "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
     "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
     "grid": ("vae", "--grid.num_samples=-1", ["grid.num_samples is -1"]),
@@ -174,9 +174,9 @@ def test_bad_option_is_one_line_and_nothing_starts(
 
 
 FILES: dict[str, tuple[str, list[str]]] = {
-    "top": ("budgt: {max_images: 3}", ["budgt", "did you mean 'budget.max_images'?"]),
+    "top": ("budgt: {max_examples: 3}", ["budgt", "did you mean 'budget.max_examples'?"]),
     "top, dotted": ("trainr: {max_epochs: 3}", ["trainr", "did you mean 'trainer"]),
-    "group": ("budget: {max_imags: 3}", ["budget.max_imags: ", "did you mean 'max_images'?"]),
+    "group": ("budget: {max_imags: 3}", ["budget.max_imags: ", "did you mean 'max_examples'?"]),
     "trainer": ("trainer: {max_epoch: 3}", ["trainer.max_epoch: ", "did you mean 'max_epochs'?"]),
     "model": ("model: {init_args: {num_latent: 3}}", ["model.num_latent: ", "did you mean 'num_latents'?"]),
     "beside class_path": ("model: {class_path: VAE, lr: 3}", ["model", "init_args"]),
@@ -275,8 +275,8 @@ def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
         "--trainer.max_epochs",
         "--model",
         "--data",
-        "--budget.max_images",
-        "--ema.halflife_images",
+        "--budget.max_examples",
+        "--ema.halflife_examples",
         "--checkpoint.monitor",
         "--grid.num_samples",
         "--quality.extractor",
@@ -301,8 +301,8 @@ RECIPE_FILES = sorted(REPO.glob("configs/recipes/**/*.yaml"))
 
 @pytest.mark.parametrize("recipe", RECIPE_FILES, ids=lambda p: f"{p.parent.name}-{p.stem}")
 def test_print_config_round_trips(recipe: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    first = printed([f"--config={recipe}", "--budget.max_images=321", "--print_config"], capsys)
-    assert "max_images: 321" in first
+    first = printed([f"--config={recipe}", "--budget.max_examples=321", "--print_config"], capsys)
+    assert "max_examples: 321" in first
     (tmp_path / "again.yaml").write_text(first)
     assert printed([f"--config={tmp_path / 'again.yaml'}", "--print_config"], capsys) == first
 
@@ -338,5 +338,5 @@ def test_help_imports_nothing_that_lightning_does_not() -> None:
         "sys.stderr.write(' '.join(sorted(found)))"
     )
     found = subprocess.run([sys.executable, "-c", code], cwd=REPO, capture_output=True, text=True, check=True)
-    assert "--budget.max_images" in found.stdout
+    assert "--budget.max_examples" in found.stdout
     assert found.stderr.split() == []

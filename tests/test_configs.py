@@ -144,4 +144,4 @@ def test_misspelt_config_would_be_found(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(UserError, match="num_latent"):
         CLI([f"--config={wrong}", "--print_config"])
     with pytest.raises(AssertionError):
-        contains(parsed([recipe], capsys), {"budget": {"max_images": -7}})
+        contains(parsed([recipe], capsys), {"budget": {"max_examples": -7}})

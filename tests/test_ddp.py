@@ -51,7 +51,7 @@ def scores(record: Record) -> dict[str, tuple[float, str]]:
 @pytest.mark.parametrize("family", ["vae", "gan"])
 def test_two_processes(family: str, tmp_path: Path) -> None:
     """1,000 training images, 350 of validation, 447 of test: odd shares of 447, each counted once."""
-    args = options(family, tmp_path, "--run_name=run", "--budget.max_images=600", "--scoring.num_samples=301")
+    args = options(family, tmp_path, "--run_name=run", "--budget.max_examples=600", "--scoring.num_samples=301")
     found = run_module("lit_gen.fit", *args, *TWO, "--trainer.callbacks=test_ddp.Probe", env=environment())
     assert found.returncode == 0, found.stderr
     assert "Traceback" not in found.stderr
@@ -88,7 +88,7 @@ def test_two_processes(family: str, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_two_processes_evaluate(tmp_path: Path) -> None:
     """``evaluate`` itself in two processes, on a checkpoint that one process made."""
-    run = run_fit("vae", tmp_path, "run", "--budget.max_images=300")
+    run = run_fit("vae", tmp_path, "run", "--budget.max_examples=300")
     before = scores(the_record(tmp_path))
     found = run_module("lit_gen.evaluate", str(run / "checkpoints" / "best.ckpt"), *TWO, env=environment())
     assert found.returncode == 0, found.stderr

@@ -31,7 +31,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("finished")
     more = {"vae": ["--model.observation=Categorical"], "gan": []}
     return {
-        family: run_fit(family, root / family, "run", "--budget.max_images=1000", *options)
+        family: run_fit(family, root / family, "run", "--budget.max_examples=1000", *options)
         for family, options in more.items()
     }
 
@@ -323,10 +323,10 @@ def test_damaged_files_are_told_before_the_scores_are_taken(
 def test_halflife_is_the_checkpoint_s(runs: dict[str, Path]) -> None:
     """What is written beside a score is how the average was made, not what this command was told."""
     content = torch.load(best(runs["vae"]), weights_only=True)
-    content["callbacks"]["EMA"]["halflife_images"] = 300.0
+    content["callbacks"]["EMA"]["halflife_examples"] = 300.0
     torch.save(content, best(runs["vae"]))
     before = read_record(runs["vae"] / "record.json")
-    scored(best(runs["vae"]), "--ema.halflife_images=7")
+    scored(best(runs["vae"]), "--ema.halflife_examples=7")
     assert as_json(the_record(runs["vae"]).scores) == as_json(before.scores)
 
 
@@ -419,7 +419,7 @@ def test_options_of_another_model_are_refused(runs: dict[str, Path], capsys: pyt
 
 
 def test_average_of_a_run_without_one_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    run = run_fit("vae", tmp_path, "run", "--budget.max_images=100", "--ema.halflife_images=null")
+    run = run_fit("vae", tmp_path, "run", "--budget.max_examples=100", "--ema.halflife_examples=null")
     assert {s.protocol.weights for s in the_record(tmp_path).scores} == {"raw"}
     line = refusal([str(best(run)), "--scoring.weights=ema"], capsys)
     assert "kept no average" in line

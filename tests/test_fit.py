@@ -17,7 +17,7 @@ from lit_gen.cli.process import run_command
 from lit_gen.cli.run_folder import make_run_folder
 
 FAMILIES = pytest.mark.parametrize("family", ["vae", "gan"])
-SHORT = "--budget.max_images=300"  # six batches, a third of an epoch
+SHORT = "--budget.max_examples=300"  # six batches, a third of an epoch
 
 
 def training_state(run: Path) -> dict[str, Any]:
@@ -48,7 +48,7 @@ def test_watching_changes_nothing(family: str, tmp_path: Path) -> None:
         "--trainer.check_val_every_n_epoch=1000",
         "--quality.extractor=null",
         "--grid.num_samples=0",
-        "--ema.halflife_images=null",
+        "--ema.halflife_examples=null",
     )
     assert list((watched / "samples").glob("0*.png")), "nothing was watched"
     assert not (alone / "samples").exists()
@@ -65,7 +65,7 @@ def test_the_folder_s_config_trains_the_same_weights(family: str, tmp_path: Path
     a, b = (yaml.safe_load((run / "config.yaml").read_text()) for run in (first, again))
     assert (a.pop("run_name"), b.pop("run_name")) == ("first", "again")
     assert a == b
-    assert (a["seed_everything"], a["data"]["init_args"]["loader"]["seed"], a["budget"]["max_images"]) == (3, 5, 300)
+    assert (a["seed_everything"], a["data"]["init_args"]["loader"]["seed"], a["budget"]["max_examples"]) == (3, 5, 300)
 
 
 # ------------------------------------------------------------------ budget
@@ -74,21 +74,21 @@ def test_the_folder_s_config_trains_the_same_weights(family: str, tmp_path: Path
 @FAMILIES
 def test_budget_means_the_same_for_every_family(family: str, tmp_path: Path) -> None:
     """Batches of 50: a budget of 320 ends with the seventh, a step each, and the end is validated and kept."""
-    run = run_fit(family, tmp_path, "run", "--budget.max_images=320", "--trainer.check_val_every_n_epoch=100")
+    run = run_fit(family, tmp_path, "run", "--budget.max_examples=320", "--trainer.check_val_every_n_epoch=100")
     record, kept = the_record(tmp_path), checkpoint(run)
     assert record.cost.examples_seen == 350
-    assert kept["callbacks"]["Budget"]["images_seen"] == 350
+    assert kept["callbacks"]["Budget"]["examples_seen"] == 350
     assert kept["global_step"] == 7
     assert record.selection.step == 7
-    validated = [row["images_seen"] for row in rows(run) if any(name.startswith("val/") for name in row)]
+    validated = [row["examples_seen"] for row in rows(run) if any(name.startswith("val/") for name in row)]
     assert validated == [350]
     assert (run / "samples" / "0000000350.png").is_file()
 
 
 def test_data_smaller_than_a_batch(tmp_path: Path) -> None:
     """1,000 training images and batches of 4,096: each epoch is one batch of 1,000."""
-    run = run_fit("vae", tmp_path, "run", "--data.init_args.batch_size=4096", "--budget.max_images=2500")
-    assert checkpoint(run)["callbacks"]["Budget"]["images_seen"] == 3000
+    run = run_fit("vae", tmp_path, "run", "--data.init_args.batch_size=4096", "--budget.max_examples=2500")
+    assert checkpoint(run)["callbacks"]["Budget"]["examples_seen"] == 3000
     assert checkpoint(run)["global_step"] == 3
 
 
@@ -100,8 +100,8 @@ def test_curves_are_means_of_the_steps(tmp_path: Path) -> None:
     fours = rows(run_fit("vae", tmp_path, "fours", SHORT, "--trainer.log_every_n_steps=4"))
     each = [row for row in each if "train/loss" in row]
     fours = [row for row in fours if "train/loss" in row]
-    assert [row["images_seen"] for row in each] == [50, 100, 150, 200, 250, 300]
-    assert [row["images_seen"] for row in fours] == [200, 300]
+    assert [row["examples_seen"] for row in each] == [50, 100, 150, 200, 250, 300]
+    assert [row["examples_seen"] for row in fours] == [200, 300]
     for name in ("train/loss", "train/rate", "train/distortion"):
         for row, part in zip(fours, (each[:4], each[4:]), strict=True):
             assert row[name] == pytest.approx(sum(r[name] for r in part) / len(part), rel=1e-5)

@@ -264,7 +264,7 @@ def test_an_old_value_is_answered_with_the_new_one(
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return run_fit("vae", tmp_path_factory.mktemp("runs"), "run", "--budget.max_images=200")
+    return run_fit("vae", tmp_path_factory.mktemp("runs"), "run", "--budget.max_examples=200")
 
 
 def old_checkpoint(run: Path, folder: Path) -> Path:
@@ -304,7 +304,7 @@ def test_a_run_goes_on_with_the_same_class_only(run: Path, tmp_path: Path, capsy
 
 
 def test_a_run_trains_with_an_optimizer_of_torch(tmp_path: Path) -> None:
-    more = ["--budget.max_images=200", "--run_name=run", "--model.optimizer=SGD", "--model.optimizer.momentum=0.9"]
+    more = ["--budget.max_examples=200", "--run_name=run", "--model.optimizer=SGD", "--model.optimizer.momentum=0.9"]
     fit.main(options("vae", tmp_path, *more))
     (state,) = checkpoint(tmp_path / "run")["optimizer_states"]
     assert state["param_groups"][0]["momentum"] == 0.9

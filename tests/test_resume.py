@@ -33,7 +33,7 @@ def assert_same_end(unbroken: Path, resumed: Path) -> None:
 @pytest.mark.parametrize("steps", [13, 20, 27])
 def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path) -> None:
     """Stopped inside the first epoch, at its end, and inside the second (20 batches an epoch)."""
-    rates = ["--schedule.final=0.1", "--schedule.warmup_images=200"]
+    rates = ["--schedule.decay=CosineDecay", "--schedule.decay.final=0.1", "--schedule.warmup_examples=200"]
     unbroken = run_fit(family, tmp_path, "unbroken", *rates)
     stopped = run_fit(family, tmp_path, "stopped", *rates, f"--trainer.max_steps={steps}")
     assert checkpoint(stopped)["global_step"] == steps
@@ -42,8 +42,8 @@ def test_resumed_run_equals_unbroken_run(family: str, steps: int, tmp_path: Path
 
 
 def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
-    small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=Muon", "--budget.max_images=500"]
-    small += ["--model.level_features=2", "--schedule.warmup_images=200"]
+    small = ["--model.channels=4", "--model.dilations=[1]", "--model.optimizer=Muon", "--budget.max_examples=500"]
+    small += ["--model.level_features=2", "--schedule.warmup_examples=200"]
     unbroken = run_fit("autoregressive", tmp_path, "unbroken", *small)
     stopped = run_fit("autoregressive", tmp_path, "stopped", *small, "--trainer.max_steps=5")
     assert checkpoint(stopped)["global_step"] == 5
@@ -56,15 +56,15 @@ def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
 
 def test_training_noise_and_order_matter(tmp_path: Path) -> None:
     """Guards the test above: another seed ends elsewhere, so equality there is no accident."""
-    a = checkpoint(run_fit("vae", tmp_path, "a", "--budget.max_images=300"))
-    b = checkpoint(run_fit("vae", tmp_path, "b", "--budget.max_images=300", "--seed_everything=1"))
+    a = checkpoint(run_fit("vae", tmp_path, "a", "--budget.max_examples=300"))
+    b = checkpoint(run_fit("vae", tmp_path, "b", "--budget.max_examples=300", "--seed_everything=1"))
     with pytest.raises(AssertionError):
         assert_same(a["state_dict"], b["state_dict"])
 
 
 def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None:
     """A signal in the middle of training: exit code 130, one line, and the unbroken run's end after resuming."""
-    long = ["--budget.max_images=60000", "--trainer.check_val_every_n_epoch=1000", "--quality.extractor=null"]
+    long = ["--budget.max_examples=60000", "--trainer.check_val_every_n_epoch=1000", "--quality.extractor=null"]
     command = [sys.executable, "-m", "lit_gen.fit", *options("vae", tmp_path, "--run_name=stopped", *long)]
     with subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, text=True, env=dict(os.environ)) as process:
         curves = tmp_path / "stopped" / "config.yaml"
@@ -77,10 +77,10 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None
     assert process.returncode == 130, error
     assert "Traceback" not in error
     assert error.strip().splitlines()[-1].startswith("error: stopped; to go on")
-    reached = checkpoint(tmp_path / "stopped", "interrupted")["callbacks"]["Budget"]["images_seen"]
+    reached = checkpoint(tmp_path / "stopped", "interrupted")["callbacks"]["Budget"]["examples_seen"]
     assert 0 < reached < 60000, "stop it earlier or give it more to do"
     assert not (tmp_path / "stopped" / "record.json").exists()
-    end = [*long, f"--budget.max_images={reached + 1000}"]
+    end = [*long, f"--budget.max_examples={reached + 1000}"]
     resumed = run_fit("vae", tmp_path, "resumed", *end, f"--ckpt_path={tmp_path}/stopped/checkpoints/interrupted.ckpt")
     assert_same_end(run_fit("vae", tmp_path, "unbroken", *end), resumed)
 
@@ -96,7 +96,7 @@ class SignalOne(L.Callback):
 @pytest.mark.slow
 def test_a_signal_to_one_process_stops_all_at_one_step(tmp_path: Path) -> None:
     """They talk at every tenth batch: the checkpoint is after the twenty-first, and resumes exactly."""
-    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--budget.max_images=1500"]
+    two = ["--trainer.accelerator=cpu", "--trainer.devices=2", "--budget.max_examples=1500"]
     environment = {**os.environ, "PYTHONPATH": str(REPO / "tests")}
 
     def run(name: str, *more: str) -> Any:

@@ -36,7 +36,7 @@ from lit_gen.sample.__main__ import main
 from lit_gen.sample.latents import Latents, great_circle, interpolate, straight
 from lit_gen.sample.options import Options, parse
 
-SHORT = ["--budget.max_images=1000", "--quality.extractor=null", "--grid.num_samples=9", "--scoring.num_samples=20"]
+SHORT = ["--budget.max_examples=1000", "--quality.extractor=null", "--grid.num_samples=9", "--scoring.num_samples=20"]
 FLOW = ["base.yaml", "data/digits.yaml", "families/flow/mlp_realnvp.yaml"]
 SMALL_FLOW = [
     "--model.num_couplings=2",
@@ -51,11 +51,11 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """A checkpoint of a run of each family, a little trained; not to be written beside."""
     root = tmp_path_factory.mktemp("runs")
     files = [f"--config={REPO / 'configs' / file}" for file in FLOW]
-    where = [f"--trainer.default_root_dir={root}", "--run_name=flow", "--ema.halflife_images=300"]
+    where = [f"--trainer.default_root_dir={root}", "--run_name=flow", "--ema.halflife_examples=300"]
     quiet = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--scoring.draws=1"]
     fit.main([*files, *where, *quiet, *SHORT, *SMALL_FLOW])
     run_fit("gan", root, "gan", *SHORT)
-    run_fit("vae", root, "vae", *SHORT, "--budget.max_images=10000")  # or it would reconstruct one image for all
+    run_fit("vae", root, "vae", *SHORT, "--budget.max_examples=10000")  # or it would reconstruct one image for all
     flow = root / "flow" / "checkpoints" / "best.ckpt"
     tell_the_classes_apart(flow)
     files[-1] = f"--config={REPO / 'configs/families/autoregressive/made.yaml'}"

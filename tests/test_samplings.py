@@ -21,7 +21,7 @@ TINY = [
     "--model.schedule.width=8",
     "--model.sampling.steps=4",
     "--scoring.draws=1",
-    "--budget.max_images=400",
+    "--budget.max_examples=400",
 ]
 
 

@@ -57,7 +57,7 @@ def test_samples_are_drawn_in_the_protocol_s_precision(
             handle.remove()
 
     generate_as_it_is = VAE.generate
-    run = ["--budget.max_images=100", "--quality.extractor=null", "--grid.num_samples=0"]
+    run = ["--budget.max_examples=100", "--quality.extractor=null", "--grid.num_samples=0"]
     monkeypatch.setattr(VAE, "generate", generate)
     run_fit("vae", tmp_path, "run", *run, f"--trainer.precision={precision}")
     assert {score.protocol.precision for score in the_record(tmp_path).scores} == {precision}

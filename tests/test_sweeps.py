@@ -88,7 +88,7 @@ def test_the_file_is_sound(path: Path) -> None:
     assert (REPO / sweep["program"]).is_file()
     assert sweep["command"][-2:] == ["--config", "${args_json_file}"], "other macros lose null, or false"
     assert sweep["parameters"]["scoring.split"] == {"value": "val"}
-    assert "budget.max_images" in sweep["parameters"], "steps mean another thing for each family"
+    assert "budget.max_examples" in sweep["parameters"], "steps mean another thing for each family"
     for name, parameter in sweep["parameters"].items():
         assert set(parameter) in KINDS, name
         for value in corners(parameter):
@@ -128,7 +128,7 @@ def test_two_runs_at_once_finish_with_finite_scores(path: Path, tmp_path: Path) 
     """One as an agent starts it, and one in this process meanwhile, which spares it the imports."""
     sweep = read(path)
     rng = random.Random(0)
-    fixed = {"budget.max_images": 1000, "scoring.num_samples": 40, "trainer.enable_progress_bar": False}
+    fixed = {"budget.max_examples": 1000, "scoring.num_samples": 40, "trainer.enable_progress_bar": False}
     if sweep["metric"]["name"] == "val/bpd":  # a distance bears its number of samples in its name
         fixed["quality.num_samples"] = 40
     fixed |= {"trainer.default_root_dir": str(tmp_path / "runs"), "wandb.mode": "offline"}
@@ -171,7 +171,7 @@ def test_a_real_agent_runs_it(path: Path, tmp_path: Path) -> None:
         "2",
         "--strict",
     ]
-    small = {"budget.max_images": 1000, "trainer.default_root_dir": str(tmp_path / "runs")}
+    small = {"budget.max_examples": 1000, "trainer.default_root_dir": str(tmp_path / "runs")}
     fixed = [f"--param={name}={value}" for name, value in small.items()]
     more = ["--timeout", "600", "--out", str(tmp_path / "out")]
     found = subprocess.run(
@@ -181,4 +181,4 @@ def test_a_real_agent_runs_it(path: Path, tmp_path: Path) -> None:
     name = read(path)["metric"]["name"]
     for run in json.loads(found.stdout)["runs"]:
         assert math.isfinite(run["summary"][name])
-        assert "images_seen" in run["history_keys"]
+        assert "examples_seen" in run["history_keys"]

@@ -125,7 +125,7 @@ def test_an_offline_run_holds_curves_axis_and_summary(client: Path) -> None:
     found = tracking.loggers(folder, Wandb(mode="offline", tags=["t"]), {"model": {"lr": 1.0e-3}})
     values = [3.0, 2.0, 2.5]
     for step, value in enumerate(values):
-        found[1].log_metrics({"val/bpd": value, "images_seen": 100.0 * step}, step=step)
+        found[1].log_metrics({"val/bpd": value, "examples_seen": 100.0 * step}, step=step)
     tracking.write_summary(found, {"val/bpd": 2.0, "test/bpd": 2.1})
     tracking.finish(found)
 
@@ -136,13 +136,13 @@ def test_an_offline_run_holds_curves_axis_and_summary(client: Path) -> None:
     assert shown["summary"]["val/bpd"] == 2.0, "the best, not the last"
     assert shown["summary"]["test/bpd"] == 2.1
     assert run.column("val/bpd") == values
-    assert run.axes["val/*"] == run.axes["train/*"] == "images_seen"
+    assert run.axes["val/*"] == run.axes["train/*"] == "examples_seen"
 
 
 def test_fit_puts_the_best_score_the_record_and_pictures_there(client: Path) -> None:
     # The score falls from validation to validation; asked for the largest, the run must choose the first.
     folder = run_fit(
-        "vae", client, "run", "--wandb.mode=offline", "--checkpoint.mode=max", "--budget.max_images=3000"
+        "vae", client, "run", "--wandb.mode=offline", "--checkpoint.mode=max", "--budget.max_examples=3000"
     )
     record = the_record(client)
     shown = json.loads(inspect(folder, "--summary"))["summary"]
@@ -156,7 +156,7 @@ def test_fit_puts_the_best_score_the_record_and_pictures_there(client: Path) -> 
         matching = [value for name, value in shown.items() if name.startswith(f"test/{score.name}")]
         assert score.value in [pytest.approx(value) for value in matching], score.name
     assert len(run.column("samples._type")) == len(bpd)
-    images = run.column("images_seen")
+    images = run.column("examples_seen")
     assert images == sorted(images)
     assert images[-1] == 3000
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 class Bijection(nn.Module, abc.ABC):
@@ -32,16 +33,16 @@ class Chain(Bijection):
         super().__init__()
         self.steps = nn.ModuleList(bijections)
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         total = torch.zeros(len(x), device=x.device)
         for step in self.steps:
             x, log_abs_det_jacobian = step(x, context)
             total = total + log_abs_det_jacobian
         return x, total
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         for step in reversed(self.steps):
             z = step.inverse(z, context)  # type: ignore[operator]
         return z

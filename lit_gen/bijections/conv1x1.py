@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection
 
@@ -47,8 +48,8 @@ class InvertibleConv1x1(Bijection):
             x = x.float()
             return x @ W.T if x.dim() == 2 else F.conv2d(x, W[:, :, None, None])
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         L, U = self._triangles()
         positions = x[0, 0].numel()
         with torch.autocast(x.device.type, enabled=False):

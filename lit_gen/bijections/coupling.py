@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
 from lit_gen.bijections.transform import Transform
@@ -42,14 +43,14 @@ class Coupling(Bijection):
     def _ask(self, stays: Tensor, context: Tensor | None) -> Tensor:
         return self.net(_beside(stays, context)).unflatten(1, (self.transform.num_parameters, -1))
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         moves, stays = self._split(x)
         moved, log_derivative = self.transform(moves, self._ask(stays, context))
         return self._join(moved, stays), sum_dims(log_derivative)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         moved, stays = self._split(z)
         return self._join(self.transform.inverse(moved, self._ask(stays, context)), stays)
 
@@ -90,13 +91,13 @@ class CheckerboardCoupling(Bijection):
         stays = x.masked_fill(moves, 0.0)
         return self.net(_beside(stays, context)).unflatten(1, (self.transform.num_parameters, -1))
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         moves = self._moves(x)
         moved, log_derivative = self.transform(x, self._ask(x, moves, context))
         return torch.where(moves, moved, x), sum_dims(log_derivative.masked_fill(~moves, 0.0))
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         moves = self._moves(z)
         return torch.where(moves, self.transform.inverse(z, self._ask(z, moves, context)), z)

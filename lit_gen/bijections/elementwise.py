@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
 from lit_gen.errors import UserError
@@ -36,8 +37,8 @@ class Logit(Bijection):
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
         return log_y - log_rest, sum_dims(math.log(1 - 2 * self.alpha) - (log_y + log_rest))
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return (torch.sigmoid(z) - self.alpha) / (1 - 2 * self.alpha)
 
 
@@ -48,8 +49,8 @@ class Sigmoid(Bijection):
         """``ds/dx = s (1 - s)``."""
         return torch.sigmoid(x), -sum_dims(F.softplus(x) + F.softplus(-x))
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return torch.logit(z)
 
 
@@ -60,6 +61,6 @@ class Centre(Bijection):
         """Volumes stay as they are."""
         return x - 0.5, torch.zeros(len(x), device=x.device)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return z + 0.5

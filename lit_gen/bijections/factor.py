@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
 
@@ -49,8 +50,8 @@ class Factor(Bijection):
             log_abs_det_jacobian = log_abs_det_jacobian - sum_dims(log_scale)
         return torch.cat([leaves.flatten(1), z], 1), log_abs_det_jacobian
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         leaves = z[:, : self.num_leaving].unflatten(1, self.leaving)
         stays = self.deeper.inverse(z[:, self.num_leaving :], context)
         if self.expectation is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection
 from lit_gen.nets.actnorm import ActNorm
@@ -25,6 +26,6 @@ class Normalize(Bijection):
         positions = x[0, 0].numel()
         return z, (positions * self.norm.log_scale.float().sum()).expand(len(x))
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return self.norm.inverse(z)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection
 from lit_gen.errors import UserError
@@ -23,12 +24,12 @@ class Flatten(Bijection):
         super().__init__()
         self.shape = tuple(shape)
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         return x.flatten(1), _none(x)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return z.reshape(len(z), *self.shape)
 
 
@@ -54,12 +55,12 @@ class Squeeze(Bijection):
             )
         return 4 * channels, height // 2, width // 2
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         return F.pixel_unshuffle(x, 2), _none(x)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return F.pixel_shuffle(z, 2)
 
 
@@ -70,24 +71,24 @@ class Reverse(Bijection):
         Papamakarios et al. 2017, arXiv:1705.07057, section 4 (each layer of MAF reverses the order of the last).
     """
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         return x.flip(-1), _none(x)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         return z.flip(-1)
 
 
 class EvenOdd(Bijection):
     """The even dimensions of a vector, then the odd ones: what couplings of contiguous halves then take in turn."""
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`Bijection`."""
         return torch.cat([x[:, 0::2], x[:, 1::2]], 1), _none(x)
 
+    @override
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """See :class:`Bijection`."""
         out = torch.empty_like(z)
         out[:, 0::2], out[:, 1::2] = z.tensor_split([(z.shape[1] + 1) // 2], 1)
         return out

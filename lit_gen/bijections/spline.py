@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections.transform import Transform
 from lit_gen.errors import UserError
@@ -120,8 +121,8 @@ class RationalQuadraticSpline(Transform):
             *slopes,
         )  # fmt: skip
 
+    @override
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`lit_gen.bijections.Transform`."""
         inside = x.abs() <= self.bound
         x_in = x.clamp(-self.bound, self.bound)
         left, low, width, height, slope_left, slope_right = self._find(x_in, parameters, by_height=False)

@@ -7,6 +7,7 @@ import abc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 
 class Transform(nn.Module, abc.ABC):
@@ -49,13 +50,13 @@ class Affine(Transform):
         bound = self.log_bound.exp().view(1, -1, *[1] * (raw.dim() - 2))
         return torch.tanh(raw / bound) * (sign * bound), shift
 
+    @override
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`Transform`."""
         log_scale, shift = self._scale_and_shift(parameters)
         return torch.addcmul(shift, x, log_scale.exp()), log_scale
 
+    @override
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """See :class:`Transform`."""
         minus_log_scale, shift = self._scale_and_shift(parameters, -1)
         return (z - shift) * minus_log_scale.exp()
 
@@ -69,12 +70,12 @@ class SigmoidAffine(Transform):
 
     num_parameters = 2
 
+    @override
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`Transform`."""
         raw, shift = parameters.float().unbind(1)
         return (x + shift) * torch.sigmoid(raw + 2), F.logsigmoid(raw + 2)
 
+    @override
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """See :class:`Transform`."""
         raw, shift = parameters.float().unbind(1)
         return z / torch.sigmoid(raw + 2) - shift

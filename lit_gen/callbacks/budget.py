@@ -1,4 +1,4 @@
-"""The budget of a run in images seen, which means the same for every family."""
+"""The budget of a run in examples seen, which means the same for every family."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ class Budget(L.Callback):
     Steps do not compare: a GAN takes two optimizer steps for a batch, and batches differ in size.
 
     Args:
-        max_images: Training ends with the first batch that reaches this many examples seen (each counted
+        max_examples: Training ends with the first batch that reaches this many examples seen (each counted
             every time it is seen). Whatever other limit the Trainer has (``max_epochs``, ``max_steps``,
             ``max_time``) holds too: the first one reached ends training.
 
     Raises:
-        UserError: A budget below one image.
+        UserError: A budget below one example.
     """
 
-    def __init__(self, max_images: int = 1_000_000) -> None:
-        if max_images < 1:
-            raise UserError(f"budget.max_images is {max_images}; give at least 1")
-        self.max_images = max_images
-        self.images_seen = 0
+    def __init__(self, max_examples: int = 1_000_000) -> None:
+        if max_examples < 1:
+            raise UserError(f"budget.max_examples is {max_examples}; give at least 1")
+        self.max_examples = max_examples
+        self.examples_seen = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stops a resumed run at once if it has nothing left to do."""
-        if self.images_seen >= self.max_images:
+        if self.examples_seen >= self.max_examples:
             trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Counts; every process's share of a training batch is equally large."""
-        self.images_seen += len(batch[0]) * trainer.world_size
-        if self.images_seen >= self.max_images:
+        self.examples_seen += len(batch[0]) * trainer.world_size
+        if self.examples_seen >= self.max_examples:
             trainer.should_stop = True
             if trainer.check_val_every_n_epoch is not None:
                 trainer.check_val_every_n_epoch = 1  # the last state is always a candidate
@@ -47,12 +47,12 @@ class Budget(L.Callback):
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Puts the count beside the validation's scores, as their axis."""
         if not trainer.sanity_checking:
-            pl_module.log("images_seen", float(self.images_seen), sync_dist=True)
+            pl_module.log("examples_seen", float(self.examples_seen), sync_dist=True)
 
     def state_dict(self) -> dict[str, int]:
         """The count, for the checkpoint."""
-        return {"images_seen": self.images_seen}
+        return {"examples_seen": self.examples_seen}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Takes the count from a checkpoint."""
-        self.images_seen = state_dict["images_seen"]
+        self.examples_seen = state_dict["examples_seen"]

@@ -51,13 +51,13 @@ class Curves(L.Callback):
     def _write(self, trainer: L.Trainer) -> None:
         self.latest = {f"train/{name}": float(total) / self._counts[name] for name, total in self._sums.items()}
         self._sums, self._counts, self._count = {}, {}, 0
-        images = images_seen(trainer)
+        examples = examples_seen(trainer)
         for trainer_logger in trainer.loggers:
-            trainer_logger.log_metrics({**self.latest, "images_seen": float(images)}, step=trainer.global_step)
+            trainer_logger.log_metrics({**self.latest, "examples_seen": float(examples)}, step=trainer.global_step)
         for name, value in self.latest.items():
             if not math.isfinite(value):
                 raise FloatingPointError(
-                    f"{name} is {value} after {images:,} images; a lower learning rate or gradient clipping may help"
+                    f"{name} is {value} after {examples:,} examples; try a lower learning rate or gradient clipping"
                 )
 
     def on_save_checkpoint(
@@ -78,6 +78,6 @@ class Curves(L.Callback):
         self._counts, self._count = saved["counts"], saved["count"]
 
 
-def images_seen(trainer: L.Trainer) -> int:
+def examples_seen(trainer: L.Trainer) -> int:
     """The run's count of training examples, as its :class:`Budget` has it."""
-    return next((c.images_seen for c in trainer.callbacks if isinstance(c, Budget)), 0)  # type: ignore[attr-defined]
+    return next((c.examples_seen for c in trainer.callbacks if isinstance(c, Budget)), 0)  # type: ignore[attr-defined]

@@ -22,7 +22,7 @@ class EMA(L.Callback):
     Batch norm's running statistics are averaged as the weights are: what is scored is one consistent network.
 
     Args:
-        halflife_images: Training examples after which a weight's share in the average has halved;
+        halflife_examples: Training examples after which a weight's share in the average has halved;
             None: no average, everything uses the raw weights.
         modules: Attribute names of the submodules to average, such as ``[generator]``; the whole module
             if not given.
@@ -37,21 +37,21 @@ class EMA(L.Callback):
 
     def __init__(
         self,
-        halflife_images: float | None = None,
+        halflife_examples: float | None = None,
         modules: Sequence[str] | None = None,
         every: int = 4,
         rampup: float = 0.05,
     ) -> None:
-        if halflife_images is not None and halflife_images <= 0:
-            raise UserError(f"ema.halflife_images is {halflife_images}; give a positive number, or null for no EMA")
+        if halflife_examples is not None and halflife_examples <= 0:
+            raise UserError(f"ema.halflife_examples is {halflife_examples}; give a positive number, or null for no EMA")
         if every < 1 or rampup <= 0:
             raise UserError(f"ema: every={every} must be at least 1 and rampup={rampup} positive")
-        self.halflife_images = halflife_images
+        self.halflife_examples = halflife_examples
         self.modules = list(modules) if modules is not None else None
         self.every = every
         self.rampup = rampup
         self.average: dict[str, Tensor] = {}
-        self.images_seen = 0
+        self.examples_seen = 0
         self._pending = 0
         self._swapped = False
 
@@ -84,7 +84,7 @@ class EMA(L.Callback):
         Not at the fit's start, where weights may be about to be initialized by data. An average that nothing moves
         any more would be validated in place of the weights that are trained.
         """
-        if self.halflife_images is None:
+        if self.halflife_examples is None:
             self.average, self._pending = {}, 0
             return
         live = self.averaged(pl_module)
@@ -96,14 +96,14 @@ class EMA(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Moves the average towards the weights, once in ``every`` steps."""
-        if self.halflife_images is None:
+        if self.halflife_examples is None:
             return
-        images = len(batch[0]) * trainer.world_size
-        self.images_seen += images
-        self._pending += images
-        # Counted in images, not batch_idx: an epoch's length must not shift the updates.
-        if self._pending >= self.every * images:
-            halflife = min(self.halflife_images, self.rampup * self.images_seen)
+        examples = len(batch[0]) * trainer.world_size
+        self.examples_seen += examples
+        self._pending += examples
+        # Counted in examples, not batch_idx: an epoch's length must not shift the updates.
+        if self._pending >= self.every * examples:
+            halflife = min(self.halflife_examples, self.rampup * self.examples_seen)
             keep = 0.5 ** (self._pending / max(halflife, 1e-8))
             live = self._live_list(pl_module)
             torch._foreach_lerp_(list(self.average.values()), live, 1.0 - keep)
@@ -152,13 +152,13 @@ class EMA(L.Callback):
             raise RuntimeError("a checkpoint was written during validation, while the average is in the module")
         return {
             "average": self.average,
-            "halflife_images": self.halflife_images,
-            "images_seen": self.images_seen,
+            "halflife_examples": self.halflife_examples,
+            "examples_seen": self.examples_seen,
             "pending": self._pending,
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes the average and the counts from a checkpoint; the halflife stays the one that was asked for."""
         self.average = dict(state_dict["average"])
-        self.images_seen = state_dict["images_seen"]
+        self.examples_seen = state_dict["examples_seen"]
         self._pending = state_dict["pending"]

@@ -1,4 +1,4 @@
-"""One progress bar for the whole run, in images."""
+"""One progress bar for the whole run, in examples."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lightning.pytorch.callbacks import ProgressBar as LightningProgressBar
 from tqdm.auto import tqdm
 
 from lit_gen.callbacks.budget import Budget
-from lit_gen.callbacks.curves import Curves, images_seen
+from lit_gen.callbacks.curves import Curves, examples_seen
 
 
 class ProgressBar(LightningProgressBar):
@@ -49,9 +49,9 @@ class ProgressBar(LightningProgressBar):
         budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), None)  # type: ignore[attr-defined]
         self._bar = tqdm(
             desc="training",
-            total=budget.max_images if budget else None,
-            initial=images_seen(trainer),
-            unit=" images",
+            total=budget.max_examples if budget else None,
+            initial=examples_seen(trainer),
+            unit=" examples",
             unit_scale=True,
             dynamic_ncols=True,
             mininterval=self.interval,

@@ -8,18 +8,18 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
-from lit_gen.callbacks.curves import images_seen
+from lit_gen.callbacks.curves import examples_seen
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.media.recordings import players
-from lit_gen.media.samples import can_show, modality_of, write_samples
+from lit_gen.media.sample_files import can_show, modality_of, write_samples
 from lit_gen.media.texts import excerpt
 
 
 class SampleGrid(L.Callback):
     """Writes samples at each validation: always of the same noise, so that they compare.
 
-    What is written depends on what the data say they are: ``samples/<images seen>.png`` for images, a grid;
+    What is written depends on what the data say they are: ``samples/<examples seen>.png`` for images, a grid;
     ``.txt`` for text, of which the first is printed too; ``-<i>.wav`` for audio, one a sample. W&B shows
     them as ``samples``, audio as ``samples/<i>``.
 
@@ -51,10 +51,10 @@ class SampleGrid(L.Callback):
             return
         with trainer.precision_plugin.forward_context():
             x = pl_module.sample(self.count(data), seed=self.seed)
-        stem = Path(trainer.default_root_dir) / "samples" / f"{images_seen(trainer):010d}"
+        stem = Path(trainer.default_root_dir) / "samples" / f"{examples_seen(trainer):010d}"
         self.latest = write_samples(x, pl_module.num_levels, data, stem)
         if modality_of(data) == "text":
-            _say(trainer, f"a sample after {images_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
+            _say(trainer, f"a sample after {examples_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
         self._log(trainer, x, data)
 
     def _log(self, trainer: L.Trainer, x: Tensor, data: Any) -> None:
@@ -63,7 +63,7 @@ class SampleGrid(L.Callback):
         loggers: list[Any] = [logger for logger in trainer.loggers if hasattr(logger, method)]
         for logger in loggers:
             # A medium's row cannot hold its axis; W&B fills in the last value it was told.
-            logger.log_metrics({"images_seen": float(images_seen(trainer))}, step=step)
+            logger.log_metrics({"examples_seen": float(examples_seen(trainer))}, step=step)
             if method == "log_text":
                 logger.log_text("samples", columns=["sample"], data=[[data.decode(row)] for row in x], step=step)
             elif method == "log_audio":

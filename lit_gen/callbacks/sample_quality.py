@@ -7,7 +7,7 @@ import lightning as L
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.metrics import FeatureSpace, StatisticFactory, Summary, chosen, score_specs
-from lit_gen.scoring.samples import model_scores, short_count, split_references
+from lit_gen.scoring.sample_scores import model_scores, short_count, split_references
 
 
 class SampleQuality(L.Callback):

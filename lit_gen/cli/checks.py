@@ -55,8 +55,8 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
         UserError: The model has no such submodule, or the run will keep no average.
     """
     ema.averaged(model)
-    if scoring.weights == "ema" and ema.halflife_images is None:
-        raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_images")
+    if scoring.weights == "ema" and ema.halflife_examples is None:
+        raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_examples")
 
 
 def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:

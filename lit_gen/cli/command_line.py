@@ -84,7 +84,7 @@ class CLI(LightningCLI):
             trainer_defaults={
                 "max_epochs": -1,
                 # No limit, but not -1 either: only a run with a limit of steps has its loader's place restored by
-                # Lightning when it was stopped inside an epoch. The budget in images is what ends a run.
+                # Lightning when it was stopped inside an epoch. The budget in examples is what ends a run.
                 "max_steps": 10**15,
                 "num_sanity_val_steps": 0,
                 "use_distributed_sampler": False,

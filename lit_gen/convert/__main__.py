@@ -92,7 +92,7 @@ def convert(folder: Path, options: Options, rest: list[str]) -> Path:
     model, shape = model_config(published), shape_of(published)
     attends = attended(published.net, published.net_file)
     # torch and Lightning are not waited for by those whose folder is refused.
-    from lit_gen.convert.run import Converting, make_folder, write_run
+    from lit_gen.convert.converted_run import Converting, make_folder, write_run
     from lit_gen.convert.state_dict import read_weights, translated
 
     tensors = read_weights(published.weights)

@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from lit_gen.leaderboard.labels import place_labels
+from lit_gen.leaderboard.label_placement import place_labels
 from lit_gen.leaderboard.markup import Markup, element, join
 
 WIDTH, HEIGHT = 760, 420

@@ -5,7 +5,18 @@ A model has an argument ``optimizer: OptimizerCallable = AdamW`` and calls it on
 """
 
 from lit_gen.optim.adamw import AdamW, AdversarialAdamW
+from lit_gen.optim.decays import Constant, CosineDecay, Decay, InverseSquareRoot, LinearDecay
 from lit_gen.optim.groups import parameter_groups
 from lit_gen.optim.muon import Muon
 
-__all__ = ["AdamW", "AdversarialAdamW", "Muon", "parameter_groups"]
+__all__ = [
+    "AdamW",
+    "AdversarialAdamW",
+    "Constant",
+    "CosineDecay",
+    "Decay",
+    "InverseSquareRoot",
+    "LinearDecay",
+    "Muon",
+    "parameter_groups",
+]

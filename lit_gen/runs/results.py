@@ -88,7 +88,7 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, before: Cost | None) 
 
     That is of one machine, the one that the record names, and not of whichever scored last.
     """
-    seconds, images = notes["train_seconds"], notes["images_seen"]
+    seconds, examples = notes["train_seconds"], notes["examples_seen"]
     measured = {
         "seconds_per_1000_samples": scorer.seconds_per_1000_samples,
         "function_evaluations_per_sample": scorer.evaluations_per_sample,
@@ -96,10 +96,10 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, before: Cost | None) 
     kept = {name: getattr(before, name) for name in measured if getattr(before, name, None) is not None}
     return Cost(
         parameters=sum(p.numel() for p in run.model.parameters() if p.requires_grad),
-        examples_seen=images,
+        examples_seen=examples,
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
-        examples_per_second=images / seconds if seconds else None,
+        examples_per_second=examples / seconds if seconds else None,
         **(measured | kept),
     )
 
@@ -182,7 +182,7 @@ def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[s
     states = checkpoint["callbacks"]
     selection = {"rule": f"{path.stem} (named by the user)", "checkpoint": path.name, "step": checkpoint["global_step"]}
     return {
-        "images_seen": states["Budget"]["images_seen"],
+        "examples_seen": states["Budget"]["examples_seen"],
         "train_seconds": states["Throughput"]["train_seconds"],
         "peak_memory_bytes": None,
         "selection": selection,

@@ -104,9 +104,9 @@ def _wandb_logger(folder: Path, wandb: Wandb, config: dict[str, Any]) -> WandbLo
     run = _start(folder, wandb, config)
     if run is None:
         return WandbLogger(project=wandb.project, save_dir=folder, offline=True)
-    run.define_metric("images_seen")
+    run.define_metric("examples_seen")
     for pattern in ("train/*", "val/*", "samples", "samples/*"):
-        run.define_metric(pattern, step_metric="images_seen")
+        run.define_metric(pattern, step_metric="examples_seen")
     return WandbLogger(experiment=run, save_dir=folder)
 
 

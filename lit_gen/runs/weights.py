@@ -17,7 +17,7 @@ def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     """Puts a checkpoint's weights into the model: the average if it has one, unless raw ones are wanted.
 
     Returns:
-        ``ema`` or ``raw``, and the average's halflife in images.
+        ``ema`` or ``raw``, and the average's halflife in examples.
 
     Raises:
         UserError: The average is wanted and there is none, or the weights are not this model's.
@@ -27,11 +27,11 @@ def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     state = next((s for name, s in checkpoint["callbacks"].items() if name.startswith("EMA")), None)
     if wanted == "raw" or not state or not state["average"]:
         if wanted == "ema":
-            raise UserError("scoring.weights=ema, but the run kept no average (ema.halflife_images); use raw")
+            raise UserError("scoring.weights=ema, but the run kept no average (ema.halflife_examples); use raw")
         return "raw", None
     ema.load_state_dict(state)
     ema.copy_to(run.model)
-    return "ema", state.get("halflife_images", ema.halflife_images)
+    return "ema", state.get("halflife_examples", ema.halflife_examples)
 
 
 def check_finite(model: torch.nn.Module, path: Path) -> None:

@@ -19,7 +19,7 @@ from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen,
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.score import Score
-from lit_gen.scoring.samples import as_seen, split_references, sum_over_processes
+from lit_gen.scoring.sample_scores import as_seen, split_references, sum_over_processes
 from lit_gen.scoring.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}

@@ -38,8 +38,8 @@ def fit(arch: str, root: Path, *options: str) -> list[str]:
     return [
         *("-m", "lit_gen.fit", f"--trainer.default_root_dir={root}", "--trainer.accelerator=cpu", *OPTIONS[arch]),
         *("--data=benchmarks.sets.RandomImages", "--data.num_train=60000", "--data.num_levels=256"),
-        *("--budget.max_images=100000000", "--trainer.max_epochs=-1", "--trainer.check_val_every_n_epoch=1000"),
-        *("--ema.halflife_images=10000", "--trainer.callbacks=benchmarks.ours.Turns", *options),
+        *("--budget.max_examples=100000000", "--trainer.max_epochs=-1", "--trainer.check_val_every_n_epoch=1000"),
+        *("--ema.halflife_examples=10000", "--trainer.callbacks=benchmarks.ours.Turns", *options),
     ]
 
 

@@ -44,7 +44,7 @@ def rate_of_fit(root: Path, num_images: int, *options: str) -> float:
     run(
         *("-m", "lit_gen.fit", f"--trainer.default_root_dir={root}", f"--run_name={name}"),
         *("--data=benchmarks.sets.RandomImages", f"--data.num_train={num_images}", *options),
-        *(f"--budget.max_images={num_images}", "--ema.halflife_images=10000", "--trainer.accelerator=cpu"),
+        *(f"--budget.max_examples={num_images}", "--ema.halflife_examples=10000", "--trainer.accelerator=cpu"),
     )
     rate = read_record(root / name / "record.json").cost.examples_per_second
     assert rate is not None

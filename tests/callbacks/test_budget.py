@@ -18,7 +18,7 @@ from lit_gen.families import GAN, VAE
 def test_ends_with_the_first_batch_that_reaches_it(budget: int, seen: int) -> None:
     counted, model = Budget(budget), Counter()
     train(model, counted, max_epochs=-1)
-    assert counted.images_seen == seen
+    assert counted.examples_seen == seen
     assert model.weight == seen / 4, "as many steps as batches"
 
 
@@ -28,7 +28,7 @@ def test_means_the_same_for_every_family(family: type) -> None:
     counted = Budget(20)
     torch.manual_seed(0)
     trainer = train(family((1, 4, 4), 4), counted, max_epochs=-1, data=_Squares())
-    assert counted.images_seen == 20
+    assert counted.examples_seen == 20
     assert trainer.global_step == 5
 
 
@@ -58,21 +58,21 @@ def test_last_state_is_always_validated(cadence: dict[str, int | None]) -> None:
 def test_data_smaller_than_a_batch() -> None:
     counted, model = Budget(10), Counter()
     train(model, counted, max_epochs=-1, data=Ramp(batch_size=100, num_train=3))
-    assert counted.images_seen == 12
+    assert counted.examples_seen == 12
     assert model.weight == 4.0
 
 
 def test_other_limits_hold_too() -> None:
     counted = Budget(1000)
     train(Counter(), counted, max_epochs=-1, max_steps=2)
-    assert counted.images_seen == 8
+    assert counted.examples_seen == 8
 
 
 def test_resumed_run_with_nothing_left_takes_no_step() -> None:
     counted, model = Budget(8), Counter()
-    counted.load_state_dict({"images_seen": 8})
+    counted.load_state_dict({"examples_seen": 8})
     train(model, counted, max_epochs=-1, limit_val_batches=0)
-    assert counted.images_seen <= 12
+    assert counted.examples_seen <= 12
     assert model.weight <= 1.0
 
 
@@ -82,7 +82,7 @@ def test_a_vaes_warm_up_is_over_after_its_images(
 ) -> None:
     """Four images a batch, whatever number of batches makes a step and of processes shares a batch."""
     torch.manual_seed(0)
-    model, betas = VAE((1, 4, 4), 4, warmup_images=16), _Betas()
+    model, betas = VAE((1, 4, 4), 4, warmup_examples=16), _Betas()
     if processes > 1:
         monkeypatch.setattr(L.Trainer, "world_size", property(lambda trainer: processes))
     train(model, betas, data=_Squares(), accumulate_grad_batches=accumulate, limit_val_batches=0)

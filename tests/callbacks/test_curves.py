@@ -30,8 +30,8 @@ def test_rows_are_means_over_their_window() -> None:
     rows = _Rows()
     train(Counter(), Budget(1000), Curves(), logger=rows, log_every_n_steps=4, limit_val_batches=0)
     expected = [
-        (4, {"train/loss": -5 * (0 + 1 + 2 + 3) / 4, "train/twice": -10 * 1.5, "images_seen": 16.0}),
-        (6, {"train/loss": -5 * (4 + 5) / 2, "train/twice": -10 * 4.5, "images_seen": 24.0}),
+        (4, {"train/loss": -5 * (0 + 1 + 2 + 3) / 4, "train/twice": -10 * 1.5, "examples_seen": 16.0}),
+        (6, {"train/loss": -5 * (4 + 5) / 2, "train/twice": -10 * 4.5, "examples_seen": 24.0}),
     ]
     assert rows.rows == expected
 

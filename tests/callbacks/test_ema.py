@@ -31,7 +31,7 @@ def closed_form(weights: list[float], halflife: float, every: int, batch: int, r
 @pytest.mark.parametrize("rampup", [0.5, 1e9])
 def test_average_is_the_closed_form(every: int, rampup: float) -> None:
     """Six steps of four images; the weights are 1, 2, ... 6 and the average starts at the initial 0."""
-    ema, model = EMA(halflife_images=7.0, every=every, rampup=rampup), Counter()
+    ema, model = EMA(halflife_examples=7.0, every=every, rampup=rampup), Counter()
     train(model, ema, limit_val_batches=0)
     assert model.weight == 6.0, "the average must not touch the trained weights"
     expected = closed_form([1, 2, 3, 4, 5, 6], 7.0, every, 4, rampup)
@@ -42,7 +42,7 @@ def test_average_is_the_closed_form(every: int, rampup: float) -> None:
 
 def test_a_share_halves_after_the_halflife() -> None:
     """The definition itself: from the last jump on, what is left of the start is 0.5 ** (images / halflife)."""
-    ema, model = EMA(halflife_images=24.0, every=1, rampup=1e9), Counter()
+    ema, model = EMA(halflife_examples=24.0, every=1, rampup=1e9), Counter()
     model.net.weight.data.fill_(1.0)
     model.configure_optimizers = lambda: torch.optim.SGD(model.parameters(), lr=0.0)  # type: ignore[method-assign]
 
@@ -55,13 +55,13 @@ def test_a_share_halves_after_the_halflife() -> None:
 
 
 def test_only_the_named_modules_are_averaged() -> None:
-    ema = EMA(halflife_images=7.0, modules=["net"], every=1)
+    ema = EMA(halflife_examples=7.0, modules=["net"], every=1)
     train(Counter(), ema)
     assert list(ema.average) == [NET]
 
 
 def test_of_a_gan_the_generator_alone_is_averaged() -> None:
-    ema, model = EMA(halflife_images=7.0, modules=["generator"], every=1), GAN((1, 4, 4), 4)
+    ema, model = EMA(halflife_examples=7.0, modules=["generator"], every=1), GAN((1, 4, 4), 4)
     names = set(ema.averaged(model))
     floating = {n for n, t in model.generator.state_dict().items() if t.is_floating_point()}
     assert names == {f"generator.{n}" for n in floating}
@@ -70,11 +70,11 @@ def test_of_a_gan_the_generator_alone_is_averaged() -> None:
 
 def test_unknown_module_is_refused_with_the_nearest() -> None:
     with pytest.raises(UserError, match=r"no submodule 'nett'.*did you mean 'net'"):
-        EMA(halflife_images=1.0, modules=["nett"]).averaged(Counter())
+        EMA(halflife_examples=1.0, modules=["nett"]).averaged(Counter())
 
 
 def test_integer_buffers_are_left_alone() -> None:
-    assert "bystander.num_batches_tracked" not in EMA(halflife_images=1.0).averaged(Counter())
+    assert "bystander.num_batches_tracked" not in EMA(halflife_examples=1.0).averaged(Counter())
 
 
 class _Witness(L.Callback):
@@ -104,7 +104,7 @@ class _Witness(L.Callback):
 
 @pytest.mark.parametrize("first", [True, False], ids=["EMA first", "EMA last"])
 def test_validation_sees_the_average_wherever_the_callback_stands(first: bool, tmp_path: Path) -> None:
-    ema, model, witness = EMA(halflife_images=7.0, every=1), Counter(), _Witness()
+    ema, model, witness = EMA(halflife_examples=7.0, every=1), Counter(), _Witness()
     grid = SampleGrid(num_samples=1)
     others: list[L.Callback] = [witness, grid]
     order = [ema, *others] if first else [*others, ema]
@@ -124,7 +124,7 @@ def test_validation_sees_the_average_wherever_the_callback_stands(first: bool, t
 def test_sample_quality_scores_the_average(tmp_path: Path) -> None:
     from lit_gen.metrics import MnistCNN
 
-    ema, model = EMA(halflife_images=7.0, every=1), Counter()
+    ema, model = EMA(halflife_examples=7.0, every=1), Counter()
     train(model, SampleQuality(MnistCNN(), num_samples=20), ema, max_epochs=1, default_root_dir=tmp_path)
     assert set(model.seen["sampled"]) == {float(ema.average[NET])}
 
@@ -137,17 +137,17 @@ def test_without_a_halflife_everything_is_raw(tmp_path: Path) -> None:
 
 
 def test_checkpoint_holds_raw_weights_and_the_average_beside_them(tmp_path: Path) -> None:
-    ema, model = EMA(halflife_images=7.0, every=1), Counter()
+    ema, model = EMA(halflife_examples=7.0, every=1), Counter()
     keep = ModelCheckpoint(tmp_path, filename="best", monitor="val/bpd", save_on_train_epoch_end=False)
     train(model, ema, keep, max_epochs=1, enable_checkpointing=True)
     saved = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert float(saved["state_dict"][NET]) == 3.0
     assert float(saved["callbacks"]["EMA"]["average"][NET]) == float(ema.average[NET]) < 3.0
-    assert saved["callbacks"]["EMA"]["images_seen"] == 12
+    assert saved["callbacks"]["EMA"]["examples_seen"] == 12
 
 
 def test_broken_validation_gives_the_raw_weights_back() -> None:
-    ema, model = EMA(halflife_images=7.0, every=1), Counter()
+    ema, model = EMA(halflife_examples=7.0, every=1), Counter()
 
     class Breaks(L.Callback):
         def on_validation_batch_end(self, *args: Any, **kwargs: Any) -> None:
@@ -161,7 +161,7 @@ def test_broken_validation_gives_the_raw_weights_back() -> None:
 
 
 def test_no_checkpoint_can_be_made_while_the_average_is_in() -> None:
-    ema, model = EMA(halflife_images=7.0), Counter()
+    ema, model = EMA(halflife_examples=7.0), Counter()
     ema.average = {name: t.clone() for name, t in ema.averaged(model).items()}
     ema.on_validation_start(None, model)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match="during validation"):
@@ -169,10 +169,10 @@ def test_no_checkpoint_can_be_made_while_the_average_is_in() -> None:
 
 
 def test_copy_to_puts_the_average_in_for_good() -> None:
-    ema, model = EMA(halflife_images=7.0, every=1), Counter()
+    ema, model = EMA(halflife_examples=7.0, every=1), Counter()
     train(model, ema, limit_val_batches=0)
     other = Counter()
-    again = EMA(halflife_images=7.0)
+    again = EMA(halflife_examples=7.0)
     again.load_state_dict(ema.state_dict())
     again.copy_to(other)
     assert other.weight == float(ema.average[NET]) != model.weight
@@ -180,7 +180,7 @@ def test_copy_to_puts_the_average_in_for_good() -> None:
 
 def test_updates_do_not_depend_on_where_epochs_end() -> None:
     """Six steps in one epoch or in two: the fourth step is the one update either way."""
-    two, one = EMA(halflife_images=7.0, every=4), EMA(halflife_images=7.0, every=4)
+    two, one = EMA(halflife_examples=7.0, every=4), EMA(halflife_examples=7.0, every=4)
     train(Counter(), two, max_epochs=2)
     train(Counter(), one, max_epochs=1, data=Ramp(num_train=24))
     assert float(one.average[NET]) == float(two.average[NET]) == pytest.approx(
@@ -190,7 +190,7 @@ def test_updates_do_not_depend_on_where_epochs_end() -> None:
 
 def test_resumed_without_a_halflife_everything_is_raw() -> None:
     """The checkpoint's average would never move again, and would be validated in the weights' place."""
-    before, after, model = EMA(halflife_images=7.0, every=1), EMA(), Counter()
+    before, after, model = EMA(halflife_examples=7.0, every=1), EMA(), Counter()
     train(Counter(), before, max_epochs=1)
     after.load_state_dict(before.state_dict())
     train(model, after)
@@ -199,9 +199,9 @@ def test_resumed_without_a_halflife_everything_is_raw() -> None:
 
 
 def test_state_tells_the_halflife_that_made_it_and_keeps_the_one_asked_for() -> None:
-    made, asked = EMA(halflife_images=7.0), EMA(halflife_images=100.0)
+    made, asked = EMA(halflife_examples=7.0), EMA(halflife_examples=100.0)
     state = made.state_dict()
-    assert state["halflife_images"] == 7.0
-    del state["halflife_images"]
+    assert state["halflife_examples"] == 7.0
+    del state["halflife_examples"]
     asked.load_state_dict(state)
-    assert asked.halflife_images == 100.0
+    assert asked.halflife_examples == 100.0

@@ -17,7 +17,7 @@ from callbacks.toys import Counter, Ramp, train
 from lit_gen.callbacks import Budget, SampleGrid
 from lit_gen.data import Modality, Split
 from lit_gen.media.recordings import write_wav
-from lit_gen.media.samples import write_samples
+from lit_gen.media.sample_files import write_samples
 from lit_gen.media.texts import excerpt
 from lit_gen.runs import tracking
 
@@ -164,7 +164,7 @@ def test_wandb_shows_text_as_a_table_and_audio_as_players(tmp_path: Path, monkey
         assert run.column(f"samples/{i}._type") == ["audio-file"]
         (shown,) = tmp_path.glob(f"wandb/offline-run-*/files/media/audio/samples/{i}_*.wav")
         assert shown.read_bytes() == file.read_bytes()
-    assert {12} == set(run.column("images_seen"))
+    assert {12} == set(run.column("examples_seen"))
 
 
 def _keys(table: Path) -> dict[str, Any]:

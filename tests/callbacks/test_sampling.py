@@ -156,7 +156,7 @@ def test_grid_shows_every_image_once_in_order(tmp_path: Path) -> None:
     assert (pixels[::2, ::2] == image_grid(x)[..., 0].numpy()).all()
 
 
-def test_grid_is_named_by_images_seen_and_spreads_the_levels(tmp_path: Path) -> None:
+def test_grid_is_named_by_examples_seen_and_spreads_the_levels(tmp_path: Path) -> None:
     """Four levels become 0, 85, 170, 255; the counter's samples after three steps are all level 3."""
     from lit_gen.callbacks import Budget
 

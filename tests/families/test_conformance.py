@@ -1,4 +1,4 @@
-"""Every family that a config names, under the laws of the house."""
+"""Every family that a config names, under the laws that all families obey."""
 
 from __future__ import annotations
 
@@ -12,11 +12,20 @@ from torch import Tensor
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import KnownEntropy
 from lit_gen.families.diffusion import Diffusion
+from lit_gen.families.gan import GAN, Hinge
 from lit_gen.noise import Noise
 
 from . import conformance as laws
 
-FAMILIES = laws.enrolled()
+
+class HingeGAN(GAN):
+    """Another objective is an argument, under the same laws."""
+
+    def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
+        super().__init__(shape, num_levels, objective=Hinge())
+
+
+FAMILIES = [*laws.enrolled(), HingeGAN]
 
 
 class Case(NamedTuple):

@@ -124,7 +124,7 @@ def test_a_resumed_run_does_not_start_again(starts: list[ActNorm], tmp_path: Pat
 
 
 def test_the_average_starts_from_the_started_weights() -> None:
-    model, ema = built("Glow in 2 scales", optimizer=adamw(lr=0.0)), EMA(halflife_images=1e6, every=1_000)
+    model, ema = built("Glow in 2 scales", optimizer=adamw(lr=0.0)), EMA(halflife_examples=1e6, every=1_000)
     laws.fit(model, DarkAndBright(), 2, ema, **VALIDATES)
     scales = {name: value for name, value in model.named_parameters() if name.endswith("norm.log_scale")}
     assert scales
@@ -156,7 +156,7 @@ def test_two_processes_start_from_one_batch(tmp_path: Path) -> None:
     args = [f"--config={REPO / 'configs' / file}" for file in files]
     args += [
         "--model.init_args.num_steps=2", "--model.init_args.nets.init_args.channels=8",
-        "--data.init_args.batch_size=50", "--budget.max_images=300", "--grid.num_samples=4",
+        "--data.init_args.batch_size=50", "--budget.max_examples=300", "--grid.num_samples=4",
         "--quality.extractor=null", "--scoring.num_samples=20", "--scoring.draws=2",
         f"--trainer.default_root_dir={tmp_path}", "--trainer.enable_progress_bar=false",
         "--trainer.accelerator=cpu", "--trainer.callbacks=families.test_flow_training.Probe",

@@ -181,7 +181,7 @@ def fresh(seed: int = 0, **options: Any) -> PixelCNNpp:
 
 
 def test_layers_start_once_from_a_batch_of_training_data(starts: list[WeightNormalized]) -> None:
-    model, watch, ema = fresh(optimizer=adamw(lr=0.0)), Watch(), EMA(halflife_images=1e6, every=1_000)
+    model, watch, ema = fresh(optimizer=adamw(lr=0.0)), Watch(), EMA(halflife_examples=1e6, every=1_000)
     validates = {"limit_val_batches": 2, "num_sanity_val_steps": 2}
     laws.fit(model, Dark(), 25, watch, ema, **validates)  # more than two epochs of 10 batches
     assert watch.at_sanity_check, "validation's rehearsal sees a started model, and starts nothing"

@@ -230,10 +230,10 @@ def test_training_minimises_the_bound_that_is_scored() -> None:
     assert float(losses.mean()) == pytest.approx(float(scored.nats.mean()), abs=6 * error)
 
 
-def test_warmup_weights_the_rate_by_images_seen() -> None:
+def test_warmup_weights_the_rate_by_examples_seen() -> None:
     source = KnownEntropy(SHAPE, 2, splits=SampleSizes(num_val=10, num_test=10, num_train=1_000), batch_size=100)
     torch.manual_seed(0)
-    model = VAE(SHAPE, 2, warmup_images=400)
+    model = VAE(SHAPE, 2, warmup_examples=400)
     laws.stir(model)
     outputs = Outputs()
     laws.fit(model, source, 6, outputs)

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from lit_gen.leaderboard.labels import place_labels
+from lit_gen.leaderboard.label_placement import place_labels
 from lit_gen.leaderboard.plot import Axis, Point, draw, fit_axis, frontier, near
 
 

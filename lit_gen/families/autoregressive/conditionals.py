@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 
 class Conditionals(abc.ABC):
@@ -40,8 +41,8 @@ class Naive(Conditionals):
         self.x = torch.zeros(batch_size, len(order), dtype=torch.uint8, device=order.device)
         self.asked = 0
 
+    @override
     def next(self, value: Tensor | None) -> Tensor:
-        """See :class:`Conditionals`."""
         if value is not None:
             self.x[:, self.order[self.asked - 1]] = value.to(torch.uint8)
         self.asked += 1

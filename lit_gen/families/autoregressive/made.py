@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.errors import UserError
@@ -79,8 +80,9 @@ class MADE(Autoregressive):
         """Of the conditionals in one order: ``[B, num_levels, D]`` for levels ``[B, D]``."""
         return F.pad(self.net(to_unit(x, self.num_levels), order), (0, 0, 1, 0))
 
+    @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`; in the reading order."""
+        """In the reading order."""
         return self.logits_in(self.orders[0], x.flatten(1)).unflatten(2, self.shape)
 
     def log_prob_in(self, order: Tensor, x: Tensor) -> Tensor:
@@ -105,12 +107,14 @@ class MADE(Autoregressive):
 
     # -------------------------------------------------------------- samples
 
+    @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """See :class:`Autoregressive`; in the reading order."""
+        """In the reading order."""
         return _Cached(self, batch_size, self.orders[0])
 
+    @override
     def naive_conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """See :class:`Autoregressive`; in the reading order."""
+        """In the reading order."""
         return self._naive(batch_size, self.orders[0])
 
     def _naive(self, batch_size: int, order: Tensor) -> Conditionals:

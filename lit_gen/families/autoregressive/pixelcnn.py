@@ -6,6 +6,7 @@ from typing import cast
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
 from lit_gen.nets.autoregressive.columns import Columns
@@ -59,16 +60,17 @@ class PixelCNN(Pixelwise):
             optimizer=optimizer,
         )
 
+    @override
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """See :class:`Pixelwise`."""
         return cast(Tensor, self.net(x))
 
+    @override
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
-        """See :class:`Pixelwise`."""
         return PixelCNNColumns(cast(PixelCNNNet, self.net), batch_size, self.shape[2])
 
+    @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """See :class:`Autoregressive`: all but those of the first layer and of the last."""
+        """All but those of the first layer and of the last."""
         net = cast(PixelCNNNet, self.net)
         inside = [*net.blocks.parameters(), net.head.weight]
         return [p for p in inside if p.ndim == 4]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
@@ -80,13 +81,15 @@ class PixelCNNpp(Autoregressive):
         parameters = self.net(to_symmetric(x, self.num_levels), label)
         return parameters.permute(0, 2, 3, 1).flatten(0, 2), x.permute(0, 2, 3, 1).flatten(0, 2)
 
+    @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`; the levels that x has, and no other, are evaluated."""
+        """The levels that x has, and no other, are evaluated."""
         parameters, levels = self._pixels(x, label)
         return self._mixture(parameters).log_prob(levels).unflatten(0, (len(x), -1)).sum(1)
 
+    @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`; they are log-probabilities."""
+        """They are log-probabilities."""
         each = []
         for parameters, levels in zip(*(t.split(_PIXELS_AT_ONCE) for t in self._pixels(x, label)), strict=True):
             mixture = self._mixture(parameters)
@@ -94,8 +97,9 @@ class PixelCNNpp(Autoregressive):
         C, H, W = self.shape
         return torch.cat(each).view(len(x), H, W, C, self.num_levels).permute(0, 4, 3, 1, 2)
 
+    @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """See :class:`Autoregressive`; with cached activations."""
+        """With cached activations."""
         return _PixelByPixel(self, batch_size, label)
 
     # -------------------------------------------------------------- training
@@ -136,8 +140,8 @@ class _PixelByPixel(Conditionals):
         self.asked = 0
         self.mixture: PixelMixture
 
+    @override
     def next(self, value: Tensor | None) -> Tensor:
-        """See :class:`Conditionals`."""
         pixels, c = divmod(self.asked, self.model.shape[0])
         if value is not None:
             self.pixel[:, c - 1] = value  # the last channel where this one is a pixel's first

@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
@@ -67,12 +68,13 @@ class Pixelwise(Autoregressive, abc.ABC):
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
         """The same, pixel by pixel."""
 
+    @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`."""
         return self.levels_last(self.features(x), label).permute(0, 4, 3, 1, 2)
 
+    @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`; levels stay last, so that none of the largest maps is transposed."""
+        """Levels stay last, so that none of the largest maps is transposed."""
         logits = self.levels_last(self.features(x), label).float()
         levels = x.permute(0, 2, 3, 1).flatten().long()
         nats = F.cross_entropy(logits.flatten(0, 3), levels, reduction="none")
@@ -98,8 +100,8 @@ class PixelByPixel(Conditionals):
         self.asked = 0
 
     @torch.no_grad()
+    @override
     def next(self, value: Tensor | None) -> Tensor:
-        """See :class:`Conditionals`."""
         i = self.asked
         if value is not None:
             before, channel = divmod(i - 1, self.num_channels)

@@ -8,6 +8,7 @@ from typing import Protocol
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals
@@ -26,8 +27,8 @@ class Cached(Conditionals):
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
 
+    @override
     def next(self, value: Tensor | None) -> Tensor:
-        """See :class:`Conditionals`."""
         return self.cache.next(value)
 
 
@@ -48,8 +49,8 @@ class SequenceModel(Autoregressive, abc.ABC):
         """Levels ``[B, *shape]`` in the order of reading: int64 ``[B, D]``."""
         return x.flatten(1)[:, self.order].long()
 
+    @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`."""
         read = self.net(self.symbols(x), label)
         if self.lies_in_order:
             return read.transpose(1, 2).unflatten(2, self.shape)
@@ -60,8 +61,9 @@ class SequenceModel(Autoregressive, abc.ABC):
         """Whether reading goes through memory from its start to its end."""
         return len(self.shape) != 3 or self.shape[0] == 1
 
+    @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`; on the logits as they lie, for a copy of them costs as much as a layer."""
+        """On the logits as they lie, for a copy of them costs as much as a layer."""
         symbols = self.symbols(x)
         logits = self.net(symbols, label)
         if not logits.is_contiguous():  # time first
@@ -69,8 +71,9 @@ class SequenceModel(Autoregressive, abc.ABC):
             return -nats(logits, symbols).sum(0)
         return -nats(logits, symbols).sum(1)
 
+    @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """See :class:`Autoregressive`: from the network's cache."""
+        """From the network's cache."""
         return Cached(self.cache(batch_size, label))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.contract import block_within
 from lit_gen.errors import UserError
@@ -75,8 +76,9 @@ class Transformer(SequenceModel):
         """Keys and values of what was drawn."""
         return KeyValueCache(self.net, batch_size, label)
 
+    @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """See :class:`Autoregressive`: the blocks' matrices."""
+        """The blocks' matrices."""
         return [p for p in self.net.blocks.parameters() if p.ndim > 1]
 
     def decays(self, parameter: nn.Parameter) -> bool:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.families.autoregressive.sequence import Cache, SequenceModel
 from lit_gen.nets import DilatedConvNet, WaveNetQueues
@@ -57,7 +58,8 @@ class WaveNet(SequenceModel):
         """Queues of the layers' inputs."""
         return WaveNetQueues(self.net, batch_size, self.num_dims, label)
 
+    @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """See :class:`Autoregressive`: all but the embeddings and the last layer."""
+        """All but the embeddings and the last layer."""
         inside = [self.net.layers, self.net.carries, self.net.skip, self.net.hidden]
         return [p for module in inside for p in module.parameters() if p.ndim > 1]

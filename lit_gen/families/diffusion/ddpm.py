@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.errors import UserError
@@ -95,8 +96,8 @@ class DDPM(Diffusion):
 
     # -------------------------------------------------------------- the network
 
+    @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """See :class:`Diffusion`."""
         return self.read(z, log_snr, self.net(z, self.time(self.timestep(log_snr)), label))
 
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
@@ -165,8 +166,9 @@ class DDPM(Diffusion):
 
     # -------------------------------------------------------------- samples
 
+    @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """See :class:`Diffusion`; where the variances are fixed, at which."""
+        """Where the variances are fixed, at which."""
         return {**super().sampler_settings(), "variance_mix": self.variance_mix}
 
     def log_snr_grid(self, steps: int) -> Tensor:

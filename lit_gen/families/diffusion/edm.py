@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.errors import UserError
@@ -107,8 +108,9 @@ class EDM(Diffusion):
         self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -2 * math.log(grid.sigma_max)
         self.check_sampling(sampling)
 
+    @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """See :class:`Diffusion`: z over alpha is the paper's y, and sigma over alpha its sigma."""
+        """Z over alpha is the paper's y, and sigma over alpha its sigma."""
         alpha, sigma = scales(log_snr, z)
         return from_x(z, log_snr, self.preconditioned(z / alpha, sigma / alpha, label))
 
@@ -128,8 +130,9 @@ class EDM(Diffusion):
         weight = (sigma.square() + self.sigma_data**2) / (sigma * self.sigma_data).square()
         return (weight * (x_hat - x).square()).mean()
 
+    @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """See :class:`Diffusion`; and the levels of the grid."""
+        """And the levels of the grid."""
         return {**super().sampler_settings(), **asdict(self.grid)}
 
     def log_snr_grid(self, steps: int) -> Tensor:

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.errors import UserError
@@ -70,8 +71,9 @@ class FlowMatching(Diffusion):
         self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -10.0
         self.check_sampling(sampling)
 
+    @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """See :class:`Diffusion`; z over ``alpha + sigma`` lies on the line, at ``t = sigma / (alpha + sigma)``."""
+        """Z over ``alpha + sigma`` lies on the line, at ``t = sigma / (alpha + sigma)``."""
         alpha, sigma = scales(log_snr, z)
         y, t = z / (alpha + sigma), sigma / (alpha + sigma)
         v = self.net(y, 1000 * t.flatten(), label).float()

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.families.diffusion.ddpm import DDPM
@@ -68,24 +69,28 @@ class ImprovedDDPM(DDPM):
         self.bound_weight = bound_weight
 
     @staticmethod
+    @override
     def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:
-        """See :class:`DDPM`; the noise, and beside it the variances."""
+        """The noise, and beside it the variances."""
         return shape[0], 2 * shape[0]
 
+    @override
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
-        """See :class:`DDPM`; the variances' numbers are on the scale from -1 to 1, and not held within."""
+        """The variances' numbers are on the scale from -1 to 1, and not held within."""
         eps_hat, mix = output.float().chunk(2, 1)
         return from_eps(z, log_snr, eps_hat, 0.5 * (mix + 1))
 
+    @override
     def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
-        """See :class:`DDPM`; the variance lies between the second's ``beta_tilde`` and the first's ``beta``."""
+        """The variance lies between the second's ``beta_tilde`` and the first's ``beta``."""
         log_large = F.logsigmoid(-self.log_snrs[0])  # all that the first step adds is noise
         log_small = log_large + self.log_shares[0]
         log_var = log_small + predicted.variance_mix * (log_large - log_small)
         return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
 
+    @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """See :class:`Diffusion`; the variances are learned."""
+        """The variances are learned."""
         settings = super().sampler_settings()
         return {name: value for name, value in settings.items() if name != "variance_mix"}
 

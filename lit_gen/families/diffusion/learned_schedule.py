@@ -8,6 +8,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 
@@ -46,8 +47,8 @@ class LearnedSchedule(nn.Module, abc.ABC):
 class LinearGamma(LearnedSchedule):
     """A straight line, of which the ends alone are learned."""
 
+    @override
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`LearnedSchedule`."""
         return t, torch.ones_like(t)
 
 
@@ -74,8 +75,8 @@ class MonotoneGamma(LearnedSchedule):
         self.bias = nn.Parameter(-8.0 * torch.rand(width))
         self.out = nn.Parameter(torch.full((width,), math.log(math.expm1(0.2 / width))))
 
+    @override
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """See :class:`LearnedSchedule`."""
         height, slope = self._raw(t)
         (low, high), _ = self._raw(torch.tensor([0.0, 1.0], device=t.device))
         return (height - low) / (high - low), slope / (high - low)
@@ -99,8 +100,8 @@ class ScheduleOf(abc.ABC):
 class Linear(ScheduleOf):
     """A straight line whose ends are learned, as in the code that came with the paper."""
 
+    @override
     def build(self, gamma_min: float, gamma_max: float) -> LearnedSchedule:
-        """See :class:`ScheduleOf`."""
         return LinearGamma(gamma_min, gamma_max)
 
 
@@ -114,6 +115,6 @@ class Monotone(ScheduleOf):
     def __init__(self, width: int = 1024) -> None:
         self.width = width
 
+    @override
     def build(self, gamma_min: float, gamma_max: float) -> LearnedSchedule:
-        """See :class:`ScheduleOf`."""
         return MonotoneGamma(gamma_min, gamma_max, self.width)

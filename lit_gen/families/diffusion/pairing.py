@@ -6,6 +6,7 @@ import abc
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 
 class Pairing(abc.ABC):
@@ -23,8 +24,8 @@ class IndependentPairing(Pairing):
         Lipman et al.: Flow Matching for Generative Modeling, 2023, arXiv:2210.02747, section 4.1.
     """
 
+    @override
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """See :class:`Pairing`."""
         return eps
 
 
@@ -36,8 +37,9 @@ class OptimalTransportPairing(Pairing):
         arXiv:2302.00482, section 3.2.3.
     """
 
+    @override
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """See :class:`Pairing`; in time that grows with the cube of the batch."""
+        """In time that grows with the cube of the batch."""
         from scipy.optimize import linear_sum_assignment  # a second to import, for those who use it
 
         cost = torch.cdist(x.flatten(1).float(), eps.flatten(1).float()).square()

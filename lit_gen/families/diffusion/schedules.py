@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 
@@ -55,8 +56,8 @@ class LinearBetas(NoiseSchedule):
             raise UserError(f"schedule: 0 < beta_first={beta_first} <= beta_last={beta_last} < 1 must hold")
         self.beta_first, self.beta_last = beta_first, beta_last
 
+    @override
     def log_snrs(self) -> Tensor:
-        """See :class:`NoiseSchedule`."""
         return log_snrs_of(torch.linspace(self.beta_first, self.beta_last, self.num_timesteps, dtype=torch.float64))
 
 
@@ -78,8 +79,8 @@ class CosineSchedule(NoiseSchedule):
             raise UserError(f"schedule: offset={offset} must be positive, beta_max={beta_max} between 0 and 1")
         self.offset, self.beta_max = offset, beta_max
 
+    @override
     def log_snrs(self) -> Tensor:
-        """See :class:`NoiseSchedule`."""
         t = torch.arange(self.num_timesteps + 1, dtype=torch.float64) / self.num_timesteps
         f = torch.cos((t + self.offset) / (1 + self.offset) * (math.pi / 2)).square()
         return log_snrs_of((1 - f[1:] / f[:-1]).clamp_max(self.beta_max))
@@ -103,6 +104,6 @@ class EvenLevels(NoiseSchedule):
             raise UserError(f"schedule: log_snr_first={log_snr_first} must be above log_snr_last={log_snr_last}")
         self.log_snr_first, self.log_snr_last = log_snr_first, log_snr_last
 
+    @override
     def log_snrs(self) -> Tensor:
-        """See :class:`NoiseSchedule`."""
         return torch.linspace(self.log_snr_first, self.log_snr_last, self.num_timesteps, dtype=torch.float64)

@@ -7,6 +7,7 @@ import math
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
@@ -86,8 +87,9 @@ class VDM(Diffusion):
 
     # -------------------------------------------------------------- the network
 
+    @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """See :class:`Diffusion`; the network adds to z, which at much noise is the noise."""
+        """The network adds to z, which at much noise is the noise."""
         low, high = self.schedule.ends.detach()
         time = 1000 * (-log_snr - low) / (high - low)
         features = [z] + [f(2**n * math.pi * z) for n in self.octaves for f in (torch.sin, torch.cos)]
@@ -128,8 +130,9 @@ class VDM(Diffusion):
 
     # -------------------------------------------------------------- the bound
 
+    @override
     def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """See :class:`Diffusion`; at the schedule's own levels, which it was fitted for."""
+        """At the schedule's own levels, which it was fitted for."""
         total = torch.zeros(len(x), device=x.device)
         for t in even_shares(noise, draws):
             gamma, derivative = self.schedule(t)

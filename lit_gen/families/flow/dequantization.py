@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.bijections import Affine, Bijection, Chain, CheckerboardCoupling, Coupling, EvenOdd, Sigmoid, halves
 from lit_gen.likelihood import standard_normal_log_prob
@@ -47,12 +48,12 @@ class Uniform(Dequantizer):
 
     name = "uniform"
 
+    @override
     def noise_like(self, x: Tensor) -> Tensor:
-        """See :class:`Dequantizer`."""
         return torch.rand(x.shape, device=x.device)
 
+    @override
     def noise_for(self, x: Tensor, noise: Noise) -> Tensor:
-        """See :class:`Dequantizer`."""
         return noise.uniform(*x.shape[1:])
 
     def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,12 +79,12 @@ class Variational(Dequantizer):
         self.bijection, self.context, self.num_levels = bijection, context, num_levels
         self.log_scale = nn.Parameter(torch.tensor(math.log(1.6)))
 
+    @override
     def noise_like(self, x: Tensor) -> Tensor:
-        """See :class:`Dequantizer`."""
         return torch.randn(x.shape, device=x.device)
 
+    @override
     def noise_for(self, x: Tensor, noise: Noise) -> Tensor:
-        """See :class:`Dequantizer`."""
         return noise.normal(*x.shape[1:])
 
     def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
@@ -108,8 +109,8 @@ class Dequantization(abc.ABC):
 class UniformDequantization(Dequantization):
     """Uniform noise: nothing to learn."""
 
+    @override
     def build(self, shape: Sequence[int], num_levels: int) -> Dequantizer:
-        """See :class:`Dequantization`."""
         return Uniform()
 
 
@@ -127,8 +128,8 @@ class VariationalDequantization(Dequantization):
     def __init__(self, num_couplings: int = 4, nets: CouplingNets | None = None) -> None:
         self.num_couplings, self.nets = num_couplings, nets
 
+    @override
     def build(self, shape: Sequence[int], num_levels: int) -> Dequantizer:
-        """See :class:`Dequantization`."""
         nets = self.nets or (GatedCouplings(16, 2) if len(shape) == 3 else MLPCouplings((64, 64)))
         if isinstance(nets, ImageCouplingNets):
             steps: list[Bijection] = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightning.pytorch.cli import OptimizerCallable
+from typing_extensions import override
 
 from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, SigmoidAffine, halves
 from lit_gen.families.flow.dequantization import Dequantization
@@ -56,8 +57,8 @@ class Glow(Flow):
             optimizer=optimizer,
         )
 
+    @override
     def build_bijection(self) -> Bijection:
-        """See :class:`Flow`."""
         opening = Centre() if self.alpha is None else Logit(self.alpha)
         return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
 

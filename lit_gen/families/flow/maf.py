@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections import Bijection, Chain, Flatten, Logit, MaskedAffine, Normalize, Reverse
 from lit_gen.errors import UserError
@@ -71,16 +72,16 @@ class MAF(Flow):
             optimizer=optimizer,
         )
 
+    @override
     def build_bijection(self) -> Bijection:
-        """See :class:`Flow`."""
         steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), Normalize(self.num_dims)]
         for i in range(self.num_layers):
             steps += [Reverse()] if i else []
             steps += [MaskedAffine(MaskedAutoencoder(self.num_dims, 2, self.hidden_sizes)), Normalize(self.num_dims)]
         return Chain(steps)
 
+    @override
     def build_prior(self) -> Prior:
-        """See :class:`Flow`."""
         if self.num_components:
             return MixtureMADE(self.num_dims, self.num_components, self.hidden_sizes)
         return super().build_prior()
@@ -112,8 +113,8 @@ class MixtureMADE(Prior):
         logits, mean, raw = parameters.float().chunk(3, dim)
         return logits, mean, 5.0 * torch.tanh(raw / 5.0)
 
+    @override
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Prior`."""
         logits, mean, log_scale = self._mixture(self.net(z), 1)
         eps = (z[:, None] - mean) * (-log_scale).exp()
         each = logits.log_softmax(1) - 0.5 * eps**2 - log_scale - 0.5 * math.log(2 * math.pi)

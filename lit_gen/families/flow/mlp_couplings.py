@@ -6,6 +6,7 @@ import abc
 import math
 
 from lightning.pytorch.cli import OptimizerCallable
+from typing_extensions import override
 
 from lit_gen.bijections import (
     Affine,
@@ -64,8 +65,8 @@ class _MLPFlow(Flow, abc.ABC):
     def build_transform(self, num_dims: int) -> Transform:
         """What a coupling does with so many dimensions."""
 
+    @override
     def build_bijection(self) -> Bijection:
-        """See :class:`Flow`."""
         steps: list[Bijection] = [Flatten(self.shape), Logit(self.alpha), EvenOdd(), Normalize(self.num_dims)]
         for i in range(self.num_couplings):
             moves_upper = i % 2 == 1  # the odd ones

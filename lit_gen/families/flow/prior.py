@@ -7,6 +7,7 @@ import math
 
 import torch
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.likelihood import gaussian_log_prob, standard_normal_log_prob
 from lit_gen.noise import Noise
@@ -35,12 +36,12 @@ class StandardNormal(Prior):
         super().__init__()
         self.num_dims = num_dims
 
+    @override
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Prior`."""
         return standard_normal_log_prob(z)
 
+    @override
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """See :class:`Prior`."""
         return temperature * noise.normal(self.num_dims)
 
 
@@ -61,8 +62,8 @@ class ClassConditional(Prior):
         self.mean = nn.Parameter(torch.zeros(num_classes, num_dims))
         self.log_scale = nn.Parameter(torch.zeros(num_classes, num_dims))
 
+    @override
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """See :class:`Prior`."""
         if label is not None:
             return gaussian_log_prob(z, self.mean[label], 2 * self.log_scale[label])
         each = [
@@ -71,8 +72,9 @@ class ClassConditional(Prior):
         ]
         return torch.stack(each).logsumexp(0) - math.log(self.num_classes)
 
+    @override
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """See :class:`Prior`; draws classes where none are given."""
+        """Draws classes where none are given."""
         drawn = (noise.uniform() * self.num_classes).long()
         label = drawn if label is None else label
         return self.mean[label] + temperature * self.log_scale[label].exp() * noise.normal(self.num_dims)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from lightning.pytorch.cli import OptimizerCallable
+from typing_extensions import override
 
 from lit_gen.bijections import (
     Affine,
@@ -80,8 +81,8 @@ class RealNVP(Flow):
             optimizer=optimizer,
         )
 
+    @override
     def build_bijection(self) -> Bijection:
-        """See :class:`Flow`."""
         channels, height, width = self.shape
         return Chain([Logit(self.alpha), self._scale((channels, height, width), self.num_scales)])
 

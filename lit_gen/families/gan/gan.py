@@ -62,7 +62,7 @@ class GAN(GenerativeModule):
         self.objective, self.penalty, self.updates = objective or NonSaturating(), penalty, updates
         self.num_latents = num_latents
         self.generator = nets.generator(num_latents, self.shape)
-        self.discriminator = nets.discriminator(self.shape, last_bias=self.objective.sees_shift)
+        self.discriminator = nets.discriminator(self.shape, last_bias=self.objective.last_bias)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.discriminator_steps = 0
 

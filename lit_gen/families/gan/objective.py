@@ -14,12 +14,12 @@ class Objective(abc.ABC):
     """The two losses of an adversarial game, from the discriminator's outputs on a batch.
 
     Attributes:
-        sees_shift: Whether the losses change if a constant is added to all outputs of the discriminator. Where they do
-            not, the discriminator is built without a bias in its last layer, which no gradient would reach.
+        last_bias: Whether the last layer of the discriminator has a bias. It has none where adding a constant to all
+            outputs leaves the losses unchanged, so that no gradient would reach the bias.
         generator_sees_real: Whether the generator's loss depends on the outputs for real examples.
     """
 
-    sees_shift: ClassVar[bool] = True
+    last_bias: ClassVar[bool] = True
     generator_sees_real: ClassVar[bool] = False
 
     @abc.abstractmethod
@@ -50,9 +50,13 @@ class NonSaturating(Objective):
 class Hinge(Objective):
     """Hinge loss for the discriminator; the generator maximizes its output.
 
+    Between the margins, where all outputs start, the discriminator's loss does not change with their common level.
+
     References:
         Lim, Ye: Geometric GAN, 2017, arXiv:1705.02894, equations 5 and 6.
     """
+
+    last_bias = False
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:

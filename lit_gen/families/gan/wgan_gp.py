@@ -25,7 +25,7 @@ class Wasserstein(Objective):
         Arjovsky, Chintala, Bottou: Wasserstein GAN, 2017, arXiv:1701.07875, equation 2.
     """
 
-    sees_shift = False
+    last_bias = False
 
     @override
     def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ import abc
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.likelihood import bernoulli_log_prob, categorical_log_prob, discretized_logistic_log_prob
@@ -49,17 +50,17 @@ class Bernoulli(Observation):
             )
         return 1
 
+    @override
     def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         return bernoulli_log_prob(maps[:, 0], x)
 
+    @override
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         logits = maps[:, 0]
         return (noise.uniform(*logits.shape[1:]) < logits.sigmoid()).to(torch.uint8)
 
+    @override
     def mode(self, maps: Tensor, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         return (maps[:, 0] > 0).to(torch.uint8)
 
 
@@ -70,8 +71,8 @@ class Categorical(Observation):
         """One logit a level."""
         return num_levels
 
+    @override
     def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         return categorical_log_prob(maps, x)
 
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
@@ -80,8 +81,8 @@ class Categorical(Observation):
         u = noise.uniform(*maps.shape[2:]).unsqueeze(1)
         return (u >= cdf).sum(1).to(torch.uint8)
 
+    @override
     def mode(self, maps: Tensor, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         return maps.argmax(1).to(torch.uint8)
 
 
@@ -107,8 +108,8 @@ class DiscretizedLogistic(Observation):
         mean, log_scale = maps.unbind(1)
         return mean, log_scale.clamp_min(self.min_log_scale)
 
+    @override
     def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
-        """See :class:`Observation`."""
         mean, log_scale = self._parameters(maps)
         return discretized_logistic_log_prob(mean, log_scale, x, num_levels)
 

@@ -34,7 +34,7 @@ class VAE(GenerativeModule):
         nets: Encoder and decoder; a small MLP if not given.
         observation: p(x | z); Bernoulli for binary data and Categorical for others if not given.
         optimizer: Optimizer of all parameters.
-        warmup_images: The KL term is weighted from 0 to 1 over the first so many images (0: never weighted).
+        warmup_examples: The KL term is weighted from 0 to 1 over the first so many examples (0: never weighted).
             Scores always use the whole bound.
 
     References:
@@ -52,7 +52,7 @@ class VAE(GenerativeModule):
         nets: AutoencoderNets | None = None,
         observation: Observation | None = None,
         optimizer: OptimizerCallable = AdamW,
-        warmup_images: int = 0,
+        warmup_examples: int = 0,
     ) -> None:
         super().__init__(shape, num_levels)
         if num_latents < 1:
@@ -64,7 +64,7 @@ class VAE(GenerativeModule):
         self.encoder = nets.encoder(self.shape, 2 * num_latents)
         self.decoder = nets.decoder(num_latents, self.shape, num_maps)
         self.optimizer = optimizer
-        self.warmup_images = warmup_images
+        self.warmup_examples = warmup_examples
         # Set by the example's size alone, so that an example's draws do not depend on the batch it stands in.
         self._chunk = max(1, _CHUNK_ELEMENTS // (num_maps * math.prod(self.shape)))
 
@@ -89,10 +89,10 @@ class VAE(GenerativeModule):
         distortion = -self.decode_log_prob(x, z).mean()
         rate = gaussian_kl(mean, log_var).mean()
         beta = 1.0
-        if self.warmup_images:
+        if self.warmup_examples:
             # Batches, not global_step: several may accumulate into one step.
             batches = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
-            beta = min(1.0, batches * len(x) * self.trainer.world_size / self.warmup_images)
+            beta = min(1.0, batches * len(x) * self.trainer.world_size / self.warmup_examples)
         return {"loss": distortion + beta * rate, "rate": rate, "distortion": distortion}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:

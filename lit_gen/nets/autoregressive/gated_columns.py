@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.nets.autoregressive.columns import Columns, ConvColumn, Rows, taps_first, with_bias, with_one
 from lit_gen.nets.autoregressive.gated_pixelcnn_net import GatedLayer, GatedPixelCNNNet, VerticalConv2d
@@ -89,19 +90,19 @@ class GatedPixelCNNColumns(Columns):
         # Each layer writes where the next one's convolution reads.
         self.outs = [layer.conv.slots for layer in self.layers] + [[self.last] * width]
 
+    @override
     def start_row(self) -> None:
-        """See :class:`Columns`."""
         v = self.vertical.next(self.first.row)
         self.first.start_row()
         for i, layer in enumerate(self.layers):
             v = layer.start_row(tanh_gate(v.flatten(0, 1), 1).unflatten(0, v.shape[:2]) if i else v)
 
+    @override
     def write(self, j: int, channel: int, features: Tensor) -> None:
-        """See :class:`Columns`."""
         self.first.write(j, channel, features)
 
+    @override
     def logits(self, j: int) -> Tensor:
-        """See :class:`Columns`."""
         self.first.at(j, self.outs[0][j])
         for layer, out in zip(self.layers, self.outs[1:], strict=True):
             layer.at(j, out[j])

@@ -7,6 +7,7 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.autoregressive.columns import Columns, ConvColumn, with_bias, with_one
@@ -145,18 +146,18 @@ class PixelCNNColumns(Columns):
         self.size = (net.levels.num_channels, net.levels.num_levels)
         self.x, self.relu = weight.new_empty(2, batch_size, len(net.first.bias))  # type: ignore[arg-type]
 
+    @override
     def start_row(self) -> None:
-        """See :class:`Columns`."""
         self.first.start_row()
         for block in self.blocks:
             block.conv.start_row()
 
+    @override
     def write(self, j: int, channel: int, features: Tensor) -> None:
-        """See :class:`Columns`."""
         self.first.write(j, channel, features)
 
+    @override
     def logits(self, j: int) -> Tensor:
-        """See :class:`Columns`."""
         x = self.first.at(j, self.x)
         for block in self.blocks:
             block.add_to(x, self.relu, j)

@@ -7,6 +7,7 @@ import abc
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.nets.moments import channel_moments
 
@@ -111,8 +112,8 @@ class ShiftedConv(WeightNormalized):
         self.right = (width - 1) // 2 if reach_right else 0
         self.left, self.top = width - 1 - self.right, height - 1
 
+    @override
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """See :class:`WeightNormalized`."""
         if self.top or self.left:
             x = F.pad(x, (self.left, self.right, self.top, 0))
         return F.conv2d(x, weight, bias, self.stride)
@@ -133,6 +134,6 @@ class ShiftedDeconv(WeightNormalized):
         super().__init__((num_inputs, num_outputs, 2, 3 if reach_right else 2), 1, 1.0)
         self.crop = int(reach_right)
 
+    @override
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """See :class:`WeightNormalized`."""
         return F.conv_transpose2d(x, weight, bias, 2, (0, self.crop), (0, self.crop))

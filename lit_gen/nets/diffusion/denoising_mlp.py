@@ -7,6 +7,7 @@ import math
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.diffusion.unet import DenoisingNets
@@ -64,8 +65,9 @@ class MLPDenoiser(DenoisingNets):
     def __init__(self, width: int = 64, num_blocks: int = 2) -> None:
         self.width, self.num_blocks = width, num_blocks
 
+    @override
     def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
-        """See :class:`DenoisingNets`; a channel is one along the first dimension of the shape."""
+        """A channel is one along the first dimension of the shape."""
         rest = shape[1:]
         inputs = in_channels * math.prod(rest)
         return DenoisingMLP(inputs, (out_channels, *rest), self.width, self.num_blocks, num_classes)

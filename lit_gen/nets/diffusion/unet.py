@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.diffusion.unet_blocks import Attention, Downsample, ResBlock, Upsample, sinusoids, zeroed
@@ -229,6 +230,6 @@ class UNetNets(DenoisingNets):
             "eps": eps,
         }
 
+    @override
     def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
-        """See :class:`DenoisingNets`."""
         return self.net(shape, in_channels, out_channels, num_classes=num_classes, **self.options)  # type: ignore[arg-type]

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.nets.actnorm import ActNorm
 from lit_gen.nets.gates import glu
@@ -25,8 +26,8 @@ class CouplingNets(abc.ABC):
 class ImageCouplingNets(CouplingNets):
     """Nets from maps to maps of the same height and width, laid out channels-last, in which a CPU convolves faster."""
 
+    @override
     def net(self, num_inputs: int, num_outputs: int) -> nn.Module:
-        """See :class:`CouplingNets`."""
         return nn.Sequential(*self.layers(num_inputs, num_outputs)).to(memory_format=torch.channels_last)
 
     @abc.abstractmethod
@@ -50,8 +51,8 @@ class MLPCouplings(CouplingNets):
         self.activation: Activation = activation
         self.dropout = dropout
 
+    @override
     def net(self, num_inputs: int, num_outputs: int) -> nn.Module:
-        """See :class:`CouplingNets`."""
         net = mlp([num_inputs, *self.hidden_sizes, num_outputs], self.activation, self.dropout)
         return _start_at_zero(net)
 
@@ -69,8 +70,8 @@ class GlowCouplings(ImageCouplingNets):
     def __init__(self, channels: int = 16) -> None:
         self.channels = channels
 
+    @override
     def layers(self, num_inputs: int, num_outputs: int) -> list[nn.Module]:
-        """See :class:`ImageCouplingNets`."""
         return [
             nn.Conv2d(num_inputs, self.channels, 3, padding=1, bias=False),
             ActNorm(self.channels),
@@ -99,8 +100,8 @@ class ResidualCouplings(ImageCouplingNets):
     def __init__(self, channels: int = 16, num_blocks: int = 1) -> None:
         self.channels, self.num_blocks = channels, num_blocks
 
+    @override
     def layers(self, num_inputs: int, num_outputs: int) -> list[nn.Module]:
-        """See :class:`ImageCouplingNets`."""
         return [
             nn.Conv2d(num_inputs, self.channels, 3, padding=1),
             *[ResidualBlock(self.channels) for _ in range(self.num_blocks)],
@@ -124,8 +125,8 @@ class GatedCouplings(ImageCouplingNets):
     def __init__(self, channels: int = 16, num_blocks: int = 2) -> None:
         self.channels, self.num_blocks = channels, num_blocks
 
+    @override
     def layers(self, num_inputs: int, num_outputs: int) -> list[nn.Module]:
-        """See :class:`ImageCouplingNets`."""
         return [
             nn.Conv2d(num_inputs, self.channels, 3, padding=1),
             *[GatedBlock(self.channels) for _ in range(self.num_blocks)],

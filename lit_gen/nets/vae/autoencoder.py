@@ -7,6 +7,7 @@ import math
 from collections.abc import Sequence
 
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.mlp import Activation, activation_module, mlp
@@ -40,13 +41,13 @@ class MLPNets(AutoencoderNets):
         self.activation: Activation = activation
         self.dropout = dropout
 
+    @override
     def encoder(self, shape: Sequence[int], num_outputs: int) -> nn.Module:
-        """See :class:`AutoencoderNets`."""
         sizes = [math.prod(shape), *self.hidden_sizes, num_outputs]
         return nn.Sequential(nn.Flatten(), *mlp(sizes, self.activation, self.dropout))
 
+    @override
     def decoder(self, num_inputs: int, shape: Sequence[int], num_maps: int) -> nn.Module:
-        """See :class:`AutoencoderNets`."""
         sizes = [num_inputs, *self.hidden_sizes[::-1], num_maps * math.prod(shape)]
         return nn.Sequential(*mlp(sizes, self.activation), nn.Unflatten(1, (num_maps, *shape)))
 
@@ -85,8 +86,8 @@ class ConvNets(AutoencoderNets):
         norm = [nn.BatchNorm2d(channels)] if self.batch_norm else []
         return [*norm, activation_module(self.activation)]
 
+    @override
     def encoder(self, shape: Sequence[int], num_outputs: int) -> nn.Module:
-        """See :class:`AutoencoderNets`."""
         height, width = self._sizes(shape)[-1]
         layers: list[nn.Module] = []
         for before, after in zip([shape[0], *self.channels[:-1]], self.channels, strict=True):
@@ -95,8 +96,8 @@ class ConvNets(AutoencoderNets):
             *layers, nn.Flatten(), nn.Linear(self.channels[-1] * height * width, num_outputs)
         )
 
+    @override
     def decoder(self, num_inputs: int, shape: Sequence[int], num_maps: int) -> nn.Module:
-        """See :class:`AutoencoderNets`."""
         sizes = self._sizes(shape)[::-1]
         channels = self.channels[::-1]
         last = len(channels) - 1

@@ -112,7 +112,7 @@ def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: 
     (folder / "config.yaml").write_text(text)
     notes = {
         # Not measured; the leaderboard says n/a.
-        "images_seen": None,
+        "examples_seen": None,
         "train_seconds": None,
         "peak_memory_bytes": None,
         "environment": dataclasses.asdict(environment(run.trainer)),
@@ -138,9 +138,9 @@ def checkpoint(state: dict[str, Tensor], config: str, averaged: bool) -> dict[st
         averaged: Whether the weights are an average. The raw ones were then never published: not-a-numbers stand in
             for them, so that ``scoring.weights=raw`` is refused and no score bears a wrong name.
     """
-    callbacks: dict[str, Any] = {"Budget": {"images_seen": None}, "Throughput": {"train_seconds": None}}
+    callbacks: dict[str, Any] = {"Budget": {"examples_seen": None}, "Throughput": {"train_seconds": None}}
     if averaged:
-        callbacks["EMA"] = {"average": state, "halflife_images": None, "images_seen": 0, "pending": 0}
+        callbacks["EMA"] = {"average": state, "halflife_examples": None, "examples_seen": 0, "pending": 0}
         state = {name: torch.full((), torch.nan).expand(tensor.shape) for name, tensor in state.items()}
     return {"state_dict": state, "callbacks": callbacks, "global_step": 0, "epoch": 0, KEY: config}
 
