@@ -39,6 +39,46 @@ class Likelihood:
     parts: dict[str, Tensor] | None = None
 
 
+def joint_nll(prior: Likelihood, decoder_nats: Tensor) -> Likelihood:
+    """Negative log-likelihood of examples under a model trained in two stages, from the likelihoods of its parts.
+
+    With codes z = e(x) of a deterministic encoder, a prior p(z) over codes and a decoder p(x | z),
+
+        -log p(x) = -log sum_z' p(z') p(x | z') <= -log p(z) - log p(x | z),
+
+    since all terms of the sum are nonnegative and z is one of them. The sum of two exact values is therefore a
+    *bound*; it is the exact value only if no other code can produce x. For a stochastic encoder q(z | x) it is also a
+    bound in expectation: it exceeds the negative ELBO by the entropy of q(z | x), which is not negative for codes.
+    A prior that is itself a bound gives a bound, and one that is an estimate gives an estimate.
+
+    Args:
+        prior: ``-log p(z)`` of the codes of each example, in nats ``[B]``.
+        decoder_nats: Exact values of ``-log p(x | z)`` for the same examples and codes, in nats ``[B]``.
+
+    Returns:
+        Nats ``[B]``, never of kind ``exact``; the parts are the rate (of the codes) and the distortion.
+
+    Raises:
+        ValueError: The two are not of the same examples.
+
+    References:
+        van den Oord, Vinyals, Kavukcuoglu: Neural Discrete Representation Learning, 2017, arXiv:1711.00937,
+        section 3.2.
+
+    >>> joint = joint_nll(Likelihood(torch.tensor([2.0]), "exact", "softmax"), torch.tensor([3.0]))
+    >>> joint.nats.tolist(), joint.kind, joint.estimator
+    ([5.0], 'bound', 'codes-softmax')
+    """
+    if prior.nats.shape != decoder_nats.shape or decoder_nats.ndim != 1:
+        raise ValueError(f"nats of shapes {tuple(prior.nats.shape)} and {tuple(decoder_nats.shape)}: need the same [B]")
+    return Likelihood(
+        nats=prior.nats + decoder_nats,
+        kind="estimate" if prior.kind == "estimate" else "bound",
+        estimator=f"codes-{prior.estimator}",
+        parts={"rate": prior.nats, "distortion": decoder_nats},
+    )
+
+
 def bits_per_dim(nats: Number, shape: Sequence[int]) -> Number:
     """Nats of a whole example of the given shape, in bits for each of its dimensions.
 

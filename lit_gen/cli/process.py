@@ -74,18 +74,21 @@ def keep_freed_memory() -> None:
     mallopt(m_top_pad, 64 * 2**20)
 
 
-def run_command(command: Callable[[list[str]], None], args: list[str]) -> int:
+def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> int:
     """Runs a command as a program does: bad input is one line on stderr and exit code 2.
+
+    Args:
+        command: Function of the command line that returns an exit code, or None for 0.
+        args: The command line, without the program's name.
 
     Returns:
         The exit code.
     """
     try:
-        command(args)
+        return command(args) or 0
     except KeyboardInterrupt:
         sys.stderr.write("error: stopped\n")
         return 130
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return getattr(error, "exit_code", 2)
-    return 0

@@ -5,6 +5,7 @@ each is imported where it is used.
 """
 
 from lit_gen.data.audio import HubAudio
+from lit_gen.data.codes import Codes
 from lit_gen.data.decode import Transform
 from lit_gen.data.digits import Digits
 from lit_gen.data.folder import FolderImages
@@ -22,6 +23,7 @@ from lit_gen.data.text import TextFile
 __all__ = [
     "AudioColumns",
     "Batch",
+    "Codes",
     "Digits",
     "DiscreteDataModule",
     "FolderImages",

@@ -9,6 +9,8 @@ from jsonargparse import ArgumentParser
 
 from lit_gen.data import DiscreteDataModule
 
+from .test_codes import write_folder
+
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "data"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
 SHAPES = {
@@ -23,6 +25,7 @@ SHAPES = {
     "imagenet32": ("imagenet32_lanczos", (3, 32, 32), 256),
     "imagenet64": ("imagenet64_box", (3, 64, 64), 256),
     "celeba_hq256": ("celeba_hq256", (3, 256, 256), 256),
+    "codes": ("digits_codes", (1, 2), 8),
     "folder": ("my_images", (3, 64, 64), 256),
     "spoken_digits": ("spoken_digits", (1, 1024), 256),
     "text_file": ("my_text", (256,), 256),
@@ -33,7 +36,13 @@ SHAPES = {
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning:jsonargparse")
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.stem)
-def test_config_builds_what_it_says_without_reading_a_file(config: Path):
+def test_config_builds_what_it_says_without_reading_a_file(
+    config: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Except for the note of a folder of codes, which states their shape and number of values."""
+    if config.stem == "codes":
+        write_folder(tmp_path / "codes")
+    monkeypatch.chdir(tmp_path)
     parser = ArgumentParser()
     parser.add_argument("--config", action="config")
     parser.add_subclass_arguments(DiscreteDataModule, "data")

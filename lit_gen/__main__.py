@@ -1,0 +1,80 @@
+"""``lit-gen COMMAND`` and ``python -m lit_gen COMMAND``: one program for all commands."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+
+from lit_gen import __version__
+from lit_gen.cli.process import run_command
+from lit_gen.errors import UserError, nearest
+
+# Module with the command's `main`, and what the command does. Modules are named, not imported: torch and Lightning are
+# loaded only by the commands that need them.
+COMMANDS: dict[str, tuple[str, str]] = {
+    "fit": ("lit_gen.fit", "train a model, score it and write its record"),
+    "evaluate": ("lit_gen.evaluate", "score a checkpoint under another protocol"),
+    "sample": ("lit_gen.sample.__main__", "draw samples, completions or interpolations from a checkpoint"),
+    "convert": ("lit_gen.convert.__main__", "turn a DDPM published for diffusers into a run"),
+    "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),
+    "leaderboard": ("lit_gen.leaderboard.__main__", "compare all runs below a directory"),
+}
+
+_USAGE = """usage: lit-gen COMMAND [ARGUMENTS ...]
+
+Trains generative models and compares them.
+
+commands:
+{commands}
+
+Start here; the data need no download:
+
+  lit-gen fit --config configs/recipes/digits/vae.yaml
+  lit-gen leaderboard runs
+
+lit-gen help COMMAND  shows the arguments of a command
+lit-gen --version     prints the version
+"""
+
+
+def usage() -> str:
+    """Text of ``lit-gen --help``."""
+    width = max(map(len, COMMANDS))
+    return _USAGE.format(commands="\n".join(f"  {name:<{width}}  {what}" for name, (_, what) in COMMANDS.items()))
+
+
+def main(args: list[str]) -> int | None:
+    """Runs the command that the first argument names.
+
+    Args:
+        args: The command line, without the program's name.
+
+    Returns:
+        The command's exit code; None means 0.
+
+    Raises:
+        UserError: There is no such command, or the command's own input is wrong.
+    """
+    if args[:1] in ([], ["help"], ["--help"], ["-h"]):
+        if args[:1] == ["help"] and len(args) > 1:
+            return main([args[1], "--help"])
+        print(usage(), end="")
+        return None
+    if args == ["--version"]:
+        print(f"lit_gen {__version__}")
+        return None
+    name, *rest = args
+    if name not in COMMANDS:
+        hint = nearest(name, [*COMMANDS, "help", "--help", "--version"]) or f"; commands are {', '.join(COMMANDS)}"
+        raise UserError(f"no command '{name}'{hint}")
+    code: int | None = importlib.import_module(COMMANDS[name][0]).main(rest)
+    return code
+
+
+def run() -> int:
+    """Runs the program ``lit-gen``; returns its exit code."""
+    return run_command(main, sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(run())
