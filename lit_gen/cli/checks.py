@@ -143,7 +143,7 @@ def processes(config: Any) -> int:
     return max(1, count * nodes)
 
 
-def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
+def rejected_in_one_line(build: Callable[[], Trainer]) -> Trainer:
     """Builds a Trainer; what it refuses is the user's to mend.
 
     Raises:

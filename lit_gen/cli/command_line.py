@@ -162,9 +162,9 @@ class CLI(LightningCLI):
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose == "evaluate":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
-            return checks.told_in_one_line(lambda: Trainer(**scoring))
+            return checks.rejected_in_one_line(lambda: Trainer(**scoring))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
-        checks.told_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
+        checks.rejected_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
         folder = self.run_folder = make_run_folder(root, name, stem)
@@ -177,7 +177,7 @@ class CLI(LightningCLI):
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
-        return checks.told_in_one_line(super().instantiate_trainer)
+        return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:
         """Refuses what would otherwise be found out after hours of training; reads the data."""

@@ -15,7 +15,7 @@ from lit_gen.errors import UserError
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def quicken(args: list[str]) -> None:
+def configure_process(args: list[str]) -> None:
     """Settings of the process that change no number and make CPU training faster and its output shorter.
 
     Where no GPU is to be used, torch is told so before its first look: otherwise every optimizer step probes for
@@ -28,8 +28,8 @@ def quicken(args: list[str]) -> None:
     on_cpu = "trainer.accelerator=cpu" in " ".join(args).replace("accelerator cpu", "accelerator=cpu")
     if on_cpu or (sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES))):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    keep_freed_memory()
-    hush()
+    tune_malloc()
+    quiet_logs()
 
 
 class _News(logging.Filter):
@@ -52,7 +52,7 @@ class _News(logging.Filter):
 _NEWS = _News()
 
 
-def hush() -> None:
+def quiet_logs() -> None:
     """Keeps what is no news from the screen: an advertisement, what was said before, another library's internals."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NEWS)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
@@ -62,7 +62,7 @@ def hush() -> None:
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
 
 
-def keep_freed_memory() -> None:
+def tune_malloc() -> None:
     """Lets glibc keep what is freed for the next tensor; elsewhere than on glibc, does nothing."""
     try:
         mallopt = ctypes.CDLL(None).mallopt

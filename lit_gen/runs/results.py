@@ -123,7 +123,7 @@ def run_folder_of(checkpoint: Path) -> Path:
     return checkpoint.parent
 
 
-def home_of(path: Path, checkpoint: dict[str, Any]) -> Path:
+def record_dir(path: Path, checkpoint: dict[str, Any]) -> Path:
     """The folder of a checkpoint's record: its run's, where it is the one that the run chose.
 
     A run that has not ended, or a checkpoint taken elsewhere, has chosen none: there the first to be scored is the
@@ -221,7 +221,7 @@ def git_commit() -> str | None:
     return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
-def record_before(home: Path, path: Path, checkpoint: dict[str, Any]) -> Record | None:
+def previous_record(home: Path, path: Path, checkpoint: dict[str, Any]) -> Record | None:
     """The checkpoint's record as it is; None where there is none, or another checkpoint's to be replaced.
 
     Raises:
