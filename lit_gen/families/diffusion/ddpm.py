@@ -38,15 +38,15 @@ class DDPM(Diffusion):
     timesteps is told to the network as a timestep between them.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         schedule: Of the noise: the paper's is :class:`LinearBetas`. If not given, 100 even levels, from a noise of a
             sixth of the distance between the data's levels on.
         variance_mix: Of the reverse steps: 0 for ``beta_tilde``, the lower of the paper's two choices, 1 for ``beta``.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

@@ -18,7 +18,7 @@ def nearest_level_log_prob(x: Tensor, y: Tensor, deviation: float | Tensor, num_
         x: Levels ``[B, *shape]``.
         y: Noised data on the scale of :func:`lit_gen.likelihood.to_symmetric`, ``[B, *shape]``.
         deviation: Of the noise.
-        num_levels: How many levels.
+        num_levels: Number of values of the data.
 
     References:
         Kingma, Salimans, Poole, Ho 2021, arXiv:2107.00630, section 3.3.
@@ -45,7 +45,7 @@ def discretized_gaussian_log_prob(x: Tensor, mean: Tensor, log_var: Tensor, num_
         x: Levels ``[B, *shape]``.
         mean: ``[B, *shape]``, on the scale of :func:`lit_gen.likelihood.to_symmetric`.
         log_var: ``[B, *shape]``, or what stands for it.
-        num_levels: How many levels.
+        num_levels: Number of values of the data.
 
     Returns:
         Nats, ``[B]``.

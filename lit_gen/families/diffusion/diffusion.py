@@ -44,12 +44,12 @@ class Diffusion(GenerativeModule, abc.ABC):
     x alone: the network's without a class.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         net: From ``(z, time, label)`` to what the model predicts by.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

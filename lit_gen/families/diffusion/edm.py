@@ -68,16 +68,16 @@ class EDM(Diffusion):
     variance 1 and noise together, which is the variance-preserving scale's.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         p_mean: Mean of log sigma in training.
         p_std: Its standard deviation.
         sigma_data: Standard deviation of the data, on the scale from -1 to 1.
         grid: Noise levels of a sampler.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default the paper's algorithm in 18 steps.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

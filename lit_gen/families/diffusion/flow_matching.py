@@ -33,13 +33,13 @@ class FlowMatching(Diffusion):
     holds and is loose, and ancestral samples are not the model's own.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         pairing: Which noise is paired with which data in training; independent if not given.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default Euler's method in 100 steps.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

@@ -30,14 +30,14 @@ class ImprovedDDPM(DDPM):
     reaches the variances alone.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
         bound_weight: Of the bound beside L_simple, with the bound's sum over timesteps counted in thousands.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -128,13 +128,13 @@ class ImprovedDDPMVLB(ImprovedDDPM):
     and with a probability of a thousandth, evenly.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

@@ -33,9 +33,9 @@ class VDM(Diffusion):
     estimate does: so the shape is fitted to make the squares small, and the ends to make the bound tight.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given. The paper's does not change the sides: one multiplier.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given. The paper's does not change the sides: one multiplier.
         schedule: Learned with the model; a monotone network if not given.
         gamma_min: First value of minus the log signal-to-noise ratio at the data; a noise of a sixth of the distance
             between levels if not given, which for 256 levels is the paper's -13.3.
@@ -43,7 +43,7 @@ class VDM(Diffusion):
         fourier_features: Whether sines and cosines of z stand beside it, of a period of two levels and of one.
         labels: Number of label classes, and how many training labels are hidden.
         sampling: How samples are drawn: by default 100 steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:

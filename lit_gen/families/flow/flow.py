@@ -31,8 +31,8 @@ class Flow(GenerativeModule, abc.ABC):
     A subclass gives :meth:`build_bijection`, and may give :meth:`build_prior`.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         dequantization: Of the noise u; uniform if not given.
         num_classes: Of the labels, for a prior of its own for each class; 0 for one prior and no labels. The
             likelihood is then still that of x alone, averaged over the classes.

@@ -17,8 +17,8 @@ class Glow(Flow):
     """Levels of steps of activation norm, an invertible 1x1 convolution and an affine coupling, for images.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_scales: The paper's L.
         num_steps: The paper's K.
         nets: Of the couplings; Glow's own if not given.

@@ -29,8 +29,8 @@ class MAF(Flow):
     dimension.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_layers: Autoregressive layers; 1 is a MADE with Gaussian conditionals.
         hidden_sizes: Of each layer's MADE; (1024, 1024) in the paper for MNIST.
         num_components: Gaussians in a conditional of the latents' density; 0 for standard normal latents.

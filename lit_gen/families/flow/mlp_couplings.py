@@ -81,8 +81,8 @@ class MLPRealNVP(_MLPFlow):
     """RealNVP of vectors, its couplings fully connected: the RealNVP of the tables of Papamakarios et al.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_couplings: Even and odd dimensions move in turn.
         nets: Of the couplings.
         alpha: Of the logit that opens the flow; 1e-6 in the paper for MNIST.
@@ -128,8 +128,8 @@ class MLPSplineFlow(_MLPFlow):
     """RQ-NSF (C) for vectors, its couplings fully connected.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_couplings: Even and odd dimensions move in turn.
         num_bins: Of each spline.
         bound: Splines act on [-bound, bound].

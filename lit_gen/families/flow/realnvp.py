@@ -36,8 +36,8 @@ class RealNVP(Flow):
     batch, neither in training nor in scoring.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_scales: How often the image is looked at: it is halved one time fewer.
         num_couplings: At each scale, on checkerboards and as many on channels; 3 in the paper.
         nets: Of the couplings; residual if not given.

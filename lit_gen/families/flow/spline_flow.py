@@ -17,8 +17,8 @@ class SplineFlow(Flow):
     """RQ-NSF (C) for images: Glow's levels and steps with rational-quadratic splines in place of affine maps.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
         num_scales: Levels of the multi-scale architecture.
         num_steps: Couplings a level.
         num_bins: Of each spline.
