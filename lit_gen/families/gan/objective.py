@@ -1,4 +1,4 @@
-"""What generator and discriminator minimize."""
+"""Objectives of generator and discriminator."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing_extensions import override
 
 
 class Objective(abc.ABC):
-    """The two losses of an adversarial game, from the discriminator's outputs on a batch.
+    """The two losses of a minimax objective, from the discriminator's outputs on a batch.
 
     Attributes:
-        sees_shift: Whether the losses change if a constant is added to all outputs of the discriminator. Where they do
-            not, the discriminator is built without a bias in its last layer, which no gradient would reach.
+        sees_shift: Whether the losses change if a constant is added to all outputs of the discriminator. If not, the
+            discriminator is built without a bias in its last layer, which would get no gradient.
         generator_sees_real: Whether the generator's loss depends on the outputs for real examples.
     """
 
