@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from lit_gen.contract.options import Estimation, SamplingOptions
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
 from lit_gen.noise import Noise
@@ -30,45 +30,6 @@ _BLOCK_INTEGERS = 1 << 22
 def block_within(n: int) -> int:
     """The largest divisor of 250 that is at most n; at least 1."""
     return next((size for size in _BLOCKS if size <= n), 1)
-
-
-@dataclass(frozen=True)
-class Estimation:
-    """Which estimator computes a likelihood, and with how many draws.
-
-    Attributes:
-        estimator: Name of one of the family's ``estimators``; None for the first, which is the cheapest.
-        draws: Number of random draws per example (importance samples, noise levels or probes, by estimator).
-        seed: Seed of the draws, which belong to the example (see :class:`lit_gen.noise.Noise`).
-    """
-
-    estimator: str | None = None
-    draws: int = 1
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How samples are drawn. A family with several samplers has a subclass with its own fields."""
-
-
-@dataclass(frozen=True)
-class Tempered(SamplingOptions):
-    """Sampling with a temperature.
-
-    Attributes:
-        temperature: 1 samples from the model; smaller values reduce the diversity.
-
-    Raises:
-        UserError: If the temperature is negative or not finite.
-    """
-
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Validates the field."""
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f"temperature={self.temperature} must be a number of at least 0")
 
 
 class GenerativeModule(L.LightningModule, abc.ABC):
