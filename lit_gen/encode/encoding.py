@@ -20,7 +20,7 @@ from lit_gen.cli.process import configure_process
 from lit_gen.contract import EncodesToIntegers
 from lit_gen.data.codes_folder import CodesNote, SplitNote, sha256_of, write_codes, write_note
 from lit_gen.data.module import SPLITS, Split, SplitName
-from lit_gen.encode.options import Options
+from lit_gen.encode.encode_options import Options
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise, mix
 from lit_gen.runs.run import Run
