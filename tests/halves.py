@@ -17,7 +17,7 @@ from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
 
 QUIET = ["--trainer.enable_progress_bar=false", "--trainer.enable_model_summary=false", "--trainer.accelerator=cpu"]
-SHORT = ["--budget.max_images=1000", "--quality.num_samples=20", "--scoring.num_samples=20", "--grid.num_samples=0"]
+SHORT = ["--budget.max_examples=1000", "--quality.num_samples=20", "--scoring.num_samples=20", "--grid.num_samples=0"]
 
 
 class Halves(GenerativeModule):

@@ -122,7 +122,7 @@ def test_light_commands_import_neither_torch_nor_lightning(args: list[str], tmp_
 def test_two_processes(start: str, tmp_path: Path) -> None:
     """Lightning starts the second process by the command line of the first, in another way for each of the two."""
     command = [str(script(tmp_path))] if start == "script" else ["-m", "lit_gen"]
-    args = options("vae", tmp_path, "--run_name=run", "--budget.max_images=200", "--quality.extractor=null")
+    args = options("vae", tmp_path, "--run_name=run", "--budget.max_examples=200", "--quality.extractor=null")
     found = run(*command, "fit", *args, "--trainer.accelerator=cpu", "--trainer.devices=2")
     assert found.returncode == 0, found.stderr
     assert "Traceback" not in found.stderr

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lit_gen.cli.process import run_command
-from lit_gen.encode.options import parse
+from lit_gen.encode.encode_options import parse
 from lit_gen.errors import UserError
 
 USAGE = """usage: python -m lit_gen.encode CHECKPOINT --out FOLDER [--split NAME ...] [--SECTION.OPTION=VALUE ...]

@@ -19,7 +19,7 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import quicken
 from lit_gen.data.codes_folder import CodesNote, SplitNote, sha256_of, write_codes, write_note
 from lit_gen.data.module import SPLITS, Split, SplitName
-from lit_gen.encode.options import Options
+from lit_gen.encode.encode_options import Options
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise, mix
 from lit_gen.runs.run import Run
