@@ -1,4 +1,4 @@
-"""Reading checkpoints: nothing in a file is executed, and a file of another kind is a :class:`UserError`."""
+"""Reading checkpoints without executing anything in the file; any other file raises a :class:`UserError`."""
 
 from __future__ import annotations
 
@@ -15,31 +15,31 @@ KEY = "lit_gen_config"
 
 
 def read_checkpoint(path: Path, where: str = "") -> dict[str, Any]:
-    """A checkpoint's content, tensors on the CPU; nothing in the file is executed.
+    """Loads a checkpoint with tensors on the CPU; nothing in the file is executed.
 
     Args:
-        path: The file.
-        where: What an error begins with: the option that named the file.
+        path: The checkpoint's file.
+        where: Prefix of error messages: the option that gave the path.
 
     Raises:
-        UserError: The file is missing, is no checkpoint, or is not one of lit_gen's.
+        UserError: If the file is missing, not a checkpoint, or not a checkpoint of lit_gen.
     """
     if not path.is_file():
-        raise UserError(f"{where}there is no checkpoint {path}; a run keeps its own in <run>/checkpoints/")
+        raise UserError(f"{where}there is no checkpoint {path}; checkpoints of a run are in <run>/checkpoints/")
     try:
         content: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # whatever a damaged or foreign file provokes, it is the file that is wrong
-        raise UserError(f"{where}{path} is damaged or no checkpoint at all; torch cannot read it") from error
+    except Exception as error:  # damaged and foreign files raise exceptions of many types
+        raise UserError(f"{where}{path} is damaged or not a checkpoint: torch cannot read it") from error
     if not isinstance(content, dict) or KEY not in content:
-        raise UserError(f"{where}{path} is not a checkpoint of lit_gen: it carries no configuration")
+        raise UserError(f"{where}{path} is not a checkpoint of lit_gen: it contains no configuration")
     return content
 
 
 def load_state(model: L.LightningModule, checkpoint: dict[str, Any]) -> None:
-    """Puts a checkpoint's raw weights into the model.
+    """Loads a checkpoint's raw (not averaged) weights into the model.
 
     Raises:
-        UserError: They are another model's.
+        UserError: If they do not fit the model.
     """
     try:
         model.load_state_dict(checkpoint["state_dict"])

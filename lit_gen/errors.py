@@ -1,4 +1,4 @@
-"""The one error that is the user's to mend."""
+"""Errors caused by user input."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from collections.abc import Iterable
 
 
 class UserError(Exception):
-    """Bad input, told in one line: what is wrong, where, and how to mend it.
+    """Invalid user input, described in one line: what is wrong, where, and how to fix it.
 
-    The commands print it on stderr as ``error: ...`` and exit with code 2, without a traceback.
+    The commands print it to stderr as ``error: ...`` and exit with code 2, without a traceback.
     """
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:
-    """A clause naming the valid name closest to a misspelt one, or an empty string.
+    """Returns a clause with the valid name closest to a misspelt one, or an empty string.
 
     >>> nearest("halflive", ["halflife", "seed"])
     "; did you mean 'halflife'?"

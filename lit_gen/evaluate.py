@@ -11,12 +11,12 @@ import lightning as L
 
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
-from lit_gen.cli.process import quicken, run_command
+from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
 from lit_gen.errors import UserError
 from lit_gen.media.sample_files import can_show, write_samples
 from lit_gen.records.record import Record
-from lit_gen.runs.results import FINAL, RECORD, final_samples, home_of, make_record, record_before, save_record
+from lit_gen.runs.results import FINAL, RECORD, final_samples, make_record, previous_record, record_dir, save_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.weights import check_finite, load_weights
@@ -109,8 +109,8 @@ def evaluate(
     """
     checkpoint = read_checkpoint(path)
     # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
-    home = home_of(path, checkpoint)
-    before = record_before(home, path, checkpoint)
+    home = record_dir(path, checkpoint)
+    before = previous_record(home, path, checkpoint)
     scorer = score(run, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None
@@ -130,7 +130,7 @@ def main(args: list[str]) -> None:
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
-    quicken(rest)
+    configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
     found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants))
     if found:

@@ -14,7 +14,7 @@ from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Th
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
-from lit_gen.cli.process import quicken, run_command
+from lit_gen.cli.process import configure_process, run_command
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
@@ -116,7 +116,7 @@ def _summary_name(score: Score) -> str:
 
 def main(args: list[str]) -> None:
     """The command."""
-    quicken(args)
+    configure_process(args)
     run = run_from_args(args)
     if run.trainer_options["fast_dev_run"]:
         run.trainer.fit(run.model, run.data)

@@ -1,7 +1,7 @@
-"""Log-likelihoods in nats, and the one place where nats become bits.
+"""Log-likelihoods in nats, and their conversion to bits per dimension.
 
 Every ``log_prob`` sums over an example's dimensions and returns ``[B]``. Data are integers ``{0..num_levels-1}``; the
-maps between them and the real numbers that a net takes are in :mod:`lit_gen.quantization`.
+conversions between them and the real numbers that networks take are in :mod:`lit_gen.quantization`.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ Number = TypeVar("Number", Tensor, float)
 
 @dataclass(frozen=True)
 class Likelihood:
-    """The negative log-likelihood of a batch, and what sort of number it is.
+    """The negative log-likelihood of a batch and its kind.
 
     Attributes:
-        nats: ``[B]``, summed over the dimensions of each example.
+        nats: Negative log-likelihoods ``[B]``, summed over the dimensions of each example.
         kind: ``exact``; ``bound``: an upper bound on the true value, in expectation over its draws;
-            ``estimate``: neither, but close to it (a solver's error, a random trace).
-        estimator: How it was got: ``elbo``, ``iwae-5000``, ``softmax`` ...
-        parts: Further ``[B]`` tensors in nats that explain the number, such as rate and distortion.
+            ``estimate``: neither, but close to it (solver error, random trace).
+        estimator: Name of the estimator: ``elbo``, ``iwae-5000``, ``softmax`` ...
+        parts: Further ``[B]`` tensors in nats that explain the value, such as rate and distortion.
     """
 
     nats: Tensor
@@ -80,7 +80,7 @@ def joint_nll(prior: Likelihood, decoder_nats: Tensor) -> Likelihood:
 
 
 def bits_per_dim(nats: Number, shape: Sequence[int]) -> Number:
-    """Nats of a whole example of the given shape, in bits for each of its dimensions.
+    """Converts nats of a whole example of the given shape into bits per dimension.
 
     >>> round(bits_per_dim(64 * math.log(17), (1, 8, 8)), 4)
     4.0875
@@ -89,7 +89,7 @@ def bits_per_dim(nats: Number, shape: Sequence[int]) -> Number:
 
 
 class RunningNats:
-    """Mean and standard error of nats over a split, exact whatever the batches and the processes.
+    """Mean and standard error of nats over a split, independent of batch size and number of processes.
 
     Sums are kept in float64 as ``(count, sum, sum of squares, non-finite)``, which add across processes.
     """
@@ -98,27 +98,27 @@ class RunningNats:
         self.sums = torch.zeros(4, dtype=torch.float64) if sums is None else sums
 
     def update(self, nats: Tensor) -> None:
-        """Adds a batch ``[B]``; values that are not finite are counted apart, never dropped in silence."""
+        """Adds a batch ``[B]``; values that are not finite are included and counted separately."""
         nats = nats.detach().double().cpu()
         bad = (~nats.isfinite()).sum()
         self.sums += torch.stack([torch.tensor(float(len(nats))), nats.sum(), nats.square().sum(), bad])
 
     @property
     def count(self) -> int:
-        """How many examples were seen."""
+        """Number of examples."""
         return int(self.sums[0])
 
     @property
     def non_finite(self) -> int:
-        """How many of them had no finite likelihood."""
+        """Number of examples without a finite likelihood."""
         return int(self.sums[3])
 
     @property
     def mean(self) -> float:
-        """Mean nats an example; not a number as soon as one example's is not finite.
+        """Mean nats per example; NaN or infinite if any example's value is not finite.
 
         Raises:
-            ValueError: Nothing was seen.
+            ValueError: If no example was added.
         """
         if not self.count:
             raise ValueError("no example was scored, so there is no mean likelihood")
@@ -150,24 +150,24 @@ def categorical_log_prob(logits: Tensor, x: Tensor) -> Tensor:
 
 
 def discretized_logistic_log_prob(mean: Tensor, log_scale: Tensor, x: Tensor, num_levels: int) -> Tensor:
-    """Log p of levels x under logistics on [-1, 1] whose mass is gathered in bins around each level.
+    """Log p of integers x under logistics on [-1, 1] whose mass is collected in bins around each value.
 
-    The end bins reach to infinity, so that each dimension's probabilities sum to one. The difference of two
-    sigmoids is taken as ``s(a) s(-b) (1 - exp(b - a))``, which never cancels and needs no floor.
+    The outermost bins extend to infinity, so that each dimension's probabilities sum to one. The difference of two
+    sigmoids is computed as ``s(a) s(-b) (1 - exp(b - a))``, which never cancels and needs no clamping.
 
     Args:
-        mean: ``[B, *shape]``, on the scale of :func:`to_symmetric`.
-        log_scale: ``[B, *shape]``.
-        x: ``[B, *shape]`` levels.
-        num_levels: How many levels.
+        mean: Locations ``[B, *shape]``, on the scale of :func:`to_symmetric`.
+        log_scale: Log scales ``[B, *shape]``.
+        x: Integers ``[B, *shape]``.
+        num_levels: Number of values of the data.
 
     References:
         Salimans, Karpathy, Chen, Kingma: PixelCNN++, 2017, arXiv:1701.05517, equation 2.
     """
     levels = x.float()
     inverse_scale = torch.exp(-log_scale)
-    # Edges are made from half levels, so that neighbours share theirs to the bit: a rounded edge would open a
-    # gap between them, or an overlap, which weighs 0.2 of the whole at a scale of 1e-7.
+    # Bin edges are computed from half-integers, so that neighbouring bins share them exactly: rounded edges would
+    # leave gaps or overlaps, which weigh 0.2 of the total at a scale of 1e-7.
     upper = (to_symmetric(levels + 0.5, num_levels) - mean) * inverse_scale
     lower = (to_symmetric(levels - 0.5, num_levels) - mean) * inverse_scale
     log_width = torch.log(-torch.expm1(-2.0 / (num_levels - 1) * inverse_scale))
@@ -200,7 +200,7 @@ def gaussian_kl(mean: Tensor, log_var: Tensor) -> Tensor:
 
 
 class LogMeanExp:
-    """Log of the mean of exponentials, gathered in chunks: what an importance-weighted bound averages.
+    """Log of the mean of exponentials, accumulated in chunks, as in an importance-weighted bound.
 
     >>> total = LogMeanExp()
     >>> for chunk in torch.tensor([[0.0], [1.0], [2.0]]).split(1):
@@ -214,7 +214,7 @@ class LogMeanExp:
         self._count = 0
 
     def update(self, log_weights: Tensor) -> None:
-        """Adds ``[K, B]`` log weights; kept in float64, on the CPU, for not every device has it."""
+        """Adds ``[K, B]`` log weights; kept in float64 on the CPU, because not every device supports it."""
         chunk = torch.logsumexp(log_weights.cpu().double(), 0)
         self._log_sum = chunk if self._log_sum is None else torch.logaddexp(self._log_sum, chunk)
         self._count += len(log_weights)

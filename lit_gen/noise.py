@@ -1,4 +1,4 @@
-"""Random numbers that belong to an example, not to a batch."""
+"""Random numbers that depend on the example, not on the batch."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ _MASK = (1 << 32) - 1
 
 
 def mix(*words: int) -> int:
-    """A 32-bit seed that depends on every word and on their order (SplitMix64's finalizer, folded).
+    """Mixes integers into a 32-bit seed that depends on each of them and on their order (SplitMix64's finalizer).
 
-    Seeds that lie close together, as ``(seed, step)`` and ``(seed, step + 1)`` do, come out far apart.
-    A CPU generator of torch keeps 32 bits of its seed, so that is what is returned.
+    Similar inputs, such as ``(seed, step)`` and ``(seed, step + 1)``, give unrelated seeds.
+    CPU generators of torch use only 32 bits of their seed.
 
     References:
         Steele, Lea, Flood: Fast Splittable Pseudorandom Number Generators, 2014.
@@ -32,17 +32,17 @@ def mix(*words: int) -> int:
 
 
 class Noise:
-    """A stream of random numbers for each of B examples.
+    """Independent random number streams for B examples.
 
-    Row b of every draw depends on ``(seed, indices[b])`` and on what was drawn before from that row, and on
-    nothing else: not on the batch it stands in, the number of processes, the device, or torch's global
-    generators, which are neither read nor moved. Numbers are made on the CPU (7 microseconds to start an
-    example's stream) and then sent to the device, so that they are the same on every machine.
+    Row b of every draw depends only on ``(seed, indices[b])`` and on the row's previous draws: not on the
+    batch, the number of processes, the device, or torch's global generators, which are neither read nor
+    changed. Numbers are drawn on the CPU (starting an example's stream takes 7 microseconds) and then moved to
+    the device, so that they are the same on every machine.
 
     Args:
-        seed: The stream's name; two seeds give unrelated numbers.
-        indices: The examples' identities: positions in a split, or numbers of samples.
-        device: Where the draws are wanted.
+        seed: Seed of the streams; different seeds give unrelated numbers.
+        indices: Identities of the examples: positions in a split, or sample numbers.
+        device: Device of the returned tensors.
 
     >>> whole = Noise(0, range(4)).normal(3)
     >>> part = Noise(0, [2, 3]).normal(3)
@@ -56,7 +56,7 @@ class Noise:
         self.device = torch.device(device)
         start = mix(seed)
         rows = indices.tolist() if isinstance(indices, Tensor) else list(indices)
-        # An odd multiplier makes index -> seed one to one: no two examples ever share a stream.
+        # An odd multiplier makes index -> seed injective: no two examples share a stream.
         self._generators = [
             torch.Generator().manual_seed((start + int(index) * 0x9E3779B1) & _MASK) for index in rows
         ]

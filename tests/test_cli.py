@@ -252,7 +252,7 @@ def test_a_program_s_stderr_is_that_line(tmp_path: Path) -> None:
     assert found.stdout == ""
     lines = [line for line in found.stderr.splitlines() if not line.startswith("Seed set to")]
     assert len(lines) == 1, found.stderr
-    assert lines[0].startswith("error: model.observation: Bernoulli is for 2 levels, the data have 17")
+    assert lines[0].startswith("error: observation: Bernoulli is for data with 2 values, but these have 17")
     assert not (tmp_path / "runs").exists()
 
 

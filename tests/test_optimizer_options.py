@@ -179,7 +179,7 @@ ERRORS: dict[str, tuple[list[str], str]] = {
     "class in a file": ([*VAE, inline(class_path="AdmaW")], "model.optimizer: 'AdmaW' is not an Optimizer; did you"),
     "no optimizer": ([*VAE, "--model.optimizer=torch.nn.Linear"], "model.optimizer: 'torch.nn.Linear' is not an Opt"),
     "number": ([*VAE, "--model.optimizer=3"], "model.optimizer: '3' is not an Optimizer"),
-    "beside": ([*VAE, inline(class_path="AdamW", lr=1)], "model.optimizer: put the class's arguments below init_args"),
+    "beside": ([*VAE, inline(class_path="AdamW", lr=1)], "model.optimizer: put the arguments of the class under init"),
     "type": ([*VAE, "--model.optimizer.lr=fast"], "model.optimizer.lr: 'fast' is not a number"),
     "type, torch's": (
         [*VAE, "--model.optimizer=SGD", "--model.optimizer.lr=fast"],
@@ -298,9 +298,9 @@ def test_an_old_checkpoint_is_not_scored(run: Path, tmp_path: Path, capsys: pyte
 def test_a_run_goes_on_with_the_same_class_only(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     last = f"--ckpt_path={run}/checkpoints/last.ckpt"
     line = error_of([*VAE, last, "--model.optimizer=SGD"], tmp_path, capsys)
-    assert "was trained with model.optimizer=lit_gen.optim.AdamW, and model.optimizer is now torch.optim.SGD" in line
+    assert "was trained with model.optimizer=lit_gen.optim.AdamW, but model.optimizer is now torch.optim.SGD" in line
     line = error_of([*VAE, f"--ckpt_path={old_checkpoint(run, tmp_path)}"], tmp_path, capsys)
-    assert "is of a run without model.optimizer" in line
+    assert "was trained without model.optimizer" in line
 
 
 def test_a_run_trains_with_an_optimizer_of_torch(tmp_path: Path) -> None:

@@ -9,9 +9,12 @@ import tomllib
 import pytest
 import yaml
 from conftest import REPO
+from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
 
 PROJECT = tomllib.loads((REPO / "pyproject.toml").read_text())["project"]
+DIRECT = [Requirement(r) for r in PROJECT["dependencies"] + PROJECT["optional-dependencies"]["test"]]
 
 
 def readme_commands() -> list[str]:
@@ -25,7 +28,7 @@ def test_readme_begins_with_two_commands_that_set_up_what_they_need() -> None:
     run, check = readme_commands()
     assert (REPO / "README.md").read_text().index(run) < 400
     for command in (run, check):
-        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -e ")
+        assert command.startswith("python3 -m venv .venv && .venv/bin/pip install -c constraints.txt -e ")
     config = re.search(r"lit_gen\.fit --config (\S+)", run)
     assert config is not None
     assert "Digits" in (REPO / config[1]).read_text(), "the first command must need no download"
@@ -49,11 +52,41 @@ def test_conda_environment_agrees_with_pyproject() -> None:
     python, pip, by_pip = environment["dependencies"]
     assert pip == "pip"
     assert python.removeprefix("python=") in SpecifierSet(PROJECT["requires-python"])
-    # pip installs the project itself, so that every version is pyproject's and there is no second list to drift.
-    (project,) = by_pip["pip"]
+    # pip installs the project itself, as the README does, so that there is no further list of versions to drift.
+    constraints, project = by_pip["pip"]
+    assert constraints == "-c constraints.txt"
     extras = re.fullmatch(r"-e \.\[(\w+)\]", project)
     assert extras is not None
     assert extras[1] in PROJECT["optional-dependencies"]
+
+
+def constraints() -> dict[str, str]:
+    """The version of each package in constraints.txt, where every line has to be ``name==version``."""
+    lines = (REPO / "constraints.txt").read_text().splitlines()
+    pins = [re.fullmatch(r"([\w.-]+)==([\w.+]+)", line) for line in lines if not line.startswith("#")]
+    assert all(pins), "constraints.txt has a line that is no exact version"
+    return {canonicalize_name(pin[1]): pin[2] for pin in pins if pin}
+
+
+@pytest.mark.parametrize("requirement", DIRECT, ids=lambda r: r.name)
+def test_constraints_pin_each_dependency_inside_its_range(requirement: Requirement) -> None:
+    version = constraints().get(canonicalize_name(requirement.name))
+    assert version is not None, f"constraints.txt lacks {requirement.name}"
+    assert requirement.specifier.contains(version, prereleases=True), f"{version} is not in {requirement}"
+
+
+def test_ci_has_torch_and_its_torchvision() -> None:
+    assert {name: constraints()[name] for name in ("torch", "torchvision")} == {
+        "torch": "2.14.1",
+        "torchvision": "0.29.1",
+    }
+
+
+def test_wheels_ask_for_no_exact_torch() -> None:
+    """An exact version would replace a user's own build of torch."""
+    specifiers = {r.name: r.specifier for r in DIRECT}
+    assert "torchvision" not in specifiers, "lit_gen does not import it"
+    assert {s.operator for s in specifiers["torch"]} == {">="}
 
 
 def test_nothing_else_at_the_top() -> None:
@@ -63,5 +96,5 @@ def test_nothing_else_at_the_top() -> None:
     top = {path.split("/")[0] for path in tracked.stdout.splitlines()}
     assert top <= {
         *("lit_gen", "configs", "tests", "sweeps", "environment.yml", "pyproject.toml", "README.md"),
-        *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE"),
+        *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "constraints.txt"),
     }

@@ -11,10 +11,10 @@ import torch
 from halves import Halves
 from torch import Tensor
 
+from lit_gen.contract import EncodesToIntegers
 from lit_gen.families.vae import VAE
 from lit_gen.likelihood import Likelihood, joint_nll
 from lit_gen.noise import Noise
-from lit_gen.stages import EncodesToIntegers
 
 
 def states(num_values: int, dims: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import socket
@@ -182,7 +183,7 @@ def test_a_mute_server_holds_up_neither_start_nor_exit(bare: Path, mute_server: 
     code = f"""
 import sys
 from pathlib import Path
-from lit_gen import tracking
+from lit_gen.runs import tracking
 assert "wandb" not in sys.modules, "--help would pay for it"
 found = tracking.loggers(Path({str(bare)!r}), tracking.Wandb(timeout=2.0), {{}})
 assert type(found[1]).__name__ == "WandbLogger"
@@ -195,7 +196,7 @@ print("ended", flush=True)
         [sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment
     ) as run:
         assert run.stdout is not None
-        lines = list(iter(run.stdout.readline, "ended\n"))
+        lines = list(itertools.takewhile(lambda line: line != "ended\n", run.stdout))
         since = time.monotonic()
         run.wait(timeout=60)
         assert time.monotonic() - since < 12, "something still waits for the server; it was 24 s"

@@ -1,4 +1,4 @@
-"""What watches a training run, whatever the family: it calls ``sample`` and the likelihood, nothing else."""
+"""Callbacks for any family: they use ``sample`` and the likelihood only."""
 
 from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint

@@ -1,4 +1,4 @@
-"""The budget of a run in examples seen, which means the same for every family."""
+"""Budget of a run in examples seen, which is comparable between families."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from lit_gen.errors import UserError
 
 
 class Budget(L.Callback):
-    """Counts training examples over all processes, and ends training at a number of them.
+    """Counts training examples over all processes, and ends training after a number of them.
 
-    Steps do not compare: a GAN takes two optimizer steps for a batch, and batches differ in size.
+    Steps are not comparable: a GAN takes two optimizer steps per batch, and batch sizes differ.
 
     Args:
-        max_examples: Training ends with the first batch that reaches this many examples seen (each counted
-            every time it is seen). Whatever other limit the Trainer has (``max_epochs``, ``max_steps``,
-            ``max_time``) holds too: the first one reached ends training.
+        max_examples: Training ends with the first batch that reaches this number of examples seen (an example
+            counts every time it is seen). The Trainer's other limits (``max_epochs``, ``max_steps``,
+            ``max_time``) apply too: the first one reached ends training.
 
     Raises:
-        UserError: A budget below one example.
+        UserError: If the budget is below one example.
     """
 
     def __init__(self, max_examples: int = 1_000_000) -> None:
@@ -30,14 +30,14 @@ class Budget(L.Callback):
         self.examples_seen = 0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops a resumed run at once if it has nothing left to do."""
+        """Stops a resumed run at once if its budget is already used up."""
         if self.examples_seen >= self.max_examples:
             trainer.should_stop = True
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Counts; every process's share of a training batch is equally large."""
+        """Counts; all processes have equal shares of a training batch."""
         self.examples_seen += len(batch[0]) * trainer.world_size
         if self.examples_seen >= self.max_examples:
             trainer.should_stop = True
@@ -45,7 +45,7 @@ class Budget(L.Callback):
                 trainer.check_val_every_n_epoch = 1  # the last state is always a candidate
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Puts the count beside the validation's scores, as their axis."""
+        """Logs the count with the validation's scores, as their x-axis."""
         if not trainer.sanity_checking:
             pl_module.log("examples_seen", float(self.examples_seen), sync_dist=True)
 
@@ -54,5 +54,5 @@ class Budget(L.Callback):
         return {"examples_seen": self.examples_seen}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes the count from a checkpoint."""
+        """Restores the count from a checkpoint."""
         self.examples_seen = state_dict["examples_seen"]

@@ -1,4 +1,4 @@
-"""The best checkpoint by validation, and the last; and reading them."""
+"""Checkpoints: the best by validation, and the last."""
 
 from __future__ import annotations
 
@@ -17,25 +17,25 @@ from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest
 
-_BATCHES_BETWEEN_LOOKS = 50  # at the clock, among several processes: they have to tell each other
+_BATCHES_BETWEEN_LOOKS = 50  # at the clock with several processes, which have to communicate
 
 
 class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score as ``best.ckpt``, and the newest as ``last.ckpt``.
 
-    ``last.ckpt`` is what a run is resumed from: every validation writes it, whether or not it finds a new best,
-    and so does the end of training. A validation that did not take the monitored score is no candidate.
+    ``last.ckpt`` is for resuming: every validation writes it, whether or not it is a new best, and so does the
+    end of training. A validation that did not compute the monitored score is not a candidate.
 
     Args:
-        monitor: The score to choose by; if not given, ``val/bpd`` for a family that has a likelihood and the
-            first score of the samples for one that has none.
-        mode: Whether the smaller (``min``) or the larger (``max``) is better.
-        save_top_k: How many of the best to keep; -1 for all.
-        every_minutes: Also write ``last.ckpt`` when it has become so old, between validations; a best is never
-            chosen then.
+        monitor: Name of the score to select by; if not given, ``val/bpd`` for a family with a likelihood, and the
+            first score of the samples for others.
+        mode: Whether smaller (``min``) or larger (``max``) scores are better.
+        save_top_k: Number of best checkpoints to keep; -1 for all.
+        every_minutes: Also writes ``last.ckpt`` between validations when it is this old; such a checkpoint is never
+            selected as the best.
 
     Raises:
-        UserError: ``every_minutes`` is no positive number, or no validation logs what is monitored.
+        UserError: If ``every_minutes`` is not positive, or no validation logs the monitored score.
     """
 
     def __init__(
@@ -64,13 +64,13 @@ class BestCheckpoint(ModelCheckpoint):
         self.candidates = 0
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Settles what is monitored, now that the family is known."""
+        """Chooses the monitored score, now that the family is known."""
         if not self._chosen_by_user and isinstance(pl_module, GenerativeModule) and not pl_module.estimators:
             self.monitor_first_score(next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None))  # type: ignore[attr-defined]
         super().setup(trainer, pl_module, stage)
 
     def monitor_first_score(self, quality: SampleQuality | None) -> None:
-        """Chooses by the first score of the samples, in its own direction; without one the last checkpoint stands."""
+        """Selects by the first score of the samples, in its own direction; without scores by the last checkpoint."""
         names = quality.score_names if quality is not None else []
         self.monitor = names[0] if names else None
         if self.monitor is None:
@@ -86,17 +86,17 @@ class BestCheckpoint(ModelCheckpoint):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Writes ``last.ckpt`` if it has become old; the first process's clock decides for all."""
+        """Writes ``last.ckpt`` if it is too old; the first process's clock decides for all."""
         if self.every_minutes is None or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if trainer.world_size == 1 or trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_LOOKS == 0:
             old = time.monotonic() - self._written_at >= 60 * self.every_minutes
             self._due = bool(trainer.strategy.broadcast(self._due or old))
-        # A checkpoint holds no gradients: one written while they accumulate would lose some.
+        # A checkpoint has no gradients: one written during accumulation would lose some.
         if self._due and not trainer.fit_loop._should_accumulate():
             before = self._last_global_step_saved
             self._write_last(trainer)
-            # Lightning passes over a step that it has saved, and would pass over a validation that is yet to come.
+            # Lightning skips steps that it has saved, and would skip the next validation.
             self._last_global_step_saved = before
 
     def _write_last(self, trainer: L.Trainer) -> None:
@@ -104,14 +104,14 @@ class BestCheckpoint(ModelCheckpoint):
         self._written_at, self._due = time.monotonic(), False
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Counts the candidates as it chooses among them, and writes ``last.ckpt`` in any case."""
+        """Counts the candidates while selecting, and always writes ``last.ckpt``."""
         if not self._unscored(trainer):
             self._choose(trainer, pl_module)
         if not self._should_skip_saving_checkpoint(trainer):
             self._write_last(trainer)
 
     def _unscored(self, trainer: L.Trainer) -> bool:
-        """Whether this validation left out what is monitored, so that Lightning still has an older value."""
+        """Whether this validation left out the monitored score, so that Lightning still has an older value."""
         callbacks = trainer.callbacks  # type: ignore[attr-defined]
         return any(isinstance(c, SampleQuality) and c.left_out(self.monitor) for c in callbacks)
 
@@ -125,13 +125,13 @@ class BestCheckpoint(ModelCheckpoint):
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the newest state, if training went on after the last validation."""
+        """Writes the latest state, if training continued after the last validation."""
         super().on_train_end(trainer, pl_module)
         if not self._should_skip_saving_checkpoint(trainer):
             self._write_last(trainer)
 
     def selection(self, trainer: L.Trainer, path: Path) -> dict[str, Any]:
-        """How the final checkpoint was chosen, as a record's ``selection`` has it."""
+        """How the final checkpoint was selected, for the record's ``selection``."""
         step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
         if not self.best_model_path:
             return {"rule": "last", "checkpoint": path.name, "step": step}
@@ -146,13 +146,13 @@ class BestCheckpoint(ModelCheckpoint):
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's own, and the number of candidates."""
+        """Lightning's own state, and the number of candidates."""
         return {**super().state_dict(), "candidates": self.candidates}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes both from a checkpoint; the best so far comes along into this run's folder and stays the best.
+        """Restores both from a checkpoint; the best so far is copied into this run's folder and stays the best.
 
-        Lightning forgets the best of a run that goes on in another folder, and then takes a worse one for it.
+        Lightning forgets the best of a run that is resumed in another folder, and would accept a worse one.
         """
         state = {**state_dict}
         self.candidates = state.pop("candidates", 0)

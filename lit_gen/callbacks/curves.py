@@ -1,4 +1,4 @@
-"""Training curves without a cost at every step."""
+"""Training curves, with little overhead per step."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lit_gen.callbacks.budget import Budget
 class Curves(L.Callback):
     """Averages what ``training_step`` returns and logs it as ``train/<name>`` every ``log_every_n_steps``.
 
-    Between two rows it adds a scalar tensor for each name, without waiting for the device; ``self.log`` in a
-    training step costs 100 times that. Means are over this process's examples of the window.
+    Between two rows it accumulates a scalar tensor for each name, without synchronizing with the device;
+    ``self.log`` in a training step takes 100 times as long. Means are over this process's examples.
 
     Raises:
-        FloatingPointError: A mean is not finite. Going on would waste the budget.
+        FloatingPointError: If a mean is not finite, because continuing would waste the budget.
     """
 
     def __init__(self) -> None:
@@ -30,13 +30,13 @@ class Curves(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Adds up; writes a row when the window is full."""
+        """Accumulates; writes a row when enough steps are accumulated."""
         if not isinstance(outputs, dict):
             return
         for name, value in outputs.items():
             value = value.detach()
             if name == "loss" and trainer.accumulate_grad_batches > 1:
-                value = value * trainer.accumulate_grad_batches  # Lightning has divided it
+                value = value * trainer.accumulate_grad_batches  # Lightning divided it
             self._sums[name] = self._sums[name] + value if name in self._sums else value
             self._counts[name] = self._counts.get(name, 0) + 1  # a network that is not updated has no loss
         self._count += 1
@@ -44,7 +44,7 @@ class Curves(L.Callback):
             self._write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes what is left of the last window."""
+        """Writes the remaining steps."""
         if self._count:
             self._write(trainer)
 
@@ -63,14 +63,14 @@ class Curves(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keeps the open window, so that a resumed run's curves have the same rows."""
+        """Saves the accumulated sums, so that a resumed run's curves have the same rows."""
         sums = {name: float(total) for name, total in self._sums.items()}
         checkpoint["curves"] = {"sums": sums, "counts": self._counts, "count": self._count}
 
     def on_load_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Goes on with the window."""
+        """Restores the accumulated sums."""
         import torch
 
         saved = checkpoint.get("curves", {"sums": {}, "counts": {}, "count": 0})
@@ -79,5 +79,5 @@ class Curves(L.Callback):
 
 
 def examples_seen(trainer: L.Trainer) -> int:
-    """The run's count of training examples, as its :class:`Budget` has it."""
+    """Number of training examples seen so far, as counted by :class:`Budget`."""
     return next((c.examples_seen for c in trainer.callbacks if isinstance(c, Budget)), 0)  # type: ignore[attr-defined]

@@ -1,4 +1,4 @@
-"""Exponential moving average of weights: what validation, samples and final scores use."""
+"""Exponential moving average of weights, used by validation, samples and final scores."""
 
 from __future__ import annotations
 
@@ -15,20 +15,20 @@ from lit_gen.errors import UserError, nearest
 class EMA(L.Callback):
     """Averages the weights and floating-point buffers of named submodules over training.
 
-    The average stands in the module from the start of a validation to its end, so that validation steps and
-    every callback's ``on_validation_epoch_*`` see it wherever they stand in the list, and checkpoints, which
-    are written after a validation's end, hold the raw weights as ``state_dict`` and the average here.
+    The average is in the module from the start of a validation to its end, so that validation steps and all
+    callbacks' ``on_validation_epoch_*`` use it in any order of callbacks, and checkpoints, which are written
+    after the end of a validation, contain the raw weights as ``state_dict`` and the average here.
 
-    Batch norm's running statistics are averaged as the weights are: what is scored is one consistent network.
+    Running statistics of batch norm are averaged like the weights, so that one consistent network is scored.
 
     Args:
-        halflife_examples: Training examples after which a weight's share in the average has halved;
-            None: no average, everything uses the raw weights.
-        modules: Attribute names of the submodules to average, such as ``[generator]``; the whole module
-            if not given.
-        every: Steps between updates; an update counts for all the examples since the last one.
-        rampup: The halflife is at most this share of the examples seen so far, so that the start of
-            training is soon forgotten.
+        halflife_examples: Number of training examples after which a weight's contribution to the average has halved;
+            None disables the average, and everything uses the raw weights.
+        modules: Attribute names of the submodules to average, such as ``[generator]``; the whole module if
+            not given.
+        every: Steps between updates; an update accounts for all examples since the last one.
+        rampup: Largest halflife as a fraction of the examples seen so far, so that the start of training is
+            quickly forgotten.
 
     References:
         Karras et al.: Elucidating the Design Space of Diffusion-Based Generative Models, 2022,
@@ -58,10 +58,10 @@ class EMA(L.Callback):
     # -------------------------------------------------------------- which tensors
 
     def averaged(self, pl_module: L.LightningModule) -> dict[str, Tensor]:
-        """The averaged tensors as they stand in the module, by name.
+        """The averaged tensors of the module, by name.
 
         Raises:
-            UserError: One of ``modules`` is no submodule.
+            UserError: If one of ``modules`` is not a submodule.
         """
         tensors = {**dict(pl_module.named_parameters()), **dict(pl_module.named_buffers())}
         floating = {name: t.detach() for name, t in tensors.items() if t.is_floating_point()}
@@ -79,10 +79,10 @@ class EMA(L.Callback):
         return {name: t for name, t in floating.items() if name.startswith(prefixes)}
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts from the current weights, or goes on from the checkpoint's average; without a halflife drops it.
+        """Starts from the current weights, or resumes the checkpoint's average; without a halflife, drops it.
 
-        Not at the fit's start, where weights may be about to be initialized by data. An average that nothing moves
-        any more would be validated in place of the weights that are trained.
+        Not at the start of fit, when weights may still be initialized from data. An average that is no longer updated
+        would be validated instead of the weights that are trained.
         """
         if self.halflife_examples is None:
             self.average, self._pending = {}, 0
@@ -95,13 +95,13 @@ class EMA(L.Callback):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves the average towards the weights, once in ``every`` steps."""
+        """Updates the average, once in ``every`` steps."""
         if self.halflife_examples is None:
             return
         examples = len(batch[0]) * trainer.world_size
         self.examples_seen += examples
         self._pending += examples
-        # Counted in examples, not batch_idx: an epoch's length must not shift the updates.
+        # Counted in examples, not by batch_idx: the length of an epoch must not shift the updates.
         if self._pending >= self.every * examples:
             halflife = min(self.halflife_examples, self.rampup * self.examples_seen)
             keep = 0.5 ** (self._pending / max(halflife, 1e-8))
@@ -125,29 +125,29 @@ class EMA(L.Callback):
         self._swapped = not self._swapped
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The average comes in."""
+        """Swaps the average in."""
         if self.average and not self._swapped:
             self._swap(pl_module)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The raw weights come back."""
+        """Swaps the raw weights back in."""
         if self._swapped:
             self._swap(pl_module)
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
-        """The raw weights come back when a validation is broken off."""
+        """Swaps the raw weights back in if a validation is interrupted."""
         if self._swapped:
             self._swap(pl_module)
 
     @torch.no_grad()
     def copy_to(self, pl_module: L.LightningModule) -> None:
-        """Puts the average into the module for good, to be scored there."""
+        """Copies the average into the module permanently, for scoring."""
         live = self.averaged(pl_module)
         for name, average in self.average.items():
             live[name].copy_(average)
 
     def state_dict(self) -> dict[str, Any]:
-        """The average, its halflife and the counts, tensors and numbers only."""
+        """The average, its halflife and the counts; tensors and numbers only."""
         if self._swapped:
             raise RuntimeError("a checkpoint was written during validation, while the average is in the module")
         return {
@@ -158,7 +158,7 @@ class EMA(L.Callback):
         }
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Takes the average and the counts from a checkpoint; the halflife stays the one that was asked for."""
+        """Restores the average and the counts from a checkpoint; the halflife stays as configured."""
         self.average = dict(state_dict["average"])
         self.examples_seen = state_dict["examples_seen"]
         self._pending = state_dict["pending"]

@@ -1,4 +1,4 @@
-"""Ctrl-C that ends a run cleanly, with a checkpoint to go on from."""
+"""Stops a run cleanly on Ctrl-C, with a checkpoint to resume from."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ import lightning as L
 import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-_BATCHES_BETWEEN_TALKS = 10  # among several processes: each costs an all-reduce of one number
+_BATCHES_BETWEEN_TALKS = 10  # with several processes: each takes an all-reduce of one number
 
 
 class Interrupt(Checkpoint):
-    """On the first Ctrl-C (or SIGTERM), lets the running step end, writes a checkpoint, and stops.
+    """On the first Ctrl-C (or SIGTERM), finishes the current step, writes a checkpoint, and stops.
 
-    Waiting for the end of the step makes the checkpoint exact: weights, optimizers and the position in the
-    data agree, and the resumed run ends with the unbroken run's weights. A second Ctrl-C stops at once.
+    Finishing the step makes the checkpoint consistent: weights, optimizers and the position in the data agree,
+    and the resumed run ends with the weights of an uninterrupted one. A second Ctrl-C stops at once.
 
-    Several processes stop together, a few steps later, though only one of them got the signal: one that stopped
-    alone would leave the others waiting for its gradients for ever.
+    Several processes stop together, a few steps later, even if only one of them received the signal: otherwise the
+    others would wait for its gradients forever.
 
-    It is a ``Checkpoint``, and so comes after all other callbacks: their counts of the step are in the file.
+    As a ``Checkpoint``, it runs after all other callbacks: their counts of the step are in the file.
 
     Attributes:
-        checkpoint: The file written, or None.
+        checkpoint: Path of the checkpoint written, or None.
     """
 
     def __init__(self) -> None:
@@ -36,7 +36,7 @@ class Interrupt(Checkpoint):
         self._before: dict[int, Any] = {}
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Takes over the signals for the length of the fit."""
+        """Installs the signal handlers for the duration of fit."""
         self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def _ask(self, number: int, frame: FrameType | None) -> None:
@@ -49,12 +49,12 @@ class Interrupt(Checkpoint):
         """Stops between two steps."""
         if trainer.world_size > 1 and trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_TALKS == 0:
             self._agree(trainer)
-        # A checkpoint holds no gradients: one written while they accumulate would lose some.
+        # A checkpoint has no gradients: one written during accumulation would lose some.
         if self._agreed(trainer) and not trainer.fit_loop._should_accumulate():
             self._stop(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops here if the signal came during the last validation: no step comes after it."""
+        """Stops here if the signal came during the last validation, which no step follows."""
         if trainer.world_size > 1:
             self._agree(trainer)
         if self._agreed(trainer):
@@ -64,7 +64,7 @@ class Interrupt(Checkpoint):
         return self._all_stop if trainer.world_size > 1 else self._asked
 
     def _agree(self, trainer: L.Trainer) -> None:
-        """Makes one process's signal everyone's; every process calls it at the same batch."""
+        """Shares one process's signal with all; every process calls this at the same batch."""
         asked = torch.tensor(float(self._asked), device=trainer.strategy.root_device)
         self._all_stop = float(trainer.strategy.reduce(asked, reduce_op="sum")) > 0
 
@@ -74,7 +74,7 @@ class Interrupt(Checkpoint):
         raise KeyboardInterrupt
 
     def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Gives the signals back."""
+        """Restores the previous signal handlers."""
         for number, handler in self._before.items():
             signal.signal(number, handler)
         self._before = {}

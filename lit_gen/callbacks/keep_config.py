@@ -1,4 +1,4 @@
-"""The resolved configuration, in the run's folder and in every checkpoint."""
+"""Saves the resolved configuration in the run's folder and in every checkpoint."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from lit_gen.checkpoints import KEY
 
 
 class KeepConfig(L.Callback):
-    """Writes ``config.yaml`` before training and puts the same text into each checkpoint.
+    """Writes ``config.yaml`` before training and adds the same text to each checkpoint.
 
-    A checkpoint can then be scored wherever it was copied to. Lightning's own hyperparameters would hold
-    objects that save well and fail when they are loaded.
+    A copied checkpoint can then be scored anywhere. Lightning's own hyperparameters would contain objects that
+    can be saved but not loaded.
 
     Args:
         text: The configuration, as YAML.

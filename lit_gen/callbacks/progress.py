@@ -14,13 +14,13 @@ from lit_gen.callbacks.curves import Curves, examples_seen
 
 
 class ProgressBar(LightningProgressBar):
-    """Images seen of the budget, their rate, the time left, the latest losses and validation scores.
+    """Shows examples seen of the budget, their rate, the remaining time, the latest losses and validation scores.
 
-    One bar a run: an epoch of a small data set is over before it can be drawn. It is drawn by the clock, so that
-    it costs a quick step next to nothing.
+    There is one bar per run: an epoch of a small data set ends before it could be drawn. Drawing is limited by time,
+    so that it hardly slows down short steps.
 
     Args:
-        interval: Seconds between two drawings; if not given, 0.2 on a terminal and 15 in a log file.
+        interval: Seconds between two updates; if not given, 0.2 on a terminal and 15 in a log file.
     """
 
     def __init__(self, interval: float | None = None) -> None:
@@ -30,11 +30,11 @@ class ProgressBar(LightningProgressBar):
         self._enabled = True
 
     def disable(self) -> None:
-        """Keeps silent; Lightning asks it of all processes but the first."""
+        """Disables output; Lightning calls this on all processes but the first."""
         self._enabled = False
 
     def enable(self) -> None:
-        """Speaks again."""
+        """Enables output."""
         self._enabled = True
 
     def print(self, *args: Any, **kwargs: Any) -> None:
@@ -44,7 +44,7 @@ class ProgressBar(LightningProgressBar):
     # -------------------------------------------------------------- training
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Opens the bar where the run stands."""
+        """Opens the bar at the current number of examples."""
         super().on_train_start(trainer, pl_module)
         budget = next((c for c in trainer.callbacks if isinstance(c, Budget)), None)  # type: ignore[attr-defined]
         self._bar = tqdm(
@@ -63,12 +63,12 @@ class ProgressBar(LightningProgressBar):
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Moves on; the numbers behind the bar are made only when it is drawn."""
+        """Updates the bar; the values next to it are computed only when it is drawn."""
         if self._bar.update(len(batch[0]) * trainer.world_size):
             self._show(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Says what takes so long."""
+        """Shows that a validation is running."""
         if self._bar is not None:
             self._bar.set_description("validating")
 
@@ -104,7 +104,7 @@ class ProgressBar(LightningProgressBar):
         )
 
     def on_test_batch_end(self, trainer: L.Trainer, *args: Any, **kwargs: Any) -> None:
-        """Moves on."""
+        """Updates the bar."""
         self._bar.update()
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:

@@ -1,4 +1,4 @@
-"""One network on all processes when they share a validation."""
+"""Synchronizes buffers between processes before a validation."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from lit_gen.callbacks.ema import EMA
 
 
 class SameBuffers(L.Callback):
-    """Gives every process the first one's buffers, and its average of them, when a validation starts.
+    """Broadcasts the first process's buffers, and their averages, at the start of a validation.
 
-    Distributed training keeps weights equal, but buffers, such as batch norm's statistics, are each process's own
-    until the next step begins. Each would score its share of the samples with a network that no checkpoint holds.
+    Distributed training keeps weights equal, but buffers, such as batch norm's statistics, differ between processes
+    until the next step. Each process would score its share of the samples with a network that no checkpoint contains.
     """
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Sends them from the first process, whichever of live tensors and average stand in the module."""
+        """Broadcasts from the first process, both the tensors in the module and the stored ones."""
         if trainer.world_size == 1:
             return
         buffers = dict(pl_module.named_buffers())

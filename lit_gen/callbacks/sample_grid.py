@@ -17,18 +17,18 @@ from lit_gen.media.texts import excerpt
 
 
 class SampleGrid(L.Callback):
-    """Writes samples at each validation: always of the same noise, so that they compare.
+    """Writes samples at each validation, always from the same noise, so that they are comparable.
 
-    What is written depends on what the data say they are: ``samples/<examples seen>.png`` for images, a grid;
-    ``.txt`` for text, of which the first is printed too; ``-<i>.wav`` for audio, one a sample. W&B shows
+    The format depends on the modality of the data: ``samples/<examples seen>.png`` for images, a grid;
+    ``.txt`` for text, of which the first is also printed; ``-<i>.wav`` for audio, one per sample. W&B shows
     them as ``samples``, audio as ``samples/<i>``.
 
     Args:
-        num_samples: Samples in the grid; 0 for none; null for 64 images, or 8 texts or recordings.
-        seed: Names their noise.
+        num_samples: Number of samples; 0 for none; null for 64 images, or 8 texts or recordings.
+        seed: Seed of their noise.
 
     Attributes:
-        latest: What was written last.
+        latest: Files written last.
     """
 
     def __init__(self, num_samples: int | None = None, seed: int = 0) -> None:
@@ -39,12 +39,12 @@ class SampleGrid(L.Callback):
         self.latest: list[Path] = []
 
     def count(self, data: Any) -> int:
-        """How many samples are drawn for these data."""
+        """Number of samples to draw for these data."""
         usual = 64 if modality_of(data) == "image" else 8
         return usual if self.num_samples is None else self.num_samples
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws on the first process alone; the others have nothing to wait for."""
+        """Draws samples on the first process only; the others do not wait."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         wanted = self.count(data) and trainer.is_global_zero and not trainer.sanity_checking
         if not wanted or not isinstance(pl_module, GenerativeModule) or not can_show(pl_module.shape, data):
@@ -58,11 +58,11 @@ class SampleGrid(L.Callback):
         self._log(trainer, x, data)
 
     def _log(self, trainer: L.Trainer, x: Tensor, data: Any) -> None:
-        """Gives W&B's logger a picture, a table of texts, or players; others take no media."""
+        """Logs an image, a table of texts, or audio files to W&B; other loggers do not support media."""
         method, step = f"log_{modality_of(data)}", trainer.global_step
         loggers: list[Any] = [logger for logger in trainer.loggers if hasattr(logger, method)]
         for logger in loggers:
-            # A medium's row cannot hold its axis; W&B fills in the last value it was told.
+            # A row of media has no x-axis value; W&B uses the last value that was logged.
             logger.log_metrics({"examples_seen": float(examples_seen(trainer))}, step=step)
             if method == "log_text":
                 logger.log_text("samples", columns=["sample"], data=[[data.decode(row)] for row in x], step=step)
@@ -73,6 +73,6 @@ class SampleGrid(L.Callback):
 
 
 def _say(trainer: L.Trainer, text: str) -> None:
-    """Prints, above the progress bar where there is one."""
+    """Prints above the progress bar if there is one."""
     bar: Any = trainer.progress_bar_callback
     (print if bar is None else bar.print)(text)

@@ -1,4 +1,4 @@
-"""Statistics of samples, such as their distance from the data, while training goes on."""
+"""Statistics of samples during training, such as their distance from the data."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from lit_gen.scoring.sample_scores import model_scores, short_count, split_refer
 
 
 class SampleQuality(L.Callback):
-    """Scores samples against the validation split at a stated cadence and count.
+    """Scores samples against the validation split at a given interval and number of samples.
 
-    The samples are those of the average, if the run keeps one, and always of the same noise. The count is part
-    of the score's name (``val/fd_mnist_cnn_1k``): distances at different counts do not compare. The test split
-    is not touched. No generator of torch's is read or moved.
+    Samples are drawn from the averaged weights, if the run keeps an average, and always from the same noise. The
+    number is part of the score's name (``val/fd_mnist_cnn_1k``), because distances with different numbers of
+    samples are not comparable. The test split is not used. Torch's generators are neither read nor changed.
 
     Args:
-        extractor: The feature space, of the data's modality; None: no scores.
-        statistics: Statistics of the features, such as FrechetDistance or KID; None: those that the feature space
-            names. A list replaces them, and ``+=`` appends to a list.
-        num_samples: Samples a score.
-        every: Validations between two scores.
-        seed: Names the samples' noise.
+        extractor: Feature space for the data's modality; None disables the scores.
+        statistics: Statistics of the features, such as FrechetDistance or KID; None for the feature space's
+            defaults. A list replaces them, and ``+=`` appends to a list.
+        num_samples: Number of samples per score.
+        every: Number of validations between two scores.
+        seed: Seed of the samples' noise.
 
     Attributes:
-        scored: Whether the latest validation took the scores.
+        scored: Whether the latest validation computed the scores.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class SampleQuality(L.Callback):
 
     @property
     def score_names(self) -> list[str]:
-        """Names of the logged scores; the first is what checkpoints are chosen by where there is no likelihood."""
+        """Names of the logged scores; without a likelihood, checkpoints are selected by the first."""
         if self.extractor is None:
             return []
         network = self.extractor.network
@@ -62,14 +62,14 @@ class SampleQuality(L.Callback):
         return any(spec.higher_is_better for spec in score_specs(self.extractor, self.statistics)[:1])
 
     def left_out(self, metric: str | None) -> bool:
-        """Whether a metric is one of these scores, and the latest validation did not take them."""
+        """Whether a metric is one of these scores and was not computed in the latest validation."""
         return not self.scored and metric in self.score_names
 
     def _name(self, score: str) -> str:
         return f"val/{score}_{short_count(self.num_samples)}"
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Scores, on all processes together, and logs the same numbers on each."""
+        """Computes scores on all processes together, and logs the same values on each."""
         if self.extractor is None or trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
         self._validations += 1
@@ -87,9 +87,9 @@ class SampleQuality(L.Callback):
             pl_module.log(self._name(score.name), score.value, prog_bar=i == 0, sync_dist=True)
 
     def state_dict(self) -> dict[str, int]:
-        """How many validations there were, so that the cadence survives a resume."""
+        """Number of validations, so that the interval continues after resuming."""
         return {"validations": self._validations}
 
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
-        """Takes the count from a checkpoint."""
+        """Restores the number of validations from a checkpoint."""
         self._validations = state_dict["validations"]

@@ -1,4 +1,4 @@
-"""Learning rates as a function of the examples seen, for any family and any number of optimizers."""
+"""Learning rates as a function of the examples seen, for any family and number of optimizers."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from lit_gen.optim import Constant, Decay
 
 
 class Schedule(L.Callback):
-    """Warms the learning rates up, and lets them fall.
+    """Warms up the learning rates, and decays them.
 
-    The factor is a pure function of the examples seen, so a resumed run has the rates of an uninterrupted one.
-    Lightning does not step its own schedulers where there are two optimizers.
+    The factor depends on the number of examples seen only, so a resumed run has the rates of an uninterrupted one.
+    Lightning does not step its own schedulers if there are two optimizers.
 
     Args:
-        warmup_examples: Examples over which the rates first rise linearly from 0.
-        decay: How the rates fall, such as ``CosineDecay``; constant if not given.
+        warmup_examples: Number of examples over which the rates rise linearly from 0.
+        decay: Decay of the rates, such as ``CosineDecay``; constant if not given.
 
     Raises:
-        UserError: A negative number of examples.
+        UserError: If the number of examples is negative.
     """
 
     def __init__(self, warmup_examples: int = 0, decay: Decay | None = None) -> None:
@@ -32,7 +32,7 @@ class Schedule(L.Callback):
         self.decay = decay or Constant()
 
     def factor(self, examples_seen: int, max_examples: int) -> float:
-        """The factor of all rates.
+        """Factor of all learning rates.
 
         >>> from lit_gen.optim import CosineDecay
         >>> schedule = Schedule(warmup_examples=10, decay=CosineDecay(0.1))
@@ -46,7 +46,7 @@ class Schedule(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Sets the rates of the step to come."""
+        """Sets the learning rates of the next step."""
         if isinstance(self.decay, Constant) and not self.warmup_examples:
             return
         budget = next(c for c in trainer.callbacks if isinstance(c, Budget))  # type: ignore[attr-defined]

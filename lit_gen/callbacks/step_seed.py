@@ -1,4 +1,4 @@
-"""Training noise that is a function of (seed, step, process), so that resuming needs no generator's state."""
+"""Training noise that depends only on (seed, step, process), so that resuming needs no generator states."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from lit_gen.noise import mix
 class StepSeed(L.Callback):
     """Seeds torch's global generators before every training step.
 
-    Lightning's checkpoints hold no generator's state, and could hold only the first process's. Seeding each
-    step makes a resumed run draw what the unbroken one drew, and gives every process noise of its own. The
-    generators are seeded directly: ``torch.manual_seed`` takes 90 microseconds, this takes 1.
+    Lightning's checkpoints contain no generator states, and could contain only the first process's. Seeding each
+    step makes a resumed run draw the same numbers as an uninterrupted one, with different noise on each process.
+    The generators are seeded directly: ``torch.manual_seed`` takes 90 microseconds, this takes 1.
 
     Args:
-        seed: The run's seed.
+        seed: Seed of the run.
     """
 
     def __init__(self, seed: int) -> None:
@@ -27,7 +27,7 @@ class StepSeed(L.Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Seeds the CPU's generator and the device's own."""
+        """Seeds the generators of the CPU and of the device."""
         step = trainer.fit_loop.epoch_loop.total_batch_idx
         seed = mix(self.seed, step, trainer.global_rank)
         torch.default_generator.manual_seed(seed)

@@ -1,4 +1,4 @@
-"""What training costs: seconds, examples a second, memory."""
+"""Measures what training takes: seconds, examples per second, memory."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ import torch
 
 
 class Throughput(L.Callback):
-    """Measures the wall time of training without its validations, over all the sittings of a run.
+    """Measures the wall time of training without validation, over all sessions of training of a run.
 
     Attributes:
-        train_seconds: Wall seconds in training steps and what surrounds them; validation, scoring and
-            start-up are not in it.
+        train_seconds: Wall time in training steps and between them, without validation, scoring and
+            start-up.
     """
 
     def __init__(self) -> None:
@@ -34,34 +34,34 @@ class Throughput(L.Callback):
             self._since = None
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The clock runs."""
+        """Starts the clock."""
         self._go(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The clock stops."""
+        """Stops the clock."""
         self._halt(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The clock goes on."""
+        """Restarts the clock."""
         if trainer.training or trainer.state.fn == "fit":
             self._go(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """The clock stops."""
+        """Stops the clock."""
         self._halt(trainer)
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds so far, the running stretch included."""
+        """Seconds so far, including the current interval."""
         running = time.perf_counter() - self._since if self._since is not None else 0.0
         return {"train_seconds": self.train_seconds + running}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Goes on from a checkpoint's seconds."""
+        """Restores the seconds from a checkpoint."""
         self.train_seconds = state_dict["train_seconds"]
 
 
 def peak_memory_bytes(device: torch.device) -> int:
-    """Largest memory held so far: the device's allocations on a GPU, the process's resident set on a CPU."""
+    """Peak memory: the device's allocations on a GPU, the process's resident set on a CPU."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -1,1 +1,1 @@
-"""From the command line to objects."""
+"""Builds data, model and Trainer from the command line."""

@@ -1,4 +1,4 @@
-"""A command's own options, told apart from those of ``lit_gen.fit``, which are handed on."""
+"""Parser for a command's own options; the remaining options are passed on to ``lit_gen.fit``."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lit_gen.errors import UserError, nearest
 
 
 class Arguments(argparse.ArgumentParser):
-    """A parser of some of a command line, whose errors are one line and not a page of usage.
+    """Parser of a part of the command line that reports errors in one line instead of printing the usage.
 
     Args:
-        **settings: Of :class:`argparse.ArgumentParser`.
+        **settings: Arguments of :class:`argparse.ArgumentParser`.
     """
 
     def __init__(self, **settings: Any) -> None:
         super().__init__(add_help=False, allow_abbrev=False, **settings)
 
     def error(self, message: str) -> NoReturn:
-        """Raises.
+        """Raises instead of printing the usage and exiting.
 
         Raises:
             UserError: Always.
@@ -27,16 +27,16 @@ class Arguments(argparse.ArgumentParser):
         raise UserError(message.removeprefix("argument "))
 
     def split(self, args: list[str]) -> tuple[dict[str, Any], list[str]]:
-        """The options that the parser knows, by name, and the others in their order.
+        """Returns the options that the parser knows, by name, and all others in their order.
 
         Raises:
-            UserError: One cannot be what it is given, or is misspelt: the parser of ``lit_gen.fit`` knows only its own.
+            UserError: If a value is invalid, or an option is misspelt: ``lit_gen.fit`` knows only its own.
         """
         found, rest = self.parse_known_args(args)
         names = [action.option_strings[0].removeprefix("--") for action in self._actions]
         for option in rest:
             name = option.removeprefix("--").split("=")[0]
-            # Most of the others' names have a dot, and those without resemble none of these.
+            # Most of the other options have a dot in their name, and those without do not resemble any of these.
             if option.startswith("--") and "." not in name and (hint := nearest(name, names)):
                 raise UserError(f"unknown option --{name}{hint}")
         return vars(found), rest

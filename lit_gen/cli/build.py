@@ -1,4 +1,4 @@
-"""Runs built from a command line, or from the configuration that a checkpoint carries."""
+"""Builds runs from a command line, or from the configuration in a checkpoint."""
 
 from __future__ import annotations
 
@@ -14,26 +14,26 @@ from lit_gen.runs.run import Run
 
 
 def run_from_args(args: list[str]) -> Run:
-    """The run that a command line of ``lit_gen.fit`` asks for.
+    """Builds the run that a command line of ``lit_gen.fit`` describes.
 
     Args:
         args: The command line, without the program's name.
 
     Raises:
-        UserError: Anything in it is wrong.
+        UserError: If any argument is invalid.
     """
     return CLI(args).as_run()
 
 
 def run_from_checkpoint(checkpoint: dict[str, Any], options: Sequence[str]) -> Run:
-    """The model, data and Trainer that a checkpoint's configuration names; the weights are not loaded.
+    """Builds the model, data and Trainer from a checkpoint's configuration, without loading the weights.
 
     Args:
-        checkpoint: Content of a checkpoint of a run.
+        checkpoint: Content of a run's checkpoint.
         options: Options of ``lit_gen.fit``, which override the configuration.
 
     Raises:
-        UserError: Anything in either is wrong, or the checkpoint is of a version with other options.
+        UserError: If an option or the configuration is invalid, or the checkpoint is of a version with other options.
     """
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         file.write(checkpoint[KEY])

@@ -1,4 +1,4 @@
-"""What a run is refused for before it starts: told in a line now, and not in a traceback after hours."""
+"""Checks before a run starts, so that errors appear at once instead of after hours of training."""
 
 from __future__ import annotations
 
@@ -21,38 +21,38 @@ from lit_gen.scoring.settings import Scoring
 _WHOLLY_OTHER = ("64", "64-true", "16-true", "bf16-true", "transformer-engine", "transformer-engine-float16")
 _LINKED = ("shape", "num_levels")
 PLURAL = {"image": "images", "text": "text", "audio": "audio"}
-"""What data of a modality are called in messages."""
+"""Plural names of the modalities in messages."""
 
 
 def check_linked(config: Any) -> None:
-    """Refuses what the user says of the model's data: the data themselves would win in silence.
+    """Validates that the user does not set what is linked from the data, which would be overridden silently.
 
     Raises:
-        UserError: Naming the argument.
+        UserError: If one of the linked arguments is given.
     """
     given = config["model"].get("init_args") or {}
     for name in _LINKED:
         if given.get(name) is not None:
-            raise UserError(f"model: {name} is the data's, and comes from there; leave it out")
+            raise UserError(f"model: {name} is set by the data; leave it out")
 
 
 def check_seed(seed: int | bool) -> None:
-    """Refuses a seed that the generators cannot take.
+    """Validates the seed.
 
     Raises:
-        UserError: It is outside 0..2**32-1.
+        UserError: If it is outside 0..2**32-1.
     """
     if seed is False:
-        raise UserError("seed_everything is false, and a record needs the seed; give a number, or true for a drawn one")
+        raise UserError("seed_everything is false, but a record needs the seed; give one, or true for a random one")
     if not 0 <= seed < 2**32:
         raise UserError(f"seed_everything is {seed}; give a whole number from 0 to {2**32 - 1}")
 
 
 def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
-    """Refuses scores that the finished run could not be given.
+    """Validates that the final scores can be computed after training.
 
     Raises:
-        UserError: The model has no such submodule, or the run will keep no average.
+        UserError: If the model lacks a submodule that is averaged, or the run keeps no average but scores it.
     """
     ema.averaged(model)
     if scoring.weights == "ema" and ema.halflife_examples is None:
@@ -60,10 +60,10 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
 
 
 def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:
-    """Refuses a feature space that is not for these data.
+    """Validates that the feature space fits the data.
 
     Raises:
-        UserError: It takes another modality, naming those that fit; or it cannot take such data.
+        UserError: If it takes another modality, or does not support such data.
     """
     if extractor is None:
         return
@@ -85,7 +85,7 @@ def check_statistics(quality: SampleQuality) -> None:
     """Validates that the statistics of samples can be computed in the feature space.
 
     Raises:
-        UserError: One cannot, or two have the same name.
+        UserError: If one cannot, or two have the same name.
     """
     try:
         metrics.chosen(quality.extractor, quality.statistics)
@@ -94,20 +94,20 @@ def check_statistics(quality: SampleQuality) -> None:
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:
-    """Refuses options of the Trainer that Lightning refuses only in the middle of things.
+    """Validates options of the Trainer that Lightning would reject only during training.
 
     Raises:
-        UserError: Naming the option.
+        UserError: If an option is not supported.
     """
     if config["check_val_every_n_epoch"] == 0:
         raise UserError("trainer.check_val_every_n_epoch is 0; give at least 1")
     if str(config["precision"]) in _WHOLLY_OTHER:
         raise UserError(
-            f"trainer.precision is {config['precision']}, and models are fed float32; use bf16-mixed or 16-mixed"
+            f"trainer.precision is {config['precision']}, but models take float32 inputs; use bf16-mixed or 16-mixed"
         )
     if config["gradient_clip_val"] and str(config["precision"]) in ("16", "16-mixed"):
         raise UserError(
-            "trainer.gradient_clip_val: gradients scaled for float16 are not clipped right by fused optimizers;"
+            "trainer.gradient_clip_val: fused optimizers do not clip the scaled gradients of float16 correctly;"
             " use trainer.precision=bf16-mixed, or leave clipping out"
         )
     if model.automatic_optimization:
@@ -115,23 +115,23 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
     for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):
         if config[option] not in off:
             raise UserError(
-                f"trainer.{option} is for one optimizer, and {type(model).__name__} has several; leave it out"
+                f"trainer.{option} supports one optimizer, but {type(model).__name__} has several; leave it out"
                 " and see --model.help for options of its own"
             )
 
 
 def check_shares(data: DiscreteDataModule, processes: int) -> None:
-    """Refuses data that so many processes cannot share, before any of them is started.
+    """Validates that the training data can be divided among the processes, before any of them is started.
 
     Raises:
-        UserError: Naming a batch size that would do.
+        UserError: If the batch size does not divide.
     """
     x = data.split("train").x
     SliceLoader(x, batch_size=data.batch_size, shuffle=True, world_size=processes)
 
 
 def processes(config: Any) -> int:
-    """How many processes a Trainer with these options runs."""
+    """Number of processes that a Trainer with these options runs."""
     devices, nodes = config["devices"], config["num_nodes"]
     listed = str(devices).split(",") if isinstance(devices, str) and "," in devices else devices
     if isinstance(listed, list | tuple):
@@ -143,11 +143,11 @@ def processes(config: Any) -> int:
     return max(1, count * nodes)
 
 
-def told_in_one_line(build: Callable[[], Trainer]) -> Trainer:
-    """Builds a Trainer; what it refuses is the user's to mend.
+def rejected_in_one_line(build: Callable[[], Trainer]) -> Trainer:
+    """Builds a Trainer; errors of Lightning become one-line user errors.
 
     Raises:
-        UserError: Lightning's words, in one line.
+        UserError: If Lightning rejects an option.
     """
     try:
         return build()

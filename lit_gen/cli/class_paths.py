@@ -5,7 +5,7 @@
 2. A short name means the class of lit_gen if another package has a class of that name too: ``Muon`` is
    ``lit_gen.optim.Muon``, not ``torch.optim.Muon``. By default, it is an error.
 
-jsonargparse has no settings for them, so two of its functions are replaced while a parser of lit_gen is at work.
+jsonargparse has no settings for them, so two of its functions are replaced while lit_gen parses.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def class_path_rules() -> Iterator[None]:
 
 
 def _discard_arguments(parser_or_action: Any, prev_val: Any, value: Any) -> None:
-    """Removes the arguments from a previous value, in place, if the new value is of another class."""
+    """Removes the arguments from a previous value, in place, if the new value has another class."""
     if not prev_val or "init_args" not in prev_val or prev_val["class_path"] == value["class_path"]:
         return
     # One class can have several import paths.
@@ -49,10 +49,10 @@ def _discard_arguments(parser_or_action: Any, prev_val: Any, value: Any) -> None
 
 
 def _resolve_own_name_first(cls: Any, name: str) -> str:
-    """The import path of a subclass by its name."""
+    """Import path of a subclass, given its name."""
     try:
         return _resolve_name(cls, name)
-    except ValueError:  # several classes have it
+    except ValueError:  # several classes have this name
         paths = [path for each in (cls if isinstance(cls, tuple) else (cls,)) for path in _paths(each, name)]
         own = [path for path in paths if path.startswith(_PACKAGE)]
         if len(own) != 1:

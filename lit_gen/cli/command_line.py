@@ -1,4 +1,4 @@
-"""The LightningCLI that ``fit`` and ``evaluate`` share: what can be configured, and how errors are told."""
+"""The LightningCLI of ``fit`` and ``evaluate``."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ from lit_gen.runs import tracking
 from lit_gen.runs.run import Run
 from lit_gen.scoring.settings import Scoring
 
-# Lightning 2.6 calls what jsonargparse has deprecated; that is between the two (pyproject.toml pins the latter).
+# Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
 
-# The configurable callbacks, in their order in the Trainer: the budget first, for others name rows by its count.
+# Configurable callbacks, in their order in the Trainer. Budget is first, because others read its count.
 _CALLBACKS: dict[str, type[Callback]] = {
     "budget": Budget,
     "schedule": Schedule,
@@ -55,7 +55,7 @@ _CALLBACKS: dict[str, type[Callback]] = {
     "quality": SampleQuality,
 }
 
-# What is a training's alone among the Trainer's options; a score is taken of the whole split.
+# Trainer options that apply to training only; a score is computed on the whole split.
 _ONLY_SCORING = {
     "logger": False,
     "enable_checkpointing": False,
@@ -67,11 +67,11 @@ _ONLY_SCORING = {
 
 
 class CLI(LightningCLI):
-    """Parses the command line, and builds data, model and Trainer; nothing is trained here.
+    """Parses the command line and builds data, model and Trainer; does not train.
 
     Args:
         args: The command line, without the program's name.
-        purpose: ``fit``, or ``evaluate``: a Trainer without loggers, checkpoints and callbacks.
+        purpose: ``fit``, or ``evaluate`` for a Trainer without loggers, checkpoints and callbacks.
     """
 
     def __init__(self, args: list[str], purpose: Literal["fit", "evaluate"] = "fit") -> None:
@@ -83,8 +83,8 @@ class CLI(LightningCLI):
             save_config_callback=None,
             trainer_defaults={
                 "max_epochs": -1,
-                # No limit, but not -1 either: only a run with a limit of steps has its loader's place restored by
-                # Lightning when it was stopped inside an epoch. The budget in examples is what ends a run.
+                # No effective limit, but not -1: Lightning restores the loader's position in a run that was stopped
+                # inside an epoch only if the number of steps is limited. The budget in examples ends a run.
                 "max_steps": 10**15,
                 "num_sanity_val_steps": 0,
                 "use_distributed_sampler": False,
@@ -108,22 +108,22 @@ class CLI(LightningCLI):
         )
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
-        """Parses; Lightning's own version warns where a program passes its arguments on."""
+        """Parses without Lightning's warning about arguments passed by a program."""
         self.config = parser.parse_args(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """The house's own groups: each is one class, whose arguments it shows."""
+        """Adds lit_gen's own groups of options, one for the arguments of each class."""
         for name, callback in _CALLBACKS.items():
             parser.add_class_arguments(callback, name)
         parser.add_class_arguments(Scoring, "scoring")
         parser.add_class_arguments(tracking.Wandb, "wandb")
         parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="Checkpoint of an unfinished run to go on from."
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint of an unfinished run to resume."
         )
         parser.add_argument(
-            "--run_name", type=str | None, default=None, help="Folder of this run below trainer.default_root_dir."
+            "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
         )
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("data.num_levels", "model.init_args.num_levels", apply_on="instantiate")
@@ -131,10 +131,10 @@ class CLI(LightningCLI):
     # -------------------------------------------------------------- building
 
     def instantiate_classes(self) -> None:
-        """Builds everything; an error of the user's keeps its own words through the parser's wrapping.
+        """Builds all objects; keeps the messages of user errors, which the parser would wrap in its own.
 
         Raises:
-            UserError: What a constructor refused.
+            UserError: If a constructor rejects its arguments.
         """
         try:
             super().instantiate_classes()
@@ -146,15 +146,15 @@ class CLI(LightningCLI):
                 inner = inner.__cause__ or inner.__context__
             if inner is not None:
                 raise inner from None
-            if "Given value" not in str(error):  # not the parser's words about an argument
+            if "Given value" not in str(error):  # not the parser's message about an argument
                 raise
             raise UserError(str(explain(str(error), self.parser, error))) from error
 
     def instantiate_trainer(self, **kwargs: Any) -> Trainer:
-        """The Trainer, with the run's own folder, loggers and callbacks, and a strategy the model can live with.
+        """Builds the Trainer with the run's folder, loggers and callbacks, and a strategy that supports the model.
 
-        Whatever can be wrong is told before a folder or a W&B run exists: the data are read, and a Trainer without
-        loggers is built, first.
+        All checks run before a folder or a W&B run is created: first the data are read and a Trainer without
+        loggers is built.
         """
         config = self.config_init["trainer"]
         self._check(config)
@@ -162,9 +162,9 @@ class CLI(LightningCLI):
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose == "evaluate":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
-            return checks.told_in_one_line(lambda: Trainer(**scoring))
+            return checks.rejected_in_one_line(lambda: Trainer(**scoring))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
-        checks.told_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
+        checks.rejected_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
         folder = self.run_folder = make_run_folder(root, name, stem)
@@ -177,10 +177,10 @@ class CLI(LightningCLI):
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
-        return checks.told_in_one_line(super().instantiate_trainer)
+        return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:
-        """Refuses what would otherwise be found out after hours of training; reads the data."""
+        """Validates what would otherwise fail during or after training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
         checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
         checks.check_statistics(self.config_init["quality"])
@@ -195,13 +195,13 @@ class CLI(LightningCLI):
             checks.check_shares(self.datamodule, checks.processes(config))
 
     def _allow_two_losses(self, config: Any) -> None:
-        """Two losses make two backward passes, each of which leaves parameters out (Lightning issue 20866)."""
+        """Supports two losses: each backward pass leaves out some parameters (Lightning issue 20866)."""
         if config["strategy"] in ("auto", "ddp") and checks.processes(config) > 1:
             automatic = self.model.automatic_optimization
             config["strategy"] = "ddp" if automatic else "ddp_find_unused_parameters_true"
 
     def as_run(self) -> Run:
-        """The objects that were built, as a value."""
+        """Returns the built objects as a :class:`Run`."""
         config = self.config_init
         return Run(
             model=self.model,
@@ -219,11 +219,11 @@ class CLI(LightningCLI):
         )
 
     def config_text(self) -> str:
-        """The resolved configuration as YAML; what is linked from the data is left out."""
+        """The resolved configuration as YAML, without values that are linked from the data."""
         return self.parser.dump(self.config, skip_none=False, format="yaml")
 
     def plain_config(self) -> dict[str, Any]:
-        """The same as nested plain values."""
+        """The resolved configuration as nested plain values."""
         return yaml.safe_load(self.config_text())
 
 
@@ -232,7 +232,7 @@ def _listed(value: Any) -> list[Any]:
 
 
 def fit_description() -> str:
-    """What ``--help`` opens with."""
+    """Introduction of ``--help``."""
     return (
         "Trains a generative model, scores it in a fresh Trainer, and writes the run's record."
         " Start from a recipe: --config configs/recipes/digits/vae.yaml; later options win."

@@ -1,8 +1,8 @@
-"""Errors of the parser in one line, with the whole dotted key and the nearest valid name.
+"""Parser errors in one line, with the whole dotted key and the nearest valid name.
 
-jsonargparse reports every branch of every union and the value it was given, in some ten lines. The innermost key and
-reason are picked out here. The arguments of a class are parsed by a parser of their own: its error, a
-:class:`BadArgument`, is the cause of the outer parser's, which puts its own key in front.
+jsonargparse reports every branch of every union and the given value in some ten lines. This module extracts the
+innermost key and reason. The arguments of a class are parsed by an inner parser: its error, a
+:class:`BadArgument`, is the cause of the outer parser's error, which prepends its own key.
 """
 
 from __future__ import annotations
@@ -18,12 +18,12 @@ from lit_gen.errors import UserError, nearest
 
 
 class BadArgument(UserError, TypeError):  # noqa: N818
-    """What is wrong with an argument; a TypeError since that is what jsonargparse adds outer keys to.
+    """An invalid argument; a TypeError because jsonargparse prepends outer keys to those.
 
     Args:
-        key: Dotted name of the argument; empty if it is the parser's whole input.
+        key: Dotted name of the argument; empty if the whole input is invalid.
         reason: What is wrong.
-        value: The value that was not accepted, if it is that.
+        value: The rejected value, if there is one.
         line: The whole message; ``key: reason`` if not given.
     """
 
@@ -33,10 +33,10 @@ class BadArgument(UserError, TypeError):  # noqa: N818
 
 
 def explain(message: str, parser: Any, cause: BaseException | None = None) -> BadArgument:
-    """One line out of a parser's message.
+    """Reduces a parser's message to one line.
 
     Args:
-        message: The message.
+        message: The parser's message.
         parser: The parser; its options are the valid names.
         cause: The exception that the parser reports.
     """
@@ -48,7 +48,7 @@ def explain(message: str, parser: Any, cause: BaseException | None = None) -> Ba
 
 
 def _inner_problem(error: BaseException | None) -> BadArgument | None:
-    """The error of the parser of a class's arguments, if that is the cause."""
+    """Returns the error of the inner parser, if that is the cause."""
     while error is not None and not isinstance(error, BadArgument):
         error = error.__cause__
     return error
@@ -68,7 +68,7 @@ def _about_a_file(text: str) -> BadArgument | None:
     elif found := re.search(r"Path is not a file: '([^']*)'", text):
         reason = f"{found[1]} is a folder; give a YAML file"
     elif found := re.match(r"Unexpected config: (.*)", text, re.DOTALL):
-        reason = f"'{_one_line(found[1])}' is no mapping of options, such as 'model: ...'"
+        reason = f"'{_one_line(found[1])}' is not a mapping of options, such as 'model: ...'"
     elif found := re.search(r"Problems parsing config: (.*)", text, re.DOTALL):
         reason = f"not YAML: {_one_line(found[1])}"
     return BadArgument("--config", reason) if reason else None
@@ -100,7 +100,7 @@ def _unknown_option(option: str, parser: Any) -> BadArgument:
         line = f"unknown option {option}{nearest(name, options)}"
         return BadArgument(name, "unknown option", line=line)
     if name == "class_path":
-        return BadArgument("", "put the class's arguments below init_args, beside class_path")
+        return BadArgument("", "put the arguments of the class under init_args, next to class_path")
     return _unknown_key("", name, [o for o in options if not o.endswith(".help") and o != "print_shtab"])
 
 
@@ -123,7 +123,7 @@ def _options_below(parser: Any, group: str) -> list[str]:
 
 
 def _about_a_value(text: str, parser: Any) -> BadArgument:
-    """A value that its type does not allow."""
+    """A value that its type rejects."""
     key = _key(text)
     value = _one_line((re.findall(r"Got value: (.*)", text) or re.findall(r"Given value: (.*)", text) or [""])[0])
     types = [t for t in re.findall(r"Expected an? <class '(\w+)'>", text) if t != "NoneType"]
@@ -142,7 +142,7 @@ def _about_a_value(text: str, parser: Any) -> BadArgument:
 
 
 def _not_one_of(given: str, choices: list[str]) -> str:
-    """What is wrong with a value that is none of a Literal's, nor of a union of some."""
+    """Message for a value that is not one of a Literal's choices, or of a union's."""
     valid = list(dict.fromkeys(c.strip().strip("'") for literal in choices for c in literal.split(",")))
     return f"'{given}' is not one of {', '.join(valid)}{nearest(given, valid)}"
 
@@ -182,7 +182,7 @@ def _given_class(text: str) -> str:
 
 
 def _base_class(key: str, parser: Any) -> type | None:
-    """The class of which an argument takes subclasses, or whose instances its factories return."""
+    """The class whose subclasses an argument takes, or whose instances its factories return."""
     hint = next((getattr(a, "_typehint", None) for a in parser._actions if a.dest == key), None)
     classes = [c for c in _classes(hint) if c.__module__ != "builtins"]
     return classes[-1] if classes else None
@@ -199,7 +199,7 @@ def _classes(hint: Any) -> list[type]:
 
 
 def _subclasses(base: type) -> dict[str, type]:
-    """All concrete subclasses by name; the class itself too, unless others derive from it."""
+    """All concrete subclasses by name, including the class itself if it has no subclasses."""
     found: dict[str, type] = {}
     queue = [base]
     while queue:

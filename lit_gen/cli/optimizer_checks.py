@@ -1,4 +1,4 @@
-"""Checks of a model's optimizers before training starts: their arguments, and whether a run can go on with them."""
+"""Checks of a model's optimizers before training: their arguments, and whether a run can be resumed with them."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ from lit_gen.errors import UserError
 
 
 def check_optimizers(model: LightningModule) -> None:
-    """Builds the optimizers, so that a bad argument is found before the run has a folder.
+    """Builds the optimizers, so that invalid arguments are found before the run has a folder.
 
     Raises:
-        UserError: An optimizer raises an error; named by the argument of the model that it belongs to.
+        UserError: If an optimizer raises an error; the message names the argument of the model.
     """
     _build(model)
 
 
 def check_resume(model: LightningModule, checkpoint: str | None, config: dict[str, Any]) -> None:
-    """Checks that a run can go on from a checkpoint.
+    """Validates that a run can be resumed from a checkpoint.
 
     Args:
         model: The model.
@@ -36,31 +36,31 @@ def check_resume(model: LightningModule, checkpoint: str | None, config: dict[st
         config: The configuration, as nested plain values.
 
     Raises:
-        UserError: The file is missing, is something else, or is of another model or other optimizers.
+        UserError: If the file is missing or not a checkpoint, or is of another model or other optimizers.
     """
     if checkpoint is None:
         return
     content = read_checkpoint(Path(checkpoint), "ckpt_path: ")
     if "optimizer_states" not in content:
-        raise UserError(f"ckpt_path: {checkpoint} holds weights alone, and no training to go on from; leave it out")
+        raise UserError(f"ckpt_path: {checkpoint} contains weights only and cannot be resumed; leave it out")
     load_state(model, content)
     _check_same_classes(content[KEY], config, checkpoint)
     _check_same_groups(model, content["optimizer_states"], checkpoint)
 
 
 def _check_same_classes(before: str, config: dict[str, Any], checkpoint: str) -> None:
-    """The same optimizer classes; a state of another class may load, and be misread."""
+    """Validates the optimizer classes: the state of another class may load, but be misinterpreted."""
     then = optimizer_classes(yaml.safe_load(before).get("model"))
     for name, class_path in optimizer_classes(config["model"]).items():
         if name not in then:
             raise UserError(
-                f"ckpt_path: {checkpoint} is of a run without {name}, perhaps of an older version of lit_gen;"
+                f"ckpt_path: {checkpoint} was trained without {name}, perhaps by an older version of lit_gen;"
                 " start a new run"
             )
         if then[name] != class_path:
             raise UserError(
-                f"ckpt_path: {checkpoint} was trained with {name}={then[name]}, and {name} is now {class_path};"
-                " give the optimizer that the run had"
+                f"ckpt_path: {checkpoint} was trained with {name}={then[name]}, but {name} is now {class_path};"
+                " use the optimizer of that run"
             )
 
 
@@ -93,8 +93,8 @@ def _check_same_groups(model: LightningModule, states: list[dict[str, Any]], che
     sizes = [[len(group["params"]) for group in optimizer.param_groups] for optimizer in optimizers]
     if sizes != [[len(group["params"]) for group in state["param_groups"]] for state in states]:
         raise UserError(
-            f"ckpt_path: {checkpoint} was trained by another optimizer than model.optimizer and its like now say; give"
-            " the options that the run had"
+            f"ckpt_path: {checkpoint} was trained with another optimizer than is configured now (model.optimizer); use"
+            " the options of that run"
         )
 
 
@@ -102,7 +102,7 @@ def _check_same_groups(model: LightningModule, states: list[dict[str, Any]], che
 
 
 def _build(model: LightningModule) -> list[Optimizer] | None:
-    """The optimizers, or None for a model that needs its Trainer for them."""
+    """Returns the optimizers, or None for a model that needs its Trainer to build them."""
     try:
         with _named_factories(model):
             built: Any = model.configure_optimizers()
@@ -115,9 +115,9 @@ def _build(model: LightningModule) -> list[Optimizer] | None:
 
 @contextmanager
 def _named_factories(model: LightningModule) -> Iterator[None]:
-    """While this is open, errors of the factories that are attributes of the model name the attribute.
+    """Context in which errors of optimizer factories name the attribute of the model that holds the factory.
 
-    A model keeps each of its factories under the name of the argument.
+    The name of the attribute is that of the argument.
     """
     factories = {name: value for name, value in vars(model).items() if _is_factory(value)}
     try:
@@ -130,7 +130,7 @@ def _named_factories(model: LightningModule) -> Iterator[None]:
 
 
 def _is_factory(value: Any) -> bool:
-    """Whether this is an optimizer class, or a partial of one as the parser makes them."""
+    """Whether this is an optimizer class, or a partial of one as the parser creates them."""
     candidates = (value.func, *value.args) if isinstance(value, partial) else (value,)
     return any(inspect.isclass(each) and issubclass(each, Optimizer) for each in candidates)
 

@@ -1,4 +1,4 @@
-"""The parser of the command line: lit_gen's rules for class paths, and errors of one line."""
+"""The parser of the command line, with lit_gen's rules for class paths and errors in one line."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lit_gen.errors import UserError
 
 
 class Parser(LightningArgumentParser):
-    """A parser whose errors are one line with the nearest valid name, not a page of usage."""
+    """Parser that reports errors in one line with the nearest valid name instead of printing the usage."""
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
         """Parses under lit_gen's rules for class paths."""
@@ -24,7 +24,7 @@ class Parser(LightningArgumentParser):
         """Raises instead of printing and exiting.
 
         Raises:
-            UserError: Always; a BadArgument by the parser of a class's arguments, for the parser around it.
+            UserError: Always; a BadArgument if this is the inner parser of a class's arguments.
         """
         problem = explain(message, self, ex)
         if is_inner(self):

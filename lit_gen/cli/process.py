@@ -1,4 +1,4 @@
-"""What makes a Python process a good command: quick, quiet, and brief about what is wrong."""
+"""Settings of the process for commands: fast on CPUs, little output, one-line errors."""
 
 from __future__ import annotations
 
@@ -15,34 +15,34 @@ from lit_gen.errors import UserError
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
 
-def quicken(args: list[str]) -> None:
-    """Settings of the process that change no number and make CPU training faster and its output shorter.
+def configure_process(args: list[str]) -> None:
+    """Configures the process for faster CPU training and shorter output; does not change results.
 
-    Where no GPU is to be used, torch is told so before its first look: otherwise every optimizer step probes for
-    a driver (115 microseconds). And glibc is kept from handing each freed tensor back to the kernel, only to
-    fault its pages in anew (up to half of a convolutional net's step).
+    If no GPU is used, torch is told before it looks for one: otherwise every optimizer step probes for a driver
+    (115 microseconds). And glibc keeps freed memory instead of returning each freed tensor to the kernel and
+    faulting its pages in again (up to half of a convolutional network's step).
 
     Args:
-        args: The command line, which may ask for the CPU.
+        args: The command line, which may select the CPU.
     """
     on_cpu = "trainer.accelerator=cpu" in " ".join(args).replace("accelerator cpu", "accelerator=cpu")
     if on_cpu or (sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES))):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    keep_freed_memory()
-    hush()
+    tune_malloc()
+    quiet_logs()
 
 
 class _News(logging.Filter):
-    """Lets a line pass once: a run builds several Trainers, and each would name the machine's accelerators."""
+    """Passes each message once: a run builds several Trainers, each of which would list the accelerators."""
 
     def __init__(self) -> None:
         super().__init__()
         self._said: set[str] = set()
 
     def filter(self, record: logging.LogRecord) -> bool:
-        """Whether the line is worth reading."""
+        """Whether the message is new and informative."""
         text = record.getMessage()
-        # An advertisement; and a limit of ours that means none.
+        # An advertisement, and a message about limits that have no effect.
         idle = "litlogger" in text or "100% of the batches will be used" in text
         news = text not in self._said and not idle
         self._said.add(text)
@@ -52,18 +52,18 @@ class _News(logging.Filter):
 _NEWS = _News()
 
 
-def hush() -> None:
-    """Keeps what is no news from the screen: an advertisement, what was said before, another library's internals."""
+def quiet_logs() -> None:
+    """Suppresses advertisements, repeated messages and warnings about other libraries' internals."""
     logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NEWS)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    # Curves are written every log_every_n_steps whatever the epoch's length.
+    # Curves are written every log_every_n_steps, regardless of the length of an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
 
 
-def keep_freed_memory() -> None:
-    """Lets glibc keep what is freed for the next tensor; elsewhere than on glibc, does nothing."""
+def tune_malloc() -> None:
+    """Makes glibc reuse freed memory for the next tensor; does nothing with other C libraries."""
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):

@@ -1,7 +1,7 @@
-"""Options that have another name now. An old name is answered with the new one, wherever it stands.
+"""Renamed options: an error for an old name says the new one.
 
-The parser looks here for options that it does not know, and for values that it does not accept, of the command line,
-of files and of the configurations in checkpoints.
+The parser looks here for unknown options and rejected values on the command line, in files and in the configurations
+of checkpoints.
 """
 
 from __future__ import annotations
@@ -65,12 +65,12 @@ VALUES: dict[tuple[str, str], str] = {
 
 
 class RenamedError(UserError):
-    """An option or a value has got another name.
+    """An option or a value was renamed.
 
     Args:
-        key: The option as it was named.
-        old: The option, or ``option=value``, as it was named.
-        new: What to give now.
+        key: The option, as given.
+        old: The option, or ``option=value``, as given.
+        new: The new option or value.
     """
 
     def __init__(self, key: str, old: str, new: str) -> None:
@@ -79,11 +79,11 @@ class RenamedError(UserError):
 
 
 def find_renamed(key: str, value: str = "") -> RenamedError | None:
-    """An error naming the new option, if there is one.
+    """Returns an error with the new option, if the option was renamed.
 
     Args:
         key: The dotted option, with or without ``init_args``.
-        value: The value that was not accepted; empty if the option itself is unknown.
+        value: The rejected value; empty if the option itself is unknown.
 
     >>> print(find_renamed("model.init_args.lr"))
     model.lr is now model.optimizer.lr

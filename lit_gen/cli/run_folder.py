@@ -1,4 +1,4 @@
-"""One folder for each run, never shared."""
+"""A new folder for each run."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ _HANDED_ON = "LIT_GEN_RUN_FOLDER"
 
 
 def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
-    """Makes a folder that no other run has, below root.
+    """Creates a folder for a run below root, and makes sure that it is new.
 
-    Lightning starts further processes of a run as copies of the command; they are told the folder through
-    the environment, and make none.
+    Lightning starts the other processes of a run as copies of the command; they receive the folder in an environment
+    variable, and create none.
 
     Args:
-        root: Where runs are collected.
-        name: The folder's name; None: ``<stem>-<date>-<time>``, with a number behind it where that is taken.
-        stem: Beginning of the name.
+        root: Folder that contains all runs.
+        name: Name of the folder; None: ``<stem>-<date>-<time>``, with a number appended if that exists.
+        stem: Beginning of a generated name.
 
     Raises:
-        UserError: The name is taken, or the folder cannot be made.
+        UserError: If the name is taken, or the folder cannot be created.
     """
     if not _is_first():
         return Path(os.environ.get(_HANDED_ON, root))
@@ -38,17 +38,17 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
                 break
             except FileExistsError:
                 if name is not None:
-                    raise UserError(f"run_name: {folder} is there already; choose another name") from None
+                    raise UserError(f"run_name: {folder} exists already; choose another name") from None
                 number += 1
                 folder = folder.with_name(f"{wanted}-{number}")
     except OSError as error:
-        raise UserError(f"trainer.default_root_dir: cannot make {folder} ({error.strerror})") from error
+        raise UserError(f"trainer.default_root_dir: cannot create {folder} ({error.strerror})") from error
     os.environ[_HANDED_ON] = str(folder)
     return folder
 
 
 def _is_first() -> bool:
-    """Whether this is the run's first process, by what launchers tell: the global rank, or the node's and the local."""
+    """Whether this is the run's first process, by launchers' variables: the global rank, or node and local rank."""
     for name in ("RANK", "SLURM_PROCID"):
         if os.environ.get(name):
             return int(os.environ[name]) == 0

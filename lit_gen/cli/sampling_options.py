@@ -7,10 +7,10 @@ from lit_gen.scoring.variants import Variants
 
 
 def parse(args: list[str]) -> tuple[Variants, list[str]]:
-    """The sampling options of a command line, and what else it holds.
+    """Parses the sampling options of a command line; returns them and the remaining arguments.
 
     Raises:
-        UserError: A value is not a number, or an option is misspelt.
+        UserError: If a value is not a number, or an option is misspelt.
 
     >>> variants, rest = parse(["--steps", "10", "20", "--scoring.draws=2"])
     >>> variants.asked, rest

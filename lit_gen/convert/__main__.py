@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from lit_gen.cli.arguments import Arguments
-from lit_gen.cli.process import quicken, run_command
+from lit_gen.cli.process import configure_process, run_command
 from lit_gen.convert.architecture import attended, model_config, shape_of
 from lit_gen.convert.published import SCHEDULER, Published, read_folder
 from lit_gen.errors import UserError
@@ -96,7 +96,7 @@ def convert(folder: Path, options: Options, rest: list[str]) -> Path:
     from lit_gen.convert.state_dict import read_weights, translated
 
     tensors = read_weights(published.weights)
-    quicken(rest)
+    configure_process(rest)
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
         yaml.safe_dump({"model": model}, file)
         file.flush()

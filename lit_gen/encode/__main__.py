@@ -12,7 +12,7 @@ from lit_gen.errors import UserError
 USAGE = """usage: python -m lit_gen.encode CHECKPOINT --out FOLDER [--split NAME ...] [--SECTION.OPTION=VALUE ...]
 
 Encodes every example of the data by the encoder of a trained model, and writes the integer codes into a new folder:
-the data of a second model, the prior over codes. The model must implement EncodesToIntegers (lit_gen/stages.py). The
+the data of a second model, the prior over codes. The model must implement lit_gen.contract.EncodesToIntegers. The
 configuration is the one the checkpoint carries; any option of lit_gen.fit overrides it.
 
   python -m lit_gen.encode runs/<run>/checkpoints/best.ckpt --out codes

@@ -16,7 +16,8 @@ from torch import Tensor
 import lit_gen
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
-from lit_gen.cli.process import quicken
+from lit_gen.cli.process import configure_process
+from lit_gen.contract import EncodesToIntegers
 from lit_gen.data.codes_folder import CodesNote, SplitNote, sha256_of, write_codes, write_note
 from lit_gen.data.module import SPLITS, Split, SplitName
 from lit_gen.encode.encode_options import Options
@@ -24,7 +25,6 @@ from lit_gen.errors import UserError
 from lit_gen.noise import Noise, mix
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
-from lit_gen.stages import EncodesToIntegers
 
 # Methods and attributes of the interface, for a model that lacks some of them.
 _MEMBERS = ("num_code_values", "encode_integers", "decode_integers", "decoder_nll")
@@ -43,7 +43,7 @@ def encode(path: Path, options: Options, rest: list[str]) -> None:
         UserError: The model does not encode to integers, or its codes are not what it declares.
     """
     checkpoint = read_checkpoint(path)
-    quicken(rest)
+    configure_process(rest)
     run = run_from_checkpoint(checkpoint, ["--trainer.devices=1", *rest])
     check_model(run.model)
     weights, _ = load_weights(run, checkpoint, run.scoring.weights)
@@ -78,7 +78,7 @@ def check_model(model: Any) -> None:
     if not isinstance(model, EncodesToIntegers):
         missing = ", ".join(member for member in _MEMBERS if not hasattr(model, member))
         raise UserError(
-            f"{name} does not implement EncodesToIntegers (lit_gen/stages.py), so it has no codes; it lacks {missing}"
+            f"{name} does not implement lit_gen.contract.EncodesToIntegers, so it has no codes; it lacks {missing}"
         )
     if not 2 <= model.num_code_values <= _MAX_VALUES:
         raise UserError(

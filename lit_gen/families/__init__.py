@@ -1,7 +1,7 @@
-"""The model families: one folder each, one file for each paper's model.
+"""The model families: one folder per family, one file per paper's model.
 
-All modules below are imported here, so that ``--model=NICE`` finds every model by its short name; a new model needs no
-entry in a list. Models of this package are attributes of it, such as ``lit_gen.families.VAE``.
+All modules of this package are imported here, so that ``--model=NICE`` finds every model by its short name; new models
+need no registration. Models are attributes of this package, such as ``lit_gen.families.VAE``.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__: list[str] = []
 
 
 def _import_models() -> None:
-    """Imports every module of the package, and makes each concrete model that one defines an attribute here."""
+    """Imports all modules of the package, and makes each concrete model an attribute of it."""
     for found in pkgutil.walk_packages(__path__, f"{__name__}."):
         module = importlib.import_module(found.name)
         for name, value in vars(module).items():

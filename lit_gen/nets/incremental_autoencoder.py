@@ -25,7 +25,7 @@ class OneByOne:
 
     Args:
         net: The masked autoencoder.
-        batch_size: B.
+        batch_size: Number of examples B.
         order: See :meth:`MaskedAutoencoder.forward`.
 
     Attributes:

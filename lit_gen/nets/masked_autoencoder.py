@@ -167,7 +167,7 @@ class MaskedAutoencoder(nn.Module):
         """Fills x one dimension after the other in the natural order, as :class:`OneByOne` does.
 
         Args:
-            batch_size: B.
+            batch_size: Number of examples B.
             value: From i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
 
         Returns:

@@ -1,1 +1,1 @@
-"""A run: its objects, its record, its weights and where its curves go."""
+"""A run: its objects, record, weights and loggers."""

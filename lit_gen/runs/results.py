@@ -1,4 +1,4 @@
-"""From scores to a run's record: what they cost, how the checkpoint was chosen, and where the record belongs."""
+"""Assembles a run's record from its scores, costs and checkpoint selection, and finds the folder it is written to."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from lit_gen.scoring.scorer import Scorer
 RECORD = "record.json"
 NOTES = "training.json"
 FINAL = "samples/final"
-"""Path of the record's samples without their ends."""
+"""Path of the final samples, without their suffixes."""
 _PACKAGES = ("torch", "lightning", "torchmetrics", "torch-fidelity", "datasets", "numpy")
 
 
@@ -36,35 +36,35 @@ def make_record(
     run: Run,
     trainer: L.Trainer,
     path: Path,
-    home: Path,
+    folder: Path,
     scorer: Scorer,
     checkpoint: dict[str, Any],
-    before: Record | None,
+    previous: Record | None,
 ) -> Record:
-    """Puts a record together out of scores and the run's own notes.
+    """Assembles a record from scores and the notes of the training.
 
-    What it says of the training is the training's: scores may be taken later, elsewhere and by other code.
+    What it says about training comes from the training run: scores may be computed later, elsewhere, by other code.
 
     Args:
         run: The model and data that were scored.
-        trainer: The Trainer that scored.
-        path: The checkpoint's file.
-        home: Folder of the record.
-        scorer: Full of scores.
-        checkpoint: The file's content.
-        before: The checkpoint's record as it was.
+        trainer: The Trainer that computed the scores.
+        path: Path of the checkpoint.
+        folder: Folder of the record.
+        scorer: The scorer, after the test.
+        checkpoint: Content of the checkpoint.
+        previous: The checkpoint's previous record, if there is one.
     """
-    folder = run_folder_of(path)
-    notes = _training_notes(folder, path, checkpoint)
+    run_folder = run_folder_of(path)
+    notes = _training_notes(run_folder, path, checkpoint)
     here = environment(trainer)
-    trained, commit, created = _origin(folder, before, here)
+    trained, commit, created = _origin(run_folder, previous, here)
     config = yaml.safe_load(checkpoint[KEY])
     scored_with = None if here == trained else here
-    cost = _cost(run, notes, scorer, before.cost if before else None)
+    cost = _cost(run, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
-    files = {"checkpoint": path, "config": folder / "config.yaml", **final_samples(home)}
+    files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
     return Record(
-        run_name=folder.name if home == folder else f"{folder.name} ({path.name})",
+        run_name=run_folder.name if folder == run_folder else f"{run_folder.name} ({path.name})",
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",
         model=model.__name__,
         data=run.data.name,
@@ -78,22 +78,24 @@ def make_record(
         created=created,
         seed=int(config["seed_everything"]),
         git_commit=commit,
-        files={role: str(f.relative_to(home)) for role, f in files.items() if f.is_file() and f.is_relative_to(home)},
+        files={
+            role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
+        },
         notes={"data_skipped": skipped} if (skipped := getattr(run.data, "skipped", 0)) else {},
     )
 
 
-def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, before: Cost | None) -> Cost:
-    """What the training and a sample cost; of samples what was measured first stays.
+def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:
+    """Costs of training and sampling; costs of sampling that were measured before are kept.
 
-    That is of one machine, the one that the record names, and not of whichever scored last.
+    They were measured on the machine that the record names, not on the one that scored last.
     """
     seconds, examples = notes["train_seconds"], notes["examples_seen"]
     measured = {
         "seconds_per_1000_samples": scorer.seconds_per_1000_samples,
         "function_evaluations_per_sample": scorer.evaluations_per_sample,
     }
-    kept = {name: getattr(before, name) for name in measured if getattr(before, name, None) is not None}
+    kept = {name: getattr(previous, name) for name in measured if getattr(previous, name, None) is not None}
     return Cost(
         parameters=sum(p.numel() for p in run.model.parameters() if p.requires_grad),
         examples_seen=examples,
@@ -104,9 +106,9 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, before: Cost | None) 
     )
 
 
-def final_samples(home: Path) -> dict[str, Path]:
-    """The samples in a record's folder by their roles: a picture, a text, or recordings in their order."""
-    stem = home / FINAL
+def final_samples(folder: Path) -> dict[str, Path]:
+    """Files of samples in a record's folder by role: an image, a text, or recordings in order."""
+    stem = folder / FINAL
     one = {"sample_grid": stem.with_suffix(".png"), "sample_text": stem.with_suffix(".txt")}
     numbers = [re.fullmatch(rf"{stem.name}-(\d+)\.wav", file.name) for file in stem.parent.glob(f"{stem.name}-*.wav")]
     sounds = {int(found[1]): stem.with_name(found[0]) for found in numbers if found}
@@ -116,18 +118,18 @@ def final_samples(home: Path) -> dict[str, Path]:
 
 
 def run_folder_of(checkpoint: Path) -> Path:
-    """The folder of the run that a checkpoint belongs to; the checkpoint's own if it was taken elsewhere."""
+    """Folder of the run that a checkpoint belongs to; the checkpoint's own folder if it was copied elsewhere."""
     for folder in (checkpoint.parent.parent, checkpoint.parent):
         if (folder / "config.yaml").is_file():
             return folder
     return checkpoint.parent
 
 
-def home_of(path: Path, checkpoint: dict[str, Any]) -> Path:
-    """The folder of a checkpoint's record: its run's, where it is the one that the run chose.
+def record_dir(path: Path, checkpoint: dict[str, Any]) -> Path:
+    """Folder of a checkpoint's record: the run's, if it is the checkpoint that the run selected.
 
-    A run that has not ended, or a checkpoint taken elsewhere, has chosen none: there the first to be scored is the
-    record's. Any other checkpoint gets a folder of its own, so that no record holds scores of two.
+    An unfinished run, or the folder of a copied checkpoint, has no selection: there the checkpoint scored first
+    gets the folder's record. Any other checkpoint gets a subfolder, so that no record mixes scores of two.
     """
     run = run_folder_of(path)
     notes, target = _notes_of(run), run / RECORD
@@ -139,15 +141,15 @@ def home_of(path: Path, checkpoint: dict[str, Any]) -> Path:
 
 
 def _is_of(record: Record, path: Path, checkpoint: dict[str, Any]) -> bool:
-    """Whether a record is of this very checkpoint: a file of one name may be written many times."""
+    """Whether a record is of this checkpoint: a file of the same name may be written many times."""
     return (record.selection.checkpoint, record.selection.step) == (path.name, checkpoint["global_step"])
 
 
 def _notes_of(run: Path) -> dict[str, Any] | None:
-    """What the run wrote down when it ended; None where it has not.
+    """Notes written at the end of training; None if it has not ended.
 
     Raises:
-        UserError: The file is damaged.
+        UserError: If the file is damaged.
     """
     file = run / NOTES
     if not file.is_file():
@@ -159,13 +161,13 @@ def _notes_of(run: Path) -> dict[str, Any] | None:
     return notes
 
 
-def _origin(run: Path, before: Record | None, here: Environment) -> tuple[Environment, str | None, str]:
-    """Where, by which code and when it was trained; where the run left no word of it, when it was first scored."""
+def _origin(run: Path, previous: Record | None, here: Environment) -> tuple[Environment, str | None, str]:
+    """Where, with which code and when the model was trained; without notes of the run, when it was first scored."""
     notes = _notes_of(run)
     if notes is not None:
         return Environment(**notes["environment"]), notes["git_commit"], notes["created"]
-    if before is not None:
-        return before.environment, before.git_commit, before.created
+    if previous is not None:
+        return previous.environment, previous.git_commit, previous.created
     return here, git_commit(), now()
 
 
@@ -175,7 +177,7 @@ def now() -> str:
 
 
 def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[str, Any]:
-    """The run's own notes; for another checkpoint than the chosen one, what the file itself knows."""
+    """Notes of the training; for another checkpoint than the selected one, what the checkpoint itself contains."""
     notes = _notes_of(run)
     if notes is not None and notes["selection"]["checkpoint"] == path.name:
         return notes
@@ -190,7 +192,7 @@ def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[s
 
 
 def environment(trainer: L.Trainer) -> Environment:
-    """Versions and machine, recorded beside the scores."""
+    """Versions and machine, for the record."""
     versions = {"python": platform.python_version(), "lit_gen": lit_gen.__version__}
     for package in _PACKAGES:
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):  # torch's may be a build without metadata
@@ -206,11 +208,11 @@ def environment(trainer: L.Trainer) -> Environment:
 
 
 def git_commit() -> str | None:
-    """The commit of lit_gen's code, with ``-dirty`` behind it where files differ; None outside its checkout."""
+    """Commit of lit_gen's code, with ``-dirty`` appended if files differ; None outside its repository."""
     file = Path(__file__)
     where = ["git", "-C", str(file.parent)]
     try:
-        # An installed copy may lie inside another repository, whose commit says nothing of it.
+        # An installed copy may lie inside another repository, whose commit is unrelated.
         subprocess.run([*where, "ls-files", "--error-unmatch", file.name], capture_output=True, check=True)
         head = subprocess.run([*where, "rev-parse", "HEAD"], capture_output=True, text=True, check=True)
         changes = subprocess.run(
@@ -221,37 +223,39 @@ def git_commit() -> str | None:
     return head.stdout.strip() + ("-dirty" if changes.stdout.strip() else "")
 
 
-def record_before(home: Path, path: Path, checkpoint: dict[str, Any]) -> Record | None:
-    """The checkpoint's record as it is; None where there is none, or another checkpoint's to be replaced.
+def previous_record(folder: Path, path: Path, checkpoint: dict[str, Any]) -> Record | None:
+    """The checkpoint's previous record; None if there is none, or it is of another checkpoint.
 
     Raises:
-        UserError: There is one that cannot be read.
+        UserError: If the record cannot be read.
     """
-    target = home / RECORD
+    target = folder / RECORD
     if not target.is_file():
         return None
     record = read_record(target)
     return record if _is_of(record, path, checkpoint) else None
 
 
-def save_record(record: Record, home: Path, before: Record | None) -> Record:
-    """Writes a checkpoint's record; returns it with the scores that it had before.
+def save_record(record: Record, folder: Path, previous: Record | None) -> Record:
+    """Writes a checkpoint's record, merged with its previous scores; returns the merged record.
 
-    Scores under further protocols are added; under a protocol that is there, the new score replaces the old.
+    New scores replace previous ones of the same protocol; all others are kept.
     """
-    if before is not None:
-        scores = _merged(before.scores, record.scores)
-        baselines = _merged(before.baselines, record.baselines)
-        # Keys that only a later version knows are not lost by scoring again.
+    if previous is not None:
+        scores = _merged(previous.scores, record.scores)
+        baselines = _merged(previous.baselines, record.baselines)
+        # Keys that only a later version knows are kept.
         record = dataclasses.replace(
             record,
             scores=scores,
             baselines=baselines,
-            extra={**before.extra, **record.extra},
-            cost=dataclasses.replace(record.cost, extra={**before.cost.extra, **record.cost.extra}),
-            selection=dataclasses.replace(record.selection, extra={**before.selection.extra, **record.selection.extra}),
+            extra={**previous.extra, **record.extra},
+            cost=dataclasses.replace(record.cost, extra={**previous.cost.extra, **record.cost.extra}),
+            selection=dataclasses.replace(
+                record.selection, extra={**previous.selection.extra, **record.selection.extra}
+            ),
         )
-    write_record(home / RECORD, record)
+    write_record(folder / RECORD, record)
     return record
 
 

@@ -1,4 +1,4 @@
-"""A run as a value: the objects that a command line, or a program, has built."""
+"""The objects of a run, built from a command line or by a program."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lit_gen.scoring.settings import Scoring
 
 @dataclass(frozen=True)
 class Run:
-    """What is trained or scored, by what, and where its files are.
+    """The objects of a training or evaluation run, and the paths of its files.
 
     Attributes:
         model: The model.
@@ -25,13 +25,13 @@ class Run:
         trainer: The Trainer, with its callbacks and loggers.
         scoring: Protocol of the final scores.
         quality: Feature space and statistics of the sample scores.
-        grid: Which samples are written to be looked at.
-        ema: The average over training.
+        grid: Callback that writes samples for inspection.
+        ema: Moving average of the weights.
         seed: Seed of the training.
         config: The resolved configuration as YAML, which checkpoints and the run's folder keep.
-        trainer_options: The user's own words for the Trainer, such as ``devices``.
-        folder: The run's folder; None where nothing is trained.
-        checkpoint: Checkpoint that training goes on from; None for a new run.
+        trainer_options: The user's options for the Trainer, such as ``devices``.
+        folder: The run's folder; None if nothing is trained.
+        checkpoint: Checkpoint to resume training from; None for a new run.
     """
 
     model: GenerativeModule

@@ -1,4 +1,4 @@
-"""The last thing a command prints: the scores, their errors, and where everything is."""
+"""Final output of a command: the scores with their errors, and the paths of all files."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from lit_gen.records.score import SIGNS
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
-    """Prints a record's scores and costs as a table, then the paths of what the run left.
+    """Prints a record's scores and costs as a table, then the paths of the run's files.
 
     Args:
         record: The record.
-        path: Its file.
-        page: The leaderboard page, if one was written.
+        path: Path of the record.
+        page: Path of the leaderboard page, if one was written.
     """
     from rich.console import Console
     from rich.table import Table
@@ -63,7 +63,7 @@ def _costs(record: Record) -> list[tuple[str, str]]:
 
 def _places(record: Record, path: Path, page: Path | None) -> list[tuple[str, Path]]:
     places = [("record", path)]
-    # Of recordings the first: the others lie beside it.
+    # Of recordings only the first: the others are in the same folder.
     shown = [file for role, file in record.files.items() if role.startswith("sample_")]
     places += [("samples", path.parent / file) for file in shown[:1]]
     if page is not None:

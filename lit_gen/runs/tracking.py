@@ -1,4 +1,4 @@
-"""Where curves go: a CSV file in the run's folder, and Weights & Biases, online or not."""
+"""Loggers of curves: a CSV file in the run's folder, and Weights & Biases, online or offline."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from lightning.pytorch.utilities import rank_zero_only
 from lit_gen.errors import UserError, nearest
 
 MODES = ("auto", "online", "offline", "disabled")
-_SAME_AS = {"dryrun": "offline", "run": "online", "shared": "online"}  # what WANDB_MODE may say besides
+_SAME_AS = {"dryrun": "offline", "run": "online", "shared": "online"}  # other values of WANDB_MODE
 
 
 @dataclass(frozen=True)
 class Wandb:
-    """Weights & Biases.
+    """Options of Weights & Biases.
 
     Attributes:
         mode: ``online``; ``offline``: written below the run's folder, for ``wandb sync`` later; ``disabled``;
-            or ``auto``: WANDB_MODE if it is set, else online where there is a key, else offline.
-        project: The project's name there; in a sweep, the sweep's project holds.
-        name: The run's name there; the run folder's name if not given.
-        group: A group to put the run into.
+            ``auto``: WANDB_MODE if set, else online if there is an API key, else offline.
+        project: Name of the project; in a sweep, the sweep's project is used.
+        name: Name of the run; the name of the run's folder if not given.
+        group: Group of the run.
         tags: Tags of the run.
-        timeout: Seconds to wait for the server at the start before the run goes on offline.
-        upload_timeout: Seconds to wait at the end for what is not uploaded yet; it is on disk in any case.
+        timeout: Seconds to wait for the server at the start before the run continues offline.
+        upload_timeout: Seconds to wait for uploads at the end; all data are on disk in any case.
     """
 
     mode: str = "auto"
@@ -43,10 +43,10 @@ class Wandb:
     upload_timeout: float = 60.0
 
     def __post_init__(self) -> None:
-        """Refuses an unknown mode, and a wait without end.
+        """Validates the mode and the timeouts.
 
         Raises:
-            UserError: Naming the field.
+            UserError: If the mode is unknown, or a timeout is not a positive number.
         """
         if self.mode not in MODES:
             hint = nearest(self.mode, MODES)
@@ -56,10 +56,10 @@ class Wandb:
                 raise UserError(f"wandb.{name} is {getattr(self, name)}; give a positive number of seconds")
 
     def resolved_mode(self) -> str:
-        """The mode to use now: ``online``, ``offline`` or ``disabled``.
+        """The mode to use: ``online``, ``offline`` or ``disabled``.
 
         Raises:
-            UserError: WANDB_MODE is set to something else.
+            UserError: If WANDB_MODE has another value.
         """
         if self.mode != "auto":
             return self.mode
@@ -84,12 +84,12 @@ def _has_key() -> bool:
 
 
 def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
-    """The loggers of a run: ``metrics.csv`` always, W&B where it is wanted.
+    """Builds the loggers of a run: ``metrics.csv`` always, W&B if enabled.
 
     Args:
         folder: The run's folder.
-        wandb: The user's wishes.
-        config: What W&B shows as the run's configuration.
+        wandb: Options of W&B.
+        config: The run's configuration, as shown by W&B.
     """
     csv = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=500)
     _ = csv.experiment  # now: once W&B has its files here, it would warn that the folder is not empty
@@ -100,7 +100,7 @@ def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
 
 
 def _wandb_logger(folder: Path, wandb: Wandb, config: dict[str, Any]) -> WandbLogger:
-    """W&B's logger around a run that is already started, on the first process; elsewhere an idle one."""
+    """Logger of a run that is already started, on the first process; a disabled one on the others."""
     run = _start(folder, wandb, config)
     if run is None:
         return WandbLogger(project=wandb.project, save_dir=folder, offline=True)
@@ -112,12 +112,12 @@ def _wandb_logger(folder: Path, wandb: Wandb, config: dict[str, Any]) -> WandbLo
 
 @rank_zero_only
 def _start(folder: Path, wandb: Wandb, config: dict[str, Any]) -> Any:
-    """Starts the run; a server that does not answer in time makes it an offline one. Logging ends no run.
+    """Starts the run; falls back to an offline one if the server does not answer in time. Logging never ends a run.
 
     Raises:
-        UserError: W&B refuses the run even offline, because of a name or a variable of the environment.
+        UserError: If W&B rejects the run even offline, because of a name or an environment variable.
     """
-    # The client sends reports about itself when the process ends: a dead server would hold that up for 24 s.
+    # The client reports telemetry when the process ends: an unreachable server would delay that by 24 s.
     os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
     import wandb as client
 
@@ -147,7 +147,7 @@ def _start(folder: Path, wandb: Wandb, config: dict[str, Any]) -> Any:
 
 
 def _online(options: dict[str, Any]) -> Any:
-    """A run on the server, or None where the server cannot be reached or knows no such user."""
+    """Starts a run on the server; None if the server cannot be reached or rejects the user."""
     import wandb as client
 
     try:
@@ -161,7 +161,7 @@ def _online(options: dict[str, Any]) -> Any:
 
 @rank_zero_only
 def write_summary(trainer_loggers: list[Logger], values: dict[str, Any]) -> None:
-    """Puts final values into the W&B run's summary, in place of the last row's."""
+    """Writes final values into the summary of the W&B run, replacing those of the last row."""
     for logger in trainer_loggers:
         if isinstance(logger, WandbLogger):
             logger.experiment.summary.update(values)
@@ -169,11 +169,11 @@ def write_summary(trainer_loggers: list[Logger], values: dict[str, Any]) -> None
 
 @rank_zero_only
 def finish(trainer_loggers: list[Logger], exit_code: int = 0) -> None:
-    """Ends the W&B run, if there is one; a server that no longer answers is not waited for without end."""
+    """Ends the W&B run, if there is one; waits for the server for a limited time."""
     for logger in trainer_loggers:
         if isinstance(logger, WandbLogger):
             try:
                 logger.experiment.finish(exit_code=exit_code)
             except TimeoutError:
                 where = Path(logger.experiment.dir).parent
-                print(f"W&B has not taken the whole run; to send the rest: wandb sync {where}")
+                print(f"W&B did not receive the whole run; to send the rest: wandb sync {where}")

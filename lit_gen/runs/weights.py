@@ -1,4 +1,4 @@
-"""The weights of a checkpoint, averaged or raw, put into a model."""
+"""Loads averaged or raw weights of a checkpoint into a model."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from lit_gen.runs.run import Run
 
 
 def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str, float | None]:
-    """Puts a checkpoint's weights into the model: the average if it has one, unless raw ones are wanted.
+    """Loads a checkpoint's weights into the model: the average if it has one, unless raw weights are requested.
 
     Returns:
-        ``ema`` or ``raw``, and the average's halflife in examples.
+        ``ema`` or ``raw``, and the halflife of the average in examples.
 
     Raises:
-        UserError: The average is wanted and there is none, or the weights are not this model's.
+        UserError: If the average is requested but missing, or the weights do not fit the model.
     """
     load_state(run.model, checkpoint)
     ema: EMA = run.ema
@@ -35,11 +35,11 @@ def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str
 
 
 def check_finite(model: torch.nn.Module, path: Path) -> None:
-    """Refuses weights that are no numbers: samples of theirs would still be images, and have scores.
+    """Validates that all weights are finite: samples from other weights would still be images, and have scores.
 
     Raises:
-        UserError: Naming a tensor.
+        UserError: If a tensor contains NaN or infinity.
     """
     for name, tensor in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
         if not tensor.isfinite().all():
-            raise UserError(f"{path}: {name} holds values that are not finite, so there is no score and no sample")
+            raise UserError(f"{path}: {name} contains NaN or infinity, so it cannot be scored or sampled")

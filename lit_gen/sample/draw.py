@@ -9,7 +9,7 @@ from lit_gen import families
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.checks import PLURAL
-from lit_gen.cli.process import quicken
+from lit_gen.cli.process import configure_process
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
@@ -33,7 +33,7 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     checkpoint = read_checkpoint(path)
     usual = run_folder_of(path) / "samples" / f"{path.stem}-{options.name}"
     check_place(options.out or usual)
-    quicken(rest)
+    configure_process(rest)
     # One device, whatever the run had: a picture is no work to be shared.
     run = run_from_checkpoint(checkpoint, ["--trainer.devices=1", *rest])
     data = run.data

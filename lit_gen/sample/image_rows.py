@@ -14,7 +14,7 @@ from lit_gen.quantization import to_uint8
 from lit_gen.runs.run import Run
 from lit_gen.sample.completion import completions
 from lit_gen.sample.latents import great_circle, interpolate, straight
-from lit_gen.sample.memorisation import likeness
+from lit_gen.sample.memorisation import similarity
 from lit_gen.sample.options import Options
 
 
@@ -69,7 +69,7 @@ def write_neighbours(run: Run, options: Options, file: Path) -> None:
     n = options.count("image")
     with run.trainer.precision_plugin.forward_context():
         x_hat = run.model.sample(n, seed=options.seed, label=options.label)
-    found = likeness(x_hat, run.data, options.split, options.k, options.label)
+    found = similarity(x_hat, run.data, options.split, options.k, options.label)
     write_png(row_picture(to_uint8(found.rows, run.model.num_levels), framed=(0,)), file)
     print(
         f"median distance to the nearest training image: {found.median:.4g} from {n} samples,"

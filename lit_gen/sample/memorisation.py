@@ -39,7 +39,7 @@ class Likeness:
     num_held_out: int
 
 
-def likeness(x_hat: Tensor, data: DiscreteDataModule, split: str, k: int, label: int | None = None) -> Likeness:
+def similarity(x_hat: Tensor, data: DiscreteDataModule, split: str, k: int, label: int | None = None) -> Likeness:
     """Looks samples up in the training data.
 
     Args:

@@ -22,7 +22,7 @@ from lit_gen.quantization import to_uint8
 
 
 def short_count(n: int) -> str:
-    """A number of samples as part of a score's name.
+    """Number of samples as a part of a score's name.
 
     >>> short_count(1000), short_count(2500), short_count(50_000)
     ('1k', '2500', '50k')
@@ -31,9 +31,9 @@ def short_count(n: int) -> str:
 
 
 def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
-    """A function that adds a tensor over the trainer's processes."""
+    """Returns a function that sums a tensor over the trainer's processes."""
     if trainer.world_size == 1:
-        return lambda tensor: tensor  # where it is: not every device has float64
+        return lambda tensor: tensor  # not moved: not every device has float64
     strategy = trainer.strategy
 
     def add(tensor: Tensor) -> Tensor:
@@ -44,7 +44,7 @@ def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
 
 
 def as_seen(x: Tensor, num_levels: int, extractor: FeatureSpace) -> Tensor:
-    """Values as a feature space takes them: of images spread over 0..255, of text and audio as they are."""
+    """Values as a feature space takes them: images rescaled to 0..255, text and audio unchanged."""
     return to_uint8(x, num_levels) if extractor.modality == "image" else x
 
 
@@ -55,7 +55,7 @@ def split_references(
     factories: Sequence[StatisticFactory],
     split: str,
 ) -> list[Summary | None]:
-    """Summaries of a split's features, from the cache if they are there: unshuffled, unaugmented, undoubled."""
+    """Summaries of a split's features, cached: not shuffled, not augmented, each example once."""
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
     return reference_summaries(
         as_seen(data.split(split).x, model.num_levels, extractor),
@@ -78,9 +78,9 @@ def model_scores(
     num_samples: int,
     seed: int,
 ) -> list[SampleScore]:
-    """Scores of a model's first ``num_samples`` samples of the stream named by seed, shared by the processes.
+    """Scores the model's first ``num_samples`` samples of the stream given by seed, divided among the processes.
 
-    The samples are drawn under the Trainer's precision, as validation's steps are; Lightning calls callbacks
+    The samples are drawn under the Trainer's precision, as in validation steps; Lightning calls callbacks
     outside it.
     """
 

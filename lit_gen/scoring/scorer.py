@@ -1,4 +1,4 @@
-"""Scoring a checkpoint in a fresh Trainer, under a protocol that goes with every number."""
+"""Scores a checkpoint in a fresh Trainer; each score carries its protocol."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _REAL = {"image": "real train images", "text": "real train text", "audio": "real
 
 
 def scored_rows(data: DiscreteDataModule, scoring: Scoring) -> Tensor | None:
-    """Rows of the split whose likelihood is taken, in file order: some at random, or None for all of them."""
+    """Rows of the split whose likelihood is computed, in ascending order: a random subset, or None for all of them."""
     length, wanted = len(data.split(scoring.split).x), scoring.max_examples
     if wanted is None or wanted >= length:
         return None
@@ -34,28 +34,28 @@ def scored_rows(data: DiscreteDataModule, scoring: Scoring) -> Tensor | None:
 
 
 def some_rows(length: int, n: int, seed: int) -> Tensor:
-    """As many rows as are wanted, drawn without repetition: the first ones may all be of one class."""
+    """Indices of n random rows without repetition: the first rows may all be of one class."""
     return torch.randperm(length, generator=torch.Generator().manual_seed(seed))[:n]
 
 
 class Scorer(L.Callback):
-    """Takes all scores of a model at the end of a test, on all processes together.
+    """Computes all scores of a model at the end of a test, on all processes together.
 
     Args:
         data: The data module.
-        scoring: What the user chose of the protocol.
-        extractor: Feature space of the sample scores; None for no sample scores.
-        statistics: Statistics of the features; None for those that the feature space names.
-        weights: ``ema`` or ``raw``: which weights stand in the model.
-        halflife_examples: Of the average, where it is one.
-        samplings: Ways of drawing samples to be scored one after the other, instead of the model's own; the
-            likelihood, which does not depend on them, is then left alone.
+        scoring: The user's options of the protocol.
+        extractor: Feature space of the sample scores; None disables them.
+        statistics: Statistics of the features; None for the feature space's defaults.
+        weights: Which weights are in the model: ``ema`` or ``raw``.
+        halflife_examples: Halflife of the average, if there is one.
+        samplings: Sampling options to score one after another, instead of the model's own; the likelihood, which
+        does not depend on them, is then not computed.
 
     Attributes:
         scores: The model's scores.
-        baselines: Scores of references, such as real images, under the same protocols.
-        seconds_per_1000_samples: Measured on this process while samples were drawn in the model's own way.
-        evaluations_per_sample: Network calls for one of these, counted.
+        baselines: Scores of baselines, such as real images, under the same protocols.
+        seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
+        evaluations_per_sample: Number of network evaluations per sample with the same options.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class Scorer(L.Callback):
         self.evaluations_per_sample: int | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Tells the model how to estimate its likelihood."""
+        """Sets the model's likelihood estimation."""
         assert isinstance(pl_module, GenerativeModule)
         pl_module.check_estimator(self.scoring.estimator)
         how = Estimation(self.scoring.estimator, self.scoring.draws, self.scoring.seed)
         pl_module.test_estimation = None if self.samplings else how
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Gathers the likelihood that the test has summed up, and draws and scores samples."""
+        """Collects the likelihood accumulated by the test, and draws and scores samples."""
         assert isinstance(pl_module, GenerativeModule)
         self._score_likelihood(trainer, pl_module)
         if not self.samplings:
@@ -185,13 +185,13 @@ class Scorer(L.Callback):
             settings["function_evaluations"] = timer.evaluations_per_sample
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
             x = self.data.split("train").x
-            taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with an earlier way of sampling
+            taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with earlier options
             if not taken and len(x) >= self.scoring.num_samples:
                 real = x[some_rows(len(x), self.scoring.num_samples, self.scoring.seed)]
                 baseline = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
                 self.baselines += self._sample_scores(trainer, extractor, baseline, sampler, {}, "none")
-        if not self.samplings:  # what a record calls the model's cost is that of its own way
+        if not self.samplings:  # the record's cost is that of the model's own options
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
 
@@ -226,7 +226,7 @@ class Scorer(L.Callback):
 
 
 def sample_score(found: SampleScore, protocol: Protocol) -> Score:
-    """A score of samples as a record holds it."""
+    """Converts a score of samples into a score of a record."""
     return Score(
         name=found.name,
         value=found.value,
@@ -241,9 +241,9 @@ def sample_score(found: SampleScore, protocol: Protocol) -> Score:
 
 
 class _TimedSampler:
-    """Draws a model's samples, measuring time and reading the count of network calls.
+    """Draws a model's samples, and measures the time and the network evaluations.
 
-    The Trainer's precision is entered here, as Lightning does around steps only and not around hooks.
+    Enters the Trainer's precision context, as Lightning does around steps but not around hooks.
     """
 
     def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:

@@ -1,4 +1,4 @@
-"""What the user chooses of a protocol."""
+"""The user's options of a scoring protocol."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lit_gen.errors import UserError
 
 @dataclass(frozen=True)
 class Scoring:
-    """The protocol of the final scores, as far as the user chooses it.
+    """The user's options of the final scores' protocol.
 
     Attributes:
-        split: What is scored, and what samples are compared with: ``test`` or ``val``.
-        num_samples: Number of samples behind the scores of samples.
-        estimator: One of the family's likelihood estimators; null for its first.
-        draws: Draws an example of that estimator.
-        max_examples: Held-out examples whose likelihood is taken, drawn from the split by the seed; null for all.
-        weights: ``ema``, ``raw``, or ``auto``: the average where the run kept one.
-        seed: Names the scores' noise.
+        split: Split to score and to compare samples with: ``test`` or ``val``.
+        num_samples: Number of samples behind the sample scores.
+        estimator: Name of one of the family's likelihood estimators; null for the first.
+        draws: Number of the estimator's draws per example.
+        max_examples: Number of held-out examples whose likelihood is computed, a random subset; null for all.
+        weights: ``ema``, ``raw``, or ``auto`` for the average if the run kept one.
+        seed: Seed of all random numbers in scoring.
     """
 
     split: Literal["test", "val"] = "test"
@@ -31,10 +31,10 @@ class Scoring:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        """Refuses what cannot be scored.
+        """Validates the fields.
 
         Raises:
-            UserError: Naming the field.
+            UserError: If a field is out of range.
         """
         if self.num_samples < 20 or self.draws < 1:
             raise UserError(
@@ -42,5 +42,5 @@ class Scoring:
             )
         if self.max_examples is not None and self.max_examples < 2:
             raise UserError(
-                f"scoring.max_examples is {self.max_examples}; a mean with an error takes 2 examples at least, null all"
+                f"scoring.max_examples is {self.max_examples}; a standard error needs at least 2, null means all"
             )

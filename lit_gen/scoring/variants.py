@@ -1,4 +1,4 @@
-"""Several ways of sampling one checkpoint: every combination of samplers, steps, guidance and temperatures."""
+"""Several sampling options for one checkpoint: all combinations of samplers, steps, guidance and temperatures."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lit_gen.contract import GenerativeModule, SamplingOptions
 
 @dataclass(frozen=True)
 class Variants:
-    """Values of sampling options; an empty field leaves the model's own.
+    """Values of sampling options to combine; an empty field keeps the model's own.
 
     Attributes:
         sampler: Names of samplers.
         steps: Numbers of steps.
-        guidance: Strengths of guidance.
+        guidance: Scales of guidance.
         temperature: Temperatures.
     """
 
@@ -27,15 +27,15 @@ class Variants:
 
     @property
     def asked(self) -> dict[str, tuple[Any, ...]]:
-        """The fields that hold a value."""
+        """The fields that are not empty."""
         return {name: values for name, values in vars(self).items() if values}
 
 
 def sampling_variants(model: GenerativeModule, variants: Variants) -> list[SamplingOptions]:
-    """The model's own sampling options with each combination of values; an empty list if there are none.
+    """Sampling options of the model for all combinations of values; an empty list if there are none.
 
     Raises:
-        UserError: The model has no such option, knows no such sampler, or cannot be sampled by a combination.
+        UserError: If the model has no such option or sampler, or does not support a combination.
     """
     asked = variants.asked
     distinct = [dict.fromkeys(values) for values in asked.values()]

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.ours import count
 from benchmarks.turns import take_turns
-from lit_gen.cli.process import quicken
+from lit_gen.cli.process import configure_process
 from lit_gen.families import PixelCNN, Transformer
 from lit_gen.families.autoregressive import Autoregressive
 from lit_gen.noise import Noise
@@ -45,7 +45,7 @@ def naive_pass(model: Autoregressive) -> None:
 
 
 if __name__ == "__main__":
-    quicken(["--trainer.accelerator=cpu"])
+    configure_process(["--trainer.accelerator=cpu"])
     arch, how = sys.argv[1:]
     model, seeds = build(arch).eval(), itertools.count()
 

@@ -14,7 +14,7 @@ import torch
 from benchmarks.diffusion_peers import EVALUATIONS, SAMPLES
 from benchmarks.ours import Turns, count
 from benchmarks.turns import take_turns
-from lit_gen.cli.process import quicken
+from lit_gen.cli.process import configure_process
 from lit_gen.families import DDPM
 from lit_gen.families.diffusion import LinearBetas, Sampling
 from lit_gen.nets import UNetNets
@@ -56,7 +56,7 @@ def evaluate(net: torch.nn.Module) -> int:
 
 
 if __name__ == "__main__":
-    quicken(["--trainer.accelerator=cpu"])
+    configure_process(["--trainer.accelerator=cpu"])
     how = sys.argv[1]
     model, seeds = build(SAMPLINGS.get(how, SAMPLINGS["ddim"])).eval(), itertools.count()
 

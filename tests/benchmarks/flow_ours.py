@@ -12,7 +12,7 @@ import sys
 from benchmarks.flow_peers import SAMPLES
 from benchmarks.ours import count
 from benchmarks.turns import take_turns
-from lit_gen.cli.process import quicken
+from lit_gen.cli.process import configure_process
 from lit_gen.contract import GenerativeModule
 from lit_gen.families import MAF, MLPRealNVP, MLPSplineFlow
 from lit_gen.nets import MLPCouplings
@@ -37,6 +37,6 @@ def build(arch: str) -> GenerativeModule:
 
 
 if __name__ == "__main__":
-    quicken(["--trainer.accelerator=cpu"])
+    configure_process(["--trainer.accelerator=cpu"])
     model, seeds = build(sys.argv[1]), itertools.count()
     take_turns(lambda: len(model.sample(SAMPLES[sys.argv[1]], seed=next(seeds))), count(model), lambda: math.nan)

@@ -73,7 +73,7 @@ def test_no_graph_is_kept() -> None:
 
 
 class _Breaks(Counter):
-    """Some returned value is no number from the third step on."""
+    """Some returned value is not finite from the third step on."""
 
     def __init__(self, name: str, value: float) -> None:
         super().__init__()
@@ -88,17 +88,33 @@ class _Breaks(Counter):
 
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 @pytest.mark.parametrize("name", ["loss", "rate"])
-def test_a_value_that_is_no_number_ends_the_run(name: str, value: float) -> None:
+def test_a_value_that_is_not_finite_ends_the_run(name: str, value: float) -> None:
     curves = Curves()
-    with pytest.raises(FloatingPointError, match=rf"train/{name} is .* after 12 images") as error:
+    with pytest.raises(FloatingPointError, match=rf"train/{name} is .* after 12 examples") as error:
         train(_Breaks(name, value), Budget(1000), curves, log_every_n_steps=1)
     assert "\n" not in str(error.value)
+
+
+class _Alternates(Counter):
+    """Returns a second value at every second step, as where two networks take turns."""
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, Tensor]:
+        second = {"other": torch.tensor(self.weight)} if self.weight % 2 else {}
+        return super().training_step(batch, batch_idx) | second
+
+
+def test_a_mean_is_over_the_steps_that_have_the_value() -> None:
+    rows = _Rows()
+    train(_Alternates(), Budget(1000), Curves(), logger=rows, log_every_n_steps=4, limit_val_batches=0, max_steps=4)
+    (row,) = [values for _, values in rows.rows]
+    assert row["train/other"] == (1 + 3) / 2
+    assert row["train/loss"] == (0 - 5 - 10 - 15) / 4
 
 
 def test_the_open_window_survives_a_checkpoint() -> None:
     before, after = Curves(), Curves()
     train(Counter(), before, log_every_n_steps=1000, limit_val_batches=0, max_steps=2)
-    before._sums, before._count = {"loss": torch.tensor(-5.0)}, 2
+    before._sums, before._counts, before._count = {"loss": torch.tensor(-5.0)}, {"loss": 2}, 2
     state: dict[str, Any] = {}
     before.on_save_checkpoint(None, None, state)  # type: ignore[arg-type]
     after.on_load_checkpoint(None, None, state)  # type: ignore[arg-type]

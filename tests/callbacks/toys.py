@@ -8,7 +8,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from lit_gen.cli.process import hush
+from lit_gen.cli.process import quiet_logs
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, Loader, Split
 from lit_gen.likelihood import Likelihood
@@ -81,7 +81,7 @@ def train(model: L.LightningModule, *callbacks: L.Callback, data: Ramp | None = 
         "num_sanity_val_steps": 0,
         "inference_mode": False,
     }
-    hush()
+    quiet_logs()
     trainer = L.Trainer(**{**settings, **options}, callbacks=list(callbacks))
     trainer.fit(model, data or Ramp())
     return trainer

@@ -203,5 +203,5 @@ def test_there_is_no_training_to_go_on_from(net: UNet, tmp_path: Path, capsys: p
     path = tmp_path / "run" / "checkpoints" / "pretrained.ckpt"
     arguments = [f"--config={tmp_path / 'run' / 'config.yaml'}", f"--ckpt_path={path}"]
     assert run_command(fit.main, [*arguments, f"--trainer.default_root_dir={tmp_path / 'more'}"]) == 2
-    assert "holds weights alone, and no training to go on from" in capsys.readouterr().err
+    assert "contains weights only and cannot be resumed" in capsys.readouterr().err
     assert not (tmp_path / "more").exists()

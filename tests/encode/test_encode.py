@@ -15,12 +15,12 @@ import lit_gen
 from lit_gen.checkpoints import load_state, read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import run_command
+from lit_gen.contract import EncodesToIntegers
 from lit_gen.data import Codes, Digits, KnownEntropy
 from lit_gen.encode.__main__ import main
 from lit_gen.likelihood import joint_nll
 from lit_gen.noise import Noise
 from lit_gen.records.record import read_record
-from lit_gen.stages import EncodesToIntegers
 
 SOURCE = ["--data=KnownEntropy", "--data.shape=[1,2,2]", "--data.num_levels=4", "--data.splits.num_train=500"]
 

@@ -141,7 +141,7 @@ def test_sizes_that_cannot_be_are_refused_in_one_line() -> None:
         (lambda: Glow((1, 4, 4), 2, num_steps=0), "must be at least 1"),
         (lambda: MLPRealNVP((4,), 2, num_couplings=0), "num_couplings=0 must be"),
         (lambda: MLPSplineFlow((4,), 2, alpha=0.7), "alpha is 0.7"),
-        (lambda: MAF((4,), 2, num_layers=0), "leave no model"),
+        (lambda: MAF((4,), 2, num_layers=0), "must not both be 0"),
         (lambda: MAF((4,), 2, num_components=2, num_classes=3), "leave num_classes out"),
         (lambda: MAF((1,), 2), "at least 2 dimensions"),
         (lambda: MLPSplineFlow((1,), 2), "at least 2 dimensions"),

@@ -25,7 +25,7 @@ from lit_gen.families.gan import (
     Updates,
     Wasserstein,
 )
-from lit_gen.families.gan.penalty import Scored
+from lit_gen.families.gan.penalty import Scored, input_gradient
 from lit_gen.nets import AdversarialNets, MLPPlayers
 from lit_gen.noise import Noise
 from lit_gen.optim import AdversarialAdamW
@@ -261,6 +261,15 @@ def test_without_r1_there_is_no_penalty(source: KnownEntropy) -> None:
     outputs = Outputs()
     laws.fit(build(penalty=R1(0.0)), source, 2, outputs)
     assert [step["penalty"] for step in outputs.steps] == [0, 0]
+
+
+def test_gradients_are_each_examples_own_and_differentiable() -> None:
+    a = torch.tensor([1.0, -2.0, 0.5], requires_grad=True)
+    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    norms = input_gradient(Scored(x, (a * x**2).sum(1))).square().sum(1)  # gradient 2 a x
+    assert torch.allclose(norms, (2 * a * x).square().sum(1))
+    norms.sum().backward()
+    assert torch.allclose(a.grad, (8 * a * x.square().sum(0)).detach())
 
 
 # ------------------------------------------------------------------ other objectives

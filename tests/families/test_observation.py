@@ -132,5 +132,5 @@ def test_the_floor_of_the_log_scale_holds_for_scores_and_samples() -> None:
 
 
 def test_bernoulli_refuses_more_levels() -> None:
-    with pytest.raises(UserError, match="Bernoulli is for 2 levels, the data have 17"):
+    with pytest.raises(UserError, match="Bernoulli is for data with 2 values, but these have 17"):
         Bernoulli().num_maps(17)

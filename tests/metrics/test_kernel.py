@@ -12,7 +12,7 @@ from conftest import REPO
 from torch import Tensor
 
 import lit_gen.metrics
-from lit_gen.cli import CLI
+from lit_gen.cli.command_line import CLI
 from lit_gen.metrics import MnistCNN, reference_summaries, score_samples
 from lit_gen.metrics.spaces.train_mnist_cnn import sklearn_digits
 from lit_gen.metrics.statistics.kernel import KID

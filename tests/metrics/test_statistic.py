@@ -20,7 +20,7 @@ from torchmetrics import MetricCollection
 from typing_extensions import override
 
 from lit_gen.callbacks import BestCheckpoint, SampleQuality
-from lit_gen.cli import CLI
+from lit_gen.cli.command_line import CLI
 from lit_gen.errors import UserError
 from lit_gen.metrics import (
     FrechetDistance,

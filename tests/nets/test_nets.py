@@ -10,7 +10,6 @@ from torch import nn
 
 from lit_gen.errors import UserError
 from lit_gen.nets import DCGAN, AdversarialNets, AutoencoderNets, ConvNets, MLPNets, MLPPlayers
-from lit_gen.nets.gan.dcgan import gradient_norm_squared
 from lit_gen.nets.mlp import activation_module, mlp
 
 SHAPES = [(1, 8, 8), (3, 28, 28), (1, 7, 5), (2, 9, 14), (1, 4, 4)]
@@ -152,13 +151,3 @@ def test_mlp_has_no_nonlinearity_after_the_last_layer() -> None:
 
 def test_leaky_relu_has_dcgans_slope() -> None:
     assert activation_module("leaky_relu")(torch.tensor([-1.0, 2.0])).tolist() == pytest.approx([-0.2, 2.0])
-
-
-def test_gradient_norms_are_each_examples_own_and_differentiable() -> None:
-    a = torch.tensor([1.0, -2.0, 0.5], requires_grad=True)
-    x = torch.randn(4, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
-    norms = gradient_norm_squared((a * x**2).sum(1), x)  # gradient 2 a x
-    expected = (2 * a * x).square().sum(1)
-    assert torch.allclose(norms, expected)
-    norms.sum().backward()
-    assert torch.allclose(a.grad, (8 * a * x.square().sum(0)).detach())

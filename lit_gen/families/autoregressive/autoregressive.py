@@ -1,4 +1,4 @@
-"""What all autoregressive models share: an exact likelihood, factor by factor, and samples drawn the same way."""
+"""Base class of autoregressive models: exact likelihoods by the chain rule, and ancestral sampling."""
 
 from __future__ import annotations
 
@@ -23,24 +23,24 @@ _LOGITS_AT_ONCE = 1 << 24
 class Autoregressive(GenerativeModule, abc.ABC):
     """``P(x) = prod_i P(x_i | x_<i)`` over integers: the chain rule, so that the likelihood is exact.
 
-    A subclass gives :meth:`logits`, all conditionals at once from a whole x, and :meth:`conditionals` where it can
-    find them one by one at a lower cost. The order is that of reading: rows of an image from the top, the channels
-    of a pixel together; time in audio and text.
+    A subclass implements :meth:`logits`, all conditionals of a given x in parallel, and overrides
+    :meth:`conditionals` if it supports faster incremental decoding. The order is raster order: rows of an image from
+    the top, the channels of a pixel together; time in audio and text.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_classes: Of the labels, for a model of x given its class; 0 for none. The likelihood is that of x alone,
-            all classes being equally likely, at the cost of one pass a class.
-        temperature: Divides the logits of every conditional when sampling. Scores of samples name it.
-        optimizer: Optimizer of all parameters; :class:`~lit_gen.optim.Muon` takes :meth:`hidden_weights` apart.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_classes: Number of label classes; 0 means unconditional. The likelihood is that of x, averaged over all
+            classes with equal probabilities, which takes one pass per class.
+        temperature: Divisor of the logits of every conditional when sampling; part of the protocol of sample scores.
+        optimizer: Optimizer of all parameters; :class:`~lit_gen.optim.Muon` updates :meth:`hidden_weights` only.
     """
 
     estimators: ClassVar[tuple[str, ...]] = ("chain-rule",)
     sampling: Tempered
 
     order: Tensor
-    """Positions in the flattened example, int64 ``[D]``, first to last."""
+    """Positions in the flattened example in the model's order, int64 ``[D]``."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Autoregressive(GenerativeModule, abc.ABC):
     ) -> None:
         super().__init__(shape, num_levels)
         if num_classes < 0:
-            raise UserError(f"model: num_classes={num_classes} must not be negative")
+            raise UserError(f"{type(self).__name__}: num_classes={num_classes} must not be negative")
         self.num_dims = math.prod(self.shape)
         self.num_classes, self.sampling = num_classes, Tempered(temperature)
         self.optimizer = optimizer
@@ -61,17 +61,17 @@ class Autoregressive(GenerativeModule, abc.ABC):
 
     @abc.abstractmethod
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Of all conditionals: ``[B, num_levels, *shape]`` for levels x ``[B, *shape]``.
+        """Logits of all conditionals: ``[B, num_levels, *shape]`` for integers x ``[B, *shape]``.
 
-        Those of a dimension depend on the dimensions before it in the order, and on the label, int64 ``[B]``.
+        Those of a dimension depend only on the dimensions before it in the order, and on the label, int64 ``[B]``.
         """
 
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """The same, one after the other, for samples: a full pass for each where a subclass knows no better."""
+        """Conditionals for incremental decoding; a full forward pass per dimension unless a subclass overrides it."""
         return self.naive_conditionals(batch_size, label)
 
     def naive_conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """By a full pass for each dimension."""
+        """Conditionals by a full forward pass for each dimension."""
         return Naive(
             lambda x: self.logits(x.unflatten(1, self.shape), label).flatten(2), self.order, batch_size
         )
@@ -79,14 +79,14 @@ class Autoregressive(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- likelihood
 
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Log P(x), or log P(x | label): nats, ``[B]``."""
+        """Log P(x), or log P(x | label) if a label is given: nats, ``[B]``."""
         return categorical_log_prob(self.logits(x, label).float(), x)
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
-        """Exact, by the chain rule; nothing is drawn.
+        """The exact negative log-likelihood by the chain rule; uses no random draws.
 
         Raises:
-            UserError: Any other estimator.
+            UserError: If the estimator is unknown.
         """
         self.check_estimator(estimator)
         if not self.num_classes:
@@ -98,24 +98,24 @@ class Autoregressive(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- training
 
     def on_fit_start(self) -> None:
-        """Looks at the labels."""
+        """Validates the labels."""
         self.check_labels()
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Nats an example."""
+        """The loss: negative log-likelihood in nats per example."""
         x, label, _ = batch
         return -self.log_prob(x, label if self.num_classes else None).mean()
 
     def hidden_weights(self) -> list[nn.Parameter]:
-        """``[outputs, ...]``, between layers of features; none where a subclass does not offer Muon."""
+        """Weights ``[outputs, ...]`` between hidden layers, for Muon; empty if a subclass does not support it."""
         return []
 
     def decays(self, parameter: nn.Parameter) -> bool:
-        """Whether weight decay reaches it."""
+        """Whether weight decay applies to the parameter."""
         return True
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer that was asked for, over all parameters."""
+        """Builds the optimizer of all parameters."""
         hidden = self.hidden_weights()
         gains = [p for p in self.parameters() if not self.decays(p)]
         return self.optimizer(parameter_groups(self, hidden=hidden, no_decay=gains))
@@ -123,31 +123,31 @@ class Autoregressive(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- samples
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The temperature; whether each sample is of a class."""
+        """The temperature, and whether samples are class-conditional."""
         settings: dict[str, str | int | float | bool] = {"name": "ancestral", "temperature": self.sampling.temperature}
         return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Dimension by dimension, each from the conditional given those drawn."""
+        """Ancestral sampling: draws each dimension from its conditional given the previous ones."""
         nothing = torch.zeros(len(noise), *self.shape, dtype=torch.uint8, device=self.device)
         return self.complete(nothing, 0, noise, label)
 
     def first(self, count: int) -> Tensor:
-        """Which dimensions come first in the order: bool ``[*shape]``, so many of them true."""
+        """Mask of the first ``count`` dimensions in the order: bool ``[*shape]``."""
         first = torch.zeros(self.num_dims, dtype=torch.bool, device=self.device)
         first[self.order[:count]] = True
         return first.view(self.shape)
 
     @torch.no_grad()
     def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Keeps the first dimensions of x in the order, and draws the rest: uint8 ``[B, *shape]``.
+        """Keeps the first dimensions of x in the order, and samples the others: uint8 ``[B, *shape]``.
 
         Args:
-            x: Levels ``[B, *shape]``.
-            num_given: How many are kept.
-            noise: B rows.
-            label: int64 ``[B]``; drawn where a class-conditional model is given none, by Bayes' rule from what of x
-                is given.
+            x: Integers ``[B, *shape]``.
+            num_given: Number of dimensions to keep.
+            noise: Source of randomness, with B rows.
+            label: Classes int64 ``[B]``; if None, a class-conditional model samples them from their posterior given
+                the first dimensions.
         """
         if self.num_classes and label is None:
             label = draw(self.class_logits(x, num_given), noise.uniform(), 1.0)
@@ -157,11 +157,11 @@ class Autoregressive(GenerativeModule, abc.ABC):
 
     @torch.no_grad()
     def class_logits(self, x: Tensor, num_given: int) -> Tensor:
-        """``log P(x_given | c)``, all classes being equally likely: nats, float32 ``[B, num_classes]``.
+        """``log P(x_given | c)`` for all classes: nats, float32 ``[B, num_classes]``.
 
         Args:
-            x: Levels ``[B, *shape]``.
-            num_given: How many of the first dimensions in the order are looked at.
+            x: Integers ``[B, *shape]``.
+            num_given: Number of dimensions in the order to condition on.
         """
         logits = torch.zeros(len(x), self.num_classes, device=x.device)
         if not num_given:
@@ -177,14 +177,14 @@ class Autoregressive(GenerativeModule, abc.ABC):
 
     @torch.no_grad()
     def fill(self, conditionals: Conditionals, order: Tensor, u: Tensor, x: Tensor, num_given: int) -> Tensor:
-        """Draws the dimensions of x ``[B, D]`` after the first ``num_given`` of the order: uint8 ``[B, D]``.
+        """Samples the dimensions of x ``[B, D]`` after the first ``num_given`` in the order: uint8 ``[B, D]``.
 
         Args:
-            conditionals: In that order.
-            order: ``[D]``.
-            u: Uniform on [0, 1), ``[B, D]``: column i is for the i-th of the order.
-            x: Levels.
-            num_given: How many are kept.
+            conditionals: Conditionals in that order.
+            order: Positions of the dimensions, ``[D]``.
+            u: Uniform draws on [0, 1), ``[B, D]``: column i is for the i-th dimension in the order.
+            x: Integers ``[B, D]``.
+            num_given: Number of dimensions to keep.
         """
         out, value = x.clone(), None
         for i, position in enumerate(order.tolist()):
@@ -195,17 +195,17 @@ class Autoregressive(GenerativeModule, abc.ABC):
         return out
 
     def _next_logits(self, conditionals: Conditionals, value: Tensor | None) -> Tensor:
-        """Logits ``[B, num_levels]`` of the next dimension.
+        """Logits of the next dimension, ``[B, num_levels]``.
 
-        In float32 whatever the precision of the training: caches hold their weights in it, and a full pass in
-        bfloat16 would draw other samples than they do.
+        Computed in float32 whatever the precision of training: caches hold their weights in float32, and a full pass in
+        bfloat16 would give other samples.
         """
         with torch.autocast(self.device.type, enabled=False):
             return conditionals.next(value).float()
 
 
 def reading_order(shape: tuple[int, ...]) -> Tensor:
-    """Where the dimensions of ``[C, H, W]`` lie flattened, pixel by pixel; any other shape as it lies.
+    """Flat indices of the dimensions of ``[C, H, W]``, pixel by pixel; of any other shape, in memory order.
 
     >>> reading_order((2, 1, 3)).tolist()
     [0, 3, 1, 4, 2, 5]

@@ -1,4 +1,4 @@
-"""One dimension after the other: what an autoregressive model is asked while it draws a sample."""
+"""Conditional distributions for incremental decoding."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 
 class Conditionals(abc.ABC):
-    """``p(x_i | x_<i)`` of a batch, for one dimension after the other, in the model's order.
+    """The conditionals ``p(x_i | x_<i)`` of a batch, one dimension per call, in the model's order.
 
-    A network with a cache computes in each call only what is new; together its calls cost about one pass over the
-    whole example, where :class:`Naive` costs one pass for each dimension.
+    A network with a cache computes only the new activations in each call; all calls together take about one pass over
+    the example, while :class:`Naive` takes one pass per dimension.
     """
 
     @abc.abstractmethod
@@ -22,18 +22,18 @@ class Conditionals(abc.ABC):
         """Logits of the next dimension, ``[B, num_levels]``.
 
         Args:
-            value: Levels int64 ``[B]`` of the dimension asked for last; None at the first call, and only there.
+            value: Integers int64 ``[B]`` drawn for the previous dimension; None in the first call only.
         """
 
 
 class Naive(Conditionals):
-    """A full pass for each dimension: what caches are checked against, and what a model without one samples by.
+    """A full pass per dimension: the reference for caches, and the sampler of models without a cache.
 
     Args:
-        logits: From levels ``[B, D]`` to logits ``[B, num_levels, D]``, of which those of dimension i depend on the
+        logits: Function from integers ``[B, D]`` to logits ``[B, num_levels, D]``; those of dimension i depend on the
             dimensions before it in the order.
-        order: Positions ``[D]`` of the dimensions, first to last.
-        batch_size: B.
+        order: Positions ``[D]`` of the dimensions, in the model's order.
+        batch_size: Number of examples B.
     """
 
     def __init__(self, logits: Callable[[Tensor], Tensor], order: Tensor, batch_size: int) -> None:
@@ -50,12 +50,12 @@ class Naive(Conditionals):
 
 
 def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
-    """The level at which the cumulative probability passes u: int64 ``[B]``.
+    """Samples a categorical by inverting its distribution function at u: int64 ``[B]``.
 
     Args:
-        logits: ``[B, num_levels]``.
-        u: Uniform on [0, 1), ``[B]``.
-        temperature: Divides the logits; at 0 the likeliest level is taken.
+        logits: Logits ``[B, num_levels]``.
+        u: Uniform draws on [0, 1), ``[B]``.
+        temperature: Divisor of the logits; 0 selects the most probable value.
 
     >>> draw(torch.tensor([[0.5, 0.25, 0.25]]).log().expand(3, 3), torch.tensor([0.4, 0.6, 0.9]), 1.0).tolist()
     [0, 1, 2]
@@ -63,5 +63,5 @@ def draw(logits: Tensor, u: Tensor, temperature: float) -> Tensor:
     if temperature == 0:
         return logits.argmax(1)
     cumulative = (logits / temperature).softmax(1).cumsum(1)
-    below, total = cumulative[:, :-1], cumulative[:, -1:]  # a sum in float32 can end short of one
+    below, total = cumulative[:, :-1], cumulative[:, -1:]  # a sum in float32 can end below one
     return ((u[:, None] * total >= below) & (below < total)).sum(1)

@@ -1,4 +1,4 @@
-"""Gated PixelCNN: two stacks without a blind spot, gates, and classes."""
+"""Gated PixelCNN: two stacks without a blind spot, gated activations, and class conditioning."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from lit_gen.optim import AdamW
 
 
 class GatedPixelCNN(Pixelwise):
-    """Gated PixelCNN: each pixel from all those above and to the left within reach, and from the class.
+    """Gated PixelCNN: each pixel is conditioned on all pixels above and to the left within reach, and on the class.
 
-    Dilations are not the paper's; they let few layers see far.
+    Dilations are not in the paper; they enlarge the receptive field of few layers.
 
     Args:
-        shape: Of one example, ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        channels: Features of each stack, p in the paper; at least C.
-        dilations: Of each gated layer; the paper's are all 1.
-        head_channels: Features between the two last layers.
-        kernel_size: Of the gated layers; 3 here, 5 in the paper's figure 2.
-        first_kernel_size: Of the first layer.
+        shape: Shape of one example, ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        channels: Number of channels of each stack, p in the paper; at least C.
+        dilations: Dilation of each gated layer; all 1 in the paper.
+        head_channels: Number of channels between the two last layers.
+        kernel_size: Kernel size of the gated layers; 3 here, 5 in the paper's figure 2.
+        first_kernel_size: Kernel size of the first layer.
         num_classes: Number of label classes; 0 means unconditional.
-        level_features: See :class:`Pixelwise`.
+        level_features: Number of learned features per value that are added to the network's input; 0 in the paper.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
 
@@ -85,7 +85,7 @@ class GatedPixelCNN(Pixelwise):
 
     @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """All but those of the first layer and of the last."""
+        """All weights except those of the first and the last layer."""
         net = cast(GatedPixelCNNNet, self.net)
         inside = [*net.layers.parameters(), net.head.weight]
         return [p for p in inside if p.ndim == 4]

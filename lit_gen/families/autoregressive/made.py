@@ -1,4 +1,4 @@
-"""MADE: all conditionals in one pass of a masked fully connected net."""
+"""MADE: all conditionals in one pass of a masked fully connected network."""
 
 from __future__ import annotations
 
@@ -24,30 +24,30 @@ from lit_gen.quantization import to_unit
 
 
 class MADE(Autoregressive):
-    """Masked autoencoder for distribution estimation, over one order of the dimensions or over several.
+    """Masked autoencoder for distribution estimation, over one or several orders of the dimensions.
 
-    Without hidden layers it is the fully visible sigmoid belief net, a logistic regression for each dimension. A
-    conditional over L levels is a softmax of L - 1 numbers and a zero, which for binary data is the sigmoid.
+    Without hidden layers it is the fully visible sigmoid belief network, a logistic regression for each dimension. A
+    conditional over L values is a softmax of L - 1 logits and a zero, which for binary data is the sigmoid.
 
-    With ``num_orders`` the net is trained on one order after the other, batch by batch (section 4.2), and the model is
-    the mixture of all of them with equal weights (section 4.3): probabilities are averaged over orders for whole
-    examples, so that they still sum to one, which averaged logits would not. A sample draws its order first. The
-    connections between hidden units stay the same for all orders.
+    With ``num_orders`` the network is trained on the orders cyclically, one per batch (section 4.2), and the model is
+    their mixture with equal weights (section 4.3): probabilities of whole examples are averaged over orders, so that
+    they still sum to one, unlike averaged logits. Sampling first draws an order. The connections between hidden
+    units are the same for all orders.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        hidden_sizes: Widths of the hidden layers; 8,000 in the paper's best net of one layer for binary MNIST.
-        num_orders: The first is that of reading, the others are drawn by ``order_seed``.
-        order_seed: Draws the orders.
-        activation: Between the layers.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        hidden_sizes: Widths of the hidden layers; 8,000 in the paper's best one-layer network for binary MNIST.
+        num_orders: Number of orders; the first is the raster order, the others are random.
+        order_seed: Seed of the random orders.
+        activation: Nonlinearity between the layers.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
 
     References:
         Germain, Gregor, Murray, Larochelle: MADE: Masked Autoencoder for Distribution Estimation, 2015,
         arXiv:1502.03509. Frey, Hinton, Dayan: Does the wake-sleep algorithm produce good density estimators?, 1996,
-        for the net without hidden layers.
+        for the network without hidden layers.
     """
 
     orders: Tensor
@@ -67,7 +67,7 @@ class MADE(Autoregressive):
             shape, num_levels, num_classes=0, temperature=temperature, optimizer=optimizer
         )
         if num_orders < 1:
-            raise UserError(f"model.num_orders is {num_orders}; give 1 for the reading order alone, or more")
+            raise UserError(f"MADE: num_orders={num_orders} must be at least 1 (the raster order only)")
         self.num_orders = num_orders
         self.net = MaskedAutoencoder(self.num_dims, num_levels - 1, hidden_sizes, activation)
         generator = torch.Generator().manual_seed(order_seed)
@@ -77,24 +77,24 @@ class MADE(Autoregressive):
     # -------------------------------------------------------------- density
 
     def logits_in(self, order: Tensor, x: Tensor) -> Tensor:
-        """Of the conditionals in one order: ``[B, num_levels, D]`` for levels ``[B, D]``."""
+        """Logits of the conditionals in the given order: ``[B, num_levels, D]`` for integers ``[B, D]``."""
         return F.pad(self.net(to_unit(x, self.num_levels), order), (0, 0, 1, 0))
 
     @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """In the reading order."""
+        """Logits of the conditionals in the raster order."""
         return self.logits_in(self.orders[0], x.flatten(1)).unflatten(2, self.shape)
 
     def log_prob_in(self, order: Tensor, x: Tensor) -> Tensor:
-        """Log P(x) in one order: nats, ``[B]``."""
+        """Log P(x) under the given order: nats, ``[B]``."""
         flat = x.flatten(1)
         return categorical_log_prob(self.logits_in(order, flat).float(), flat)
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
-        """Exact: of the mixture over all orders.
+        """The exact negative log-likelihood of the mixture over all orders.
 
         Raises:
-            UserError: Any estimator but ``chain-rule``.
+            UserError: If the estimator is not ``chain-rule``.
         """
         self.check_estimator(estimator)
         each = torch.stack([self.log_prob_in(order, x) for order in self.orders])
@@ -102,26 +102,26 @@ class MADE(Autoregressive):
         return Likelihood(math.log(self.num_orders) - each.logsumexp(0), "exact", name)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Nats an example, in the order whose turn it is."""
+        """The loss in nats per example, in the order of this batch."""
         return -self.log_prob_in(self.orders[self.global_step % self.num_orders], batch[0]).mean()
 
     # -------------------------------------------------------------- samples
 
     @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """In the reading order."""
+        """Conditionals in the raster order, with cached activations."""
         return _Cached(self, batch_size, self.orders[0])
 
     @override
     def naive_conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """In the reading order."""
+        """Conditionals in the raster order, by full passes."""
         return self._naive(batch_size, self.orders[0])
 
     def _naive(self, batch_size: int, order: Tensor) -> Conditionals:
         return Naive(lambda x: self.logits_in(order, x), order, batch_size)
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Dimension by dimension; each sample in an order that it draws."""
+        """Ancestral sampling, with a random order for each sample."""
         if self.num_orders == 1:
             return super().generate(noise, label)
         which = (noise.uniform() * self.num_orders).long()
@@ -134,18 +134,18 @@ class MADE(Autoregressive):
         return out.unflatten(1, self.shape)
 
     def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """See :class:`Autoregressive`.
+        """See :meth:`Autoregressive.complete`.
 
         Raises:
-            UserError: Of several orders, most do not start with what is given.
+            UserError: If there are several orders, most of which do not start with the given dimensions.
         """
         if self.num_orders > 1:
-            raise UserError(f"a MADE of {self.num_orders} orders cannot complete an example; one of num_orders=1 can")
+            raise UserError(f"MADE: num_orders={self.num_orders} cannot complete an example; num_orders=1 can")
         return super().complete(x, num_given, noise, label)
 
 
 class _Cached(Conditionals):
-    """Each hidden unit once."""
+    """Conditionals that compute each hidden unit once."""
 
     def __init__(self, model: MADE, batch_size: int, order: Tensor) -> None:
         self.one_by_one, self.num_levels = OneByOne(model.net, batch_size, order), model.num_levels

@@ -1,4 +1,4 @@
-"""Discretized mixtures of logistics for whole pixels, whose channels depend on one another."""
+"""Discretized mixtures of logistics over pixels, with dependent channels."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from lit_gen.quantization import to_symmetric
 
 
 class PixelMixture:
-    """``P(pixel) = sum_k w_k prod_c P_k(x_c | x_<c)``, each factor a logistic gathered in bins around the levels.
+    """``P(pixel) = sum_k w_k prod_c P_k(x_c | x_<c)``, each factor a logistic discretized in bins around the values.
 
-    Which component it is, is shared by the channels of a pixel: a channel's own conditional has the weights that
-    the components have after the channels before it. Means are linear in those, on the scale of
-    :func:`lit_gen.likelihood.to_symmetric`. All is computed in float32.
+    The channels of a pixel share the mixture component: the conditional of a channel has the posterior weights of the
+    components given the previous channels. Means are linear in these channels, on the scale of
+    :func:`lit_gen.likelihood.to_symmetric`. Everything is computed in float32.
 
     Args:
         parameters: ``[N, num_parameters(C, K)]`` for N pixels: K logits, C times K means, C times K log scales, and
             K coefficients for each pair of channels, before their tanh.
-        num_channels: C.
-        num_levels: How many levels.
+        num_channels: Number of channels C.
+        num_levels: Number of values of the data.
 
     References:
         Salimans, Karpathy, Chen, Kingma: PixelCNN++, 2017, arXiv:1701.05517, equations 1 to 3; the bounds on
-        scales and coefficients are the authors' code's, as is no other.
+        scales and coefficients follow the authors' code.
     """
 
     def __init__(self, parameters: Tensor, num_channels: int, num_levels: int) -> None:
@@ -34,17 +34,17 @@ class PixelMixture:
         self.num_levels = num_levels
         self.log_weights = p[:, 0].log_softmax(1)
         self.mean = p[:, 1 : 1 + C]
-        # Below, the gradient far from a level is as large as 1/scale; above, no float32 would hold the inverse.
+        # Below this, the gradient far from a value is as large as 1/scale; far above, float32 cannot hold the inverse.
         self.log_scale = p[:, 1 + C : 1 + 2 * C].clamp(-7.0, 60.0)
         self.coefficients = p[:, 1 + 2 * C :].tanh()
 
     def _component_log_prob(self, mean: Tensor, log_scale: Tensor, level: Tensor) -> Tensor:
-        """Log P_k of one level: ``[N, K]`` from means and log scales ``[N, K]`` and levels ``[N]``."""
+        """Log P_k of integers ``[N]``: ``[N, K]``, for means and log scales ``[N, K]``."""
         m, s, x = mean.reshape(-1, 1), log_scale.reshape(-1, 1), level.repeat_interleave(mean.shape[1])[:, None]
         return discretized_logistic_log_prob(m, s, x, self.num_levels).view(mean.shape)
 
     def _mean(self, c: int, x: Tensor) -> Tensor:
-        """Of channel c in each component, given the channels before: ``[N, K]``."""
+        """Means of channel c in each component, given the previous channels: ``[N, K]``."""
         mean = self.mean[:, c]
         for i in range(c):
             earlier = to_symmetric(x[:, i, None], self.num_levels)
@@ -52,7 +52,7 @@ class PixelMixture:
         return mean
 
     def _joint(self, num_channels: int, x: Tensor) -> Tensor:
-        """Log of a component and the first channels together: ``[N, K]``."""
+        """Joint log-probability of each component and the first channels: ``[N, K]``."""
         joint = self.log_weights
         for c in range(num_channels):
             joint = joint + self._component_log_prob(self._mean(c, x), self.log_scale[:, c], x[:, c])
@@ -63,10 +63,10 @@ class PixelMixture:
         return self._joint(x.shape[1], x).logsumexp(1)
 
     def level_log_probs(self, c: int, x: Tensor) -> Tensor:
-        """Log P of every level of channel c, given the channels of x ``[N, C]`` before it: ``[N, num_levels]``."""
+        """Log P of all values of channel c, given the previous channels of x ``[N, C]``: ``[N, num_levels]``."""
         weights = self._joint(c, x).log_softmax(1)[:, :, None]
         mean, inverse_scale = self._mean(c, x)[:, :, None], torch.exp(-self.log_scale[:, c, :, None])
-        # As in discretized_logistic_log_prob, but edges are shared by the two levels beside them, and widths by all.
+        # As in discretized_logistic_log_prob, but neighbouring values share edges, and all values share widths.
         edges = to_symmetric(torch.arange(self.num_levels - 1, device=x.device) + 0.5, self.num_levels)
         z = (edges - mean) * inverse_scale
         below = F.logsigmoid(z)
@@ -78,7 +78,7 @@ class PixelMixture:
 
 
 def num_parameters(num_channels: int, num_components: int) -> int:
-    """Of a pixel.
+    """Number of parameters of a pixel.
 
     >>> num_parameters(3, 10), num_parameters(1, 10)
     (100, 30)

@@ -15,19 +15,19 @@ from lit_gen.optim import AdamW
 
 
 class PixelCNN(Pixelwise):
-    """PixelCNN: each pixel from a triangle of those above and to the left, each channel from those before it.
+    """PixelCNN: each pixel is conditioned on a triangle above and to the left, each channel on the previous ones.
 
-    Pixels to the upper right can lie in a blind spot, as in the paper: see :class:`GatedPixelCNN`.
+    Pixels to the upper right can be in a blind spot, as in the paper: see :class:`GatedPixelCNN`.
 
     Args:
-        shape: Of one example, ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        channels: Features inside a residual block, h in the paper; there are twice as many between blocks. At
-            least C.
-        num_blocks: Residual blocks; 15 in the paper, of h = 16 for MNIST and 128 for CIFAR-10.
-        head_channels: Features between the two last layers; 32 in the paper for MNIST, 1,024 for CIFAR-10.
-        kernel_size: Of the first convolution; 7 in the paper.
-        level_features: See :class:`Pixelwise`.
+        shape: Shape of one example, ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        channels: Number of channels inside a residual block, h in the paper; there are twice as many between blocks.
+            At least C.
+        num_blocks: Number of residual blocks; 15 in the paper, with h = 16 for MNIST and 128 for CIFAR-10.
+        head_channels: Number of channels between the two last layers; 32 in the paper for MNIST, 1,024 for CIFAR-10.
+        kernel_size: Kernel size of the first convolution; 7 in the paper.
+        level_features: Number of learned features per value that are added to the network's input; 0 in the paper.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
 
@@ -70,7 +70,7 @@ class PixelCNN(Pixelwise):
 
     @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """All but those of the first layer and of the last."""
+        """All weights except those of the first and the last layer."""
         net = cast(PixelCNNNet, self.net)
         inside = [*net.blocks.parameters(), net.head.weight]
         return [p for p in inside if p.ndim == 4]

@@ -20,26 +20,26 @@ _PIXELS_AT_ONCE = 4_096
 
 
 class PixelCNNpp(Autoregressive):
-    """PixelCNN++: each pixel a discretized mixture of logistics, given the pixels before it.
+    """PixelCNN++: each pixel is a discretized mixture of logistics, given the previous pixels.
 
-    Weights are normalized, and start from one batch of training data, without dropout where the authors start with
-    it: the batch alone then says how. Samples are drawn with cached activations, one pass of the network for all
-    channels of a pixel. Sides must be even before each halving.
+    Weights are normalized, and initialized from one batch of training data; unlike in the authors' code, without
+    dropout, so that they depend on the batch only. Sampling uses cached activations, with one pass of the network for
+    all channels of a pixel. Height and width must be even before each downsampling.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_filters: See :class:`lit_gen.nets.PixelCNNppNet`.
-        num_resnet: See :class:`lit_gen.nets.PixelCNNppNet`.
-        num_scales: See :class:`lit_gen.nets.PixelCNNppNet`.
-        num_components: Logistics in a mixture; 10 in the paper.
-        dropout: Rate in the residual blocks; 0.5 in the paper.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_filters: Number of channels of the network; 160 in the paper.
+        num_resnet: Number of residual blocks per resolution; 5 in the paper.
+        num_scales: Number of resolutions; 3 in the paper.
+        num_components: Number of mixture components; 10 in the paper.
+        dropout: Dropout rate in the residual blocks; 0.5 in the paper.
         num_classes: Number of label classes; 0 means unconditional.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
 
     Raises:
-        UserError: Data that are no images, sides that cannot be halved so often, or a number that leaves no model.
+        UserError: If the data are not images, or cannot be downsampled so often, or a size is too small.
 
     References:
         Salimans, Karpathy, Chen, Kingma: PixelCNN++: Improving the PixelCNN with Discretized Logistic Mixture
@@ -66,7 +66,7 @@ class PixelCNNpp(Autoregressive):
         if len(self.shape) != 3:
             raise UserError(f"PixelCNNpp models images [C, H, W], not examples of shape {list(self.shape)}")
         if num_components < 1:
-            raise UserError(f"model.num_components={num_components} leaves no mixture; set it to 1 or more")
+            raise UserError(f"PixelCNNpp: num_components={num_components} must be at least 1")
         C, H, W = self.shape
         check_sides(H, W, num_scales)
         self.net = PixelCNNppNet(
@@ -77,19 +77,19 @@ class PixelCNNpp(Autoregressive):
         return PixelMixture(parameters, self.shape[0], self.num_levels)
 
     def _pixels(self, x: Tensor, label: Tensor | None) -> tuple[Tensor, Tensor]:
-        """Parameters and levels of all pixels of all images: ``[B H W, num_parameters]``, ``[B H W, C]``."""
+        """Mixture parameters and integers of all pixels of all images: ``[B H W, num_parameters]``, ``[B H W, C]``."""
         parameters = self.net(to_symmetric(x, self.num_levels), label)
         return parameters.permute(0, 2, 3, 1).flatten(0, 2), x.permute(0, 2, 3, 1).flatten(0, 2)
 
     @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """The levels that x has, and no other, are evaluated."""
+        """Evaluates only the values of x instead of all logits."""
         parameters, levels = self._pixels(x, label)
         return self._mixture(parameters).log_prob(levels).unflatten(0, (len(x), -1)).sum(1)
 
     @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """They are log-probabilities."""
+        """The logits are log-probabilities."""
         each = []
         for parameters, levels in zip(*(t.split(_PIXELS_AT_ONCE) for t in self._pixels(x, label)), strict=True):
             mixture = self._mixture(parameters)
@@ -99,21 +99,21 @@ class PixelCNNpp(Autoregressive):
 
     @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """With cached activations."""
+        """Conditionals with cached activations."""
         return _PixelByPixel(self, batch_size, label)
 
     # -------------------------------------------------------------- training
 
     def on_fit_start(self) -> None:
-        """Starts the network from training data, once: all processes see one batch together.
+        """Initializes the network from training data, once: all processes use the same batch.
 
         Raises:
-            UserError: There is no data module to ask.
+            UserError: If the Trainer has no data module.
         """
         super().on_fit_start()
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None:
-            raise UserError("PixelCNNpp starts from training data: give Trainer.fit a data module, not loaders")
+            raise UserError("PixelCNNpp is initialized from training data: give Trainer.fit a data module, not loaders")
         layers = [layer for layer in self.net.layers() if not layer.initialized]
         batch = next(iter(data.train_dataloader()), None)
         if not layers or batch is None:
@@ -130,7 +130,7 @@ class PixelCNNpp(Autoregressive):
 
 
 class _PixelByPixel(Conditionals):
-    """One pass of the cached network for a pixel; its channels are conditionals of the same mixture."""
+    """One pass of the cached network per pixel; its channels are conditionals of the same mixture."""
 
     def __init__(self, model: PixelCNNpp, batch_size: int, label: Tensor | None) -> None:
         self.model = model
@@ -144,7 +144,7 @@ class _PixelByPixel(Conditionals):
     def next(self, value: Tensor | None) -> Tensor:
         pixels, c = divmod(self.asked, self.model.shape[0])
         if value is not None:
-            self.pixel[:, c - 1] = value  # the last channel where this one is a pixel's first
+            self.pixel[:, c - 1] = value  # the last channel if c is a pixel's first
         if c == 0:
             last = to_symmetric(self.pixel, self.model.num_levels) if pixels else None
             self.mixture = self.model._mixture(self.cache.next(last))

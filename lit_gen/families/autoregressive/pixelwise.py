@@ -1,4 +1,4 @@
-"""Autoregressive models of images whose network gives all levels' logits, and whose samples go pixel by pixel."""
+"""Autoregressive models of images whose network outputs logits of all values, sampled pixel by pixel."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from lit_gen.nets.autoregressive.columns import Columns
 
 
 def channels_of(family: str, shape: tuple[int, ...]) -> int:
-    """C of images ``(C, H, W)``.
+    """Number of channels C of images ``(C, H, W)``.
 
     Raises:
-        UserError: Other data.
+        UserError: If the data are not images.
     """
     if len(shape) != 3:
         raise UserError(f"{family} models images (C, H, W), not data of shape {tuple(shape)}")
@@ -29,14 +29,14 @@ def channels_of(family: str, shape: tuple[int, ...]) -> int:
 
 
 class Pixelwise(Autoregressive, abc.ABC):
-    """A softmax over levels for each channel of each pixel.
+    """A softmax over the values of each channel of each pixel.
 
     Args:
-        shape: See :class:`Autoregressive`; ``(C, H, W)``.
-        num_levels: See :class:`Autoregressive`.
-        net: What :meth:`levels_last` asks.
-        level_features: E: learned numbers of each level, which go into the network beside the level itself, a number
-            in [0, 1]; 0, the papers', for none.
+        shape: Shape of one example ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        net: Network used by :meth:`levels_last`.
+        level_features: Number E of learned features per value that are added to the network's input, beside the value
+            as a number in [0, 1]; 0 in the papers.
         num_classes: Number of label classes; 0 means unconditional.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
@@ -56,17 +56,17 @@ class Pixelwise(Autoregressive, abc.ABC):
         super().__init__(
             shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
         )
-        # A convolution reads channels-last maps faster, on a CPU and on a GPU.
+        # Convolutions read channels-last tensors faster, on CPUs and GPUs.
         self.net = net.to(memory_format=torch.channels_last)
         self.features = LevelFeatures(num_levels, level_features)
 
     @abc.abstractmethod
     def levels_last(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """Features ``[B, C (1 + E), H, W]``, and labels or None, to logits ``[B, H, W, C, num_levels]``."""
+        """Maps features ``[B, C (1 + E), H, W]``, and labels or None, to logits ``[B, H, W, C, num_levels]``."""
 
     @abc.abstractmethod
     def columns(self, batch_size: int, label: Tensor | None) -> Columns:
-        """The same, pixel by pixel."""
+        """The same network for incremental decoding."""
 
     @override
     def logits(self, x: Tensor, label: Tensor | None = None) -> Tensor:
@@ -74,24 +74,24 @@ class Pixelwise(Autoregressive, abc.ABC):
 
     @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Levels stay last, so that none of the largest maps is transposed."""
+        """Keeps the values last, so that none of the largest tensors is transposed."""
         logits = self.levels_last(self.features(x), label).float()
         levels = x.permute(0, 2, 3, 1).flatten().long()
         nats = F.cross_entropy(logits.flatten(0, 3), levels, reduction="none")
         return -nats.unflatten(0, (len(x), -1)).sum(1)
 
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """Each pixel's column of features is computed once for each of its channels."""
+        """Updates the network's per-column cache once for each channel of a pixel."""
         return PixelByPixel(self.columns(batch_size, label), self.shape, self.features)
 
 
 class PixelByPixel(Conditionals):
-    """The channels of the pixels of the rows, in the order of reading.
+    """Conditionals of the channels of all pixels, in raster order.
 
     Args:
-        columns: What computes a pixel's logits.
-        shape: ``(C, H, W)``.
-        features: Of a level.
+        columns: Per-column cache of the network.
+        shape: Shape of one example ``(C, H, W)``.
+        features: Features of the values.
     """
 
     def __init__(self, columns: Columns, shape: tuple[int, ...], features: LevelFeatures) -> None:

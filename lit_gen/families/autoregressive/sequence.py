@@ -1,4 +1,4 @@
-"""Autoregressive models whose network reads a sequence: whatever the data's shape, in the order of reading."""
+"""Autoregressive models with a sequence network, for data of any shape, in raster order."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lit_gen.families.autoregressive.conditionals import Conditionals
 
 
 class Cache(Protocol):
-    """What a network offers to be asked for one position after the other."""
+    """Incremental decoding of a sequence network."""
 
     def next(self, symbol: Tensor | None) -> Tensor:
-        """Logits ``[B, L]`` from the symbols int64 ``[B]`` at the last position; None at the first."""
+        """Logits ``[B, L]``, given the symbols int64 ``[B]`` at the previous position; None in the first call."""
 
 
 class Cached(Conditionals):
-    """A network's cache, asked in the model's order."""
+    """Conditionals from a network's cache."""
 
     def __init__(self, cache: Cache) -> None:
         self.cache = cache
@@ -33,20 +33,20 @@ class Cached(Conditionals):
 
 
 class SequenceModel(Autoregressive, abc.ABC):
-    """An autoregressive model of images, text and audio alike: their levels are symbols in a row.
+    """Autoregressive model of images, text and audio: their values are the symbols of a sequence.
 
-    A subclass sets ``net``, from symbols int64 ``[B, D]`` (and labels ``[B]`` or None) to logits
-    ``[B, D, num_levels]``, those of a position from the positions before it, and gives :meth:`cache`.
+    A subclass sets ``net``, a module from symbols int64 ``[B, D]`` (and labels ``[B]`` or None) to logits
+    ``[B, D, num_levels]`` that depend on previous positions only, and implements :meth:`cache`.
     """
 
     net: nn.Module
 
     @abc.abstractmethod
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:
-        """The network, one position after the other."""
+        """The network for incremental decoding."""
 
     def symbols(self, x: Tensor) -> Tensor:
-        """Levels ``[B, *shape]`` in the order of reading: int64 ``[B, D]``."""
+        """Integers ``[B, *shape]`` in raster order: int64 ``[B, D]``."""
         return x.flatten(1)[:, self.order].long()
 
     @override
@@ -58,12 +58,12 @@ class SequenceModel(Autoregressive, abc.ABC):
 
     @property
     def lies_in_order(self) -> bool:
-        """Whether reading goes through memory from its start to its end."""
+        """Whether the raster order is the memory order."""
         return len(self.shape) != 3 or self.shape[0] == 1
 
     @override
     def log_prob(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """On the logits as they lie, for a copy of them costs as much as a layer."""
+        """Uses the logits in their memory layout, because copying them takes as long as a layer."""
         symbols = self.symbols(x)
         logits = self.net(symbols, label)
         if not logits.is_contiguous():  # time first
@@ -73,11 +73,11 @@ class SequenceModel(Autoregressive, abc.ABC):
 
     @override
     def conditionals(self, batch_size: int, label: Tensor | None = None) -> Conditionals:
-        """From the network's cache."""
+        """Conditionals from the network's cache."""
         return Cached(self.cache(batch_size, label))
 
 
 def nats(logits: Tensor, symbols: Tensor) -> Tensor:
-    """What each of the symbols ``[...]`` costs under logits ``[..., L]``, in float32: ``[...]``."""
+    """Negative log-likelihood of each of the symbols ``[...]`` under logits ``[..., L]``, in float32: ``[...]``."""
     each = F.cross_entropy(logits.flatten(0, -2).float(), symbols.flatten(), reduction="none")
     return torch.unflatten(each, 0, symbols.shape)

@@ -1,4 +1,4 @@
-"""A causal transformer over the levels of images, text and audio."""
+"""A causal transformer over the values of images, text and audio."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ _CACHED_NUMBERS = 1 << 30
 
 
 class Transformer(SequenceModel):
-    """A decoder-only transformer: GPT-2's, over any integers.
+    """A decoder-only transformer like GPT-2, over any integers.
 
     The data are read as one sequence: an image row by row, the channels of a pixel together, as in ImageGPT; text
-    and audio in time. Each level is a symbol with an embedding of its own; nothing tells the network which are
-    close. Unlike the papers: matrices and norms have no biases, and the input and output embeddings are not tied.
-    Samples come from a cache of keys and values.
+    and audio in time. Each value is a symbol with its own embedding; the network does not know their order.
+    Unlike in the papers, matrices and norms have no biases, and the input and output embeddings are not tied.
+    Sampling uses a cache of keys and values.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        width: Of the residual stream.
-        num_blocks: Attention and a perceptron four times as wide, each.
-        num_heads: Of the attention.
-        positions: ``learned`` vectors, one a position, as in GPT-2, or ``rotary``, which know distances alone.
-        dropout: Rate, on the input and on what each half of a block adds.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        width: Width of the residual stream.
+        num_blocks: Number of blocks, each attention and an MLP four times as wide.
+        num_heads: Number of attention heads.
+        positions: ``learned`` embeddings of positions, as in GPT-2, or ``rotary``, which depend on distances only.
+        dropout: Dropout rate, on the input and on the output of each half of a block.
         num_classes: Number of label classes; 0 means unconditional. The class takes the place of the start symbol.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters; norms have no weight decay.
@@ -61,26 +61,26 @@ class Transformer(SequenceModel):
             shape, num_levels, num_classes=num_classes, temperature=temperature, optimizer=optimizer
         )
         if not 0 <= dropout < 1:
-            raise UserError(f"model.dropout={dropout} must be in [0, 1)")
+            raise UserError(f"Transformer: dropout={dropout} must be in [0, 1)")
         self.net = CausalTransformer(
             num_levels, self.num_dims, width, num_blocks, num_heads, positions, dropout, num_classes
         )
 
     @property
     def sample_block(self) -> int:
-        """Fewer where keys and values, ``[2, positions, width]`` in each block, would take more than 4 GiB."""
+        """Smaller if keys and values, ``[2, positions, width]`` in each block, would take more than 4 GiB."""
         held = 2 * self.num_dims * self.net.symbols.embedding_dim * len(self.net.blocks)
         return block_within(min(super().sample_block, _CACHED_NUMBERS // held))
 
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:
-        """Keys and values of what was drawn."""
+        """The cache of keys and values."""
         return KeyValueCache(self.net, batch_size, label)
 
     @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """The blocks' matrices."""
+        """The matrices of the blocks."""
         return [p for p in self.net.blocks.parameters() if p.ndim > 1]
 
     def decays(self, parameter: nn.Parameter) -> bool:
-        """Matrices and embeddings alone."""
+        """Matrices and embeddings only."""
         return parameter.ndim > 1

@@ -12,20 +12,19 @@ from lit_gen.optim import AdamW
 
 
 class WaveNet(SequenceModel):
-    """WaveNet: a softmax over the levels of the next sample, from dilated causal convolutions of those before.
+    """WaveNet: a softmax over the values of the next sample, by dilated causal convolutions of the previous ones.
 
-    The paper's levels are 256, of an 8-bit mu-law: they come so from the data. Any shape is read as one sequence, an
-    image pixel by pixel. A class steers all gates, the paper's global conditioning. Residual connections have no bias
-    here: the next layer's does the same. The paper does not tell its widths. Samples come from queues of the layers'
-    inputs.
+    The paper's 256 values of an 8-bit mu-law are the data's own. Any shape is read as one sequence, images pixel by
+    pixel. The class modulates all gates, the paper's global conditioning. Residual connections have no bias, because
+    the next layer has one. The paper does not give its widths. Sampling uses queues of the layers' inputs.
 
     Args:
-        shape: Of one example, ``[1, T]`` or ``[T]`` of audio; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_blocks: How often the dilations are gone through; 3 in the paper's example.
-        layers_per_block: n, for dilations 1, 2, 4 ... ``2^(n-1)``; 10 in the paper.
-        channels: Of the residual stream and the gates.
-        skip_channels: Of the skip connections and the head.
+        shape: Shape of one example, ``[1, T]`` or ``[T]`` for audio; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_blocks: Number of repetitions of the dilations; 3 in the paper's example.
+        layers_per_block: Number n of dilations 1, 2, 4 ... ``2^(n-1)``; 10 in the paper.
+        channels: Number of channels of the residual stream and the gates.
+        skip_channels: Number of channels of the skip connections and the head.
         num_classes: Number of label classes; 0 means unconditional.
         temperature: Divisor of the logits of every conditional when sampling.
         optimizer: Optimizer of all parameters.
@@ -55,11 +54,11 @@ class WaveNet(SequenceModel):
         self.net = DilatedConvNet(num_levels, num_blocks, layers_per_block, channels, skip_channels, num_classes)
 
     def cache(self, batch_size: int, label: Tensor | None) -> Cache:
-        """Queues of the layers' inputs."""
+        """The queues of the layers' inputs."""
         return WaveNetQueues(self.net, batch_size, self.num_dims, label)
 
     @override
     def hidden_weights(self) -> list[nn.Parameter]:
-        """All but the embeddings and the last layer."""
+        """All weights except the embeddings and the last layer."""
         inside = [self.net.layers, self.net.carries, self.net.skip, self.net.hidden]
         return [p for module in inside for p in module.parameters() if p.ndim > 1]

@@ -1,4 +1,4 @@
-"""Diffusion and flow matching: data are noised step by step or all the way, and a network learns to undo it."""
+"""Diffusion and flow matching: a network learns to reverse a process that adds noise to data."""
 
 from lit_gen.families.diffusion.ddpm import DDPM
 from lit_gen.families.diffusion.diffusion import Diffusion

@@ -27,26 +27,26 @@ from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
-_LEFT_AT_MOST = 0.01  # the papers' schedules leave 0.00004 and less
+_LEFT_AT_MOST = 0.01  # the papers' schedules leave at most 0.00004
 
 
 class DDPM(Diffusion):
-    """T timesteps of noise on a fixed schedule; the network predicts the noise.
+    """Diffusion with T timesteps on a fixed noise schedule; the network predicts the noise.
 
-    Fitted by ``||eps - eps_hat||**2``, the same for all timesteps (the paper's L_simple), a mean over dimensions.
-    Scored by the bound in T steps, whose reverse variances are fixed, and by the ODE, for which a level between two
-    timesteps is told to the network as a timestep between them.
+    Trained by ``||eps - eps_hat||**2``, the same for all timesteps (the paper's L_simple), a mean over dimensions.
+    Scored by the bound with T steps, whose reverse variances are fixed, and by the ODE, which evaluates the network at
+    fractional timesteps for noise levels between two timesteps.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
-        schedule: Of the noise: the paper's is :class:`LinearBetas`. If not given, 100 even levels, from a noise of a
-            sixth of the distance between the data's levels on.
-        variance_mix: Of the reverse steps: 0 for ``beta_tilde``, the lower of the paper's two choices, 1 for ``beta``.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
+        schedule: Noise schedule; :class:`LinearBetas` in the paper. If not given, 100 even noise levels, where the
+            first noise has a sixth of the distance between the data's values.
+        variance_mix: Variance of the reverse steps: 0 for ``beta_tilde``, the lower of the paper's two, 1 for ``beta``.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default all T steps of the reverse process.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -70,14 +70,14 @@ class DDPM(Diffusion):
     ) -> None:
         schedule = schedule or EvenLevels(finest_log_snr(num_levels), num_timesteps=100)
         if not 0 <= variance_mix <= 1:
-            raise UserError(f"model: variance_mix={variance_mix} must lie between 0 and 1")
+            raise UserError(f"{type(self).__name__}: variance_mix={variance_mix} must be between 0 and 1")
         net = (nets or MLPDenoiser()).build(shape, *self.num_maps(shape), labels.num_classes)
         if sampling.steps is None:
             sampling = replace(sampling, steps=schedule.num_timesteps)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.num_timesteps, self.variance_mix = schedule.num_timesteps, variance_mix
         log_snrs = schedule.log_snrs()
-        # Of what a reverse step's variance has of its level's: from float64, for at much noise levels lie close.
+        # Ratio of a reverse step's variance to its noise level's: in float64, because high levels are close together.
         log_shares = torch.log(-torch.expm1(log_snrs.diff()))
         self.register_buffer("log_snrs", log_snrs.float(), persistent=False)
         self.register_buffer("log_shares", log_shares.float(), persistent=False)
@@ -85,13 +85,13 @@ class DDPM(Diffusion):
         self.check_sampling(sampling)
         if (left := float(torch.sigmoid(log_snrs[-1]))) > _LEFT_AT_MOST:
             rank_zero_warn(
-                f"model.schedule: {left:.1%} of the data's variance is left at its last timestep, and samples start at"
-                " pure noise; take more timesteps, or larger ones"
+                f"schedule: {left:.1%} of the data's variance is left at the last timestep, but samples start from"
+                " pure noise; use more timesteps, or larger betas"
             )
 
     @staticmethod
     def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:
-        """Channels in and out of the network."""
+        """Numbers of input and output channels of the network."""
         return shape[0], shape[0]
 
     # -------------------------------------------------------------- the network
@@ -101,15 +101,15 @@ class DDPM(Diffusion):
         return self.read(z, log_snr, self.net(z, self.time(self.timestep(log_snr)), label))
 
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
-        """The network's output as a prediction."""
+        """Converts the network's output into a prediction."""
         return from_eps(z, log_snr, output.float(), self.variance_mix)
 
     def time(self, timestep: Tensor) -> Tensor:
-        """What the network is told of timesteps counted from 0: thousandths of the whole, as in 1,000 timesteps."""
+        """The network's time input for timesteps counted from 0, scaled as for 1,000 timesteps."""
         return timestep * (1000.0 / self.num_timesteps)
 
     def timestep(self, log_snr: Tensor) -> Tensor:
-        """Timesteps, counted from 0, at levels ``[B]``: whole at the schedule's own, between them between."""
+        """Fractional timesteps, counted from 0, at log-SNRs ``[B]``; integers at the schedule's own noise levels."""
         right = torch.searchsorted(-self.log_snrs, -log_snr).clamp(1, self.num_timesteps - 1)
         high, low = self.log_snrs[right - 1], self.log_snrs[right]
         return right - 1 + ((high - log_snr) / (high - low)).clamp(0, 1)
@@ -119,7 +119,7 @@ class DDPM(Diffusion):
     def training_step(
         self, batch: Batch, batch_idx: int
     ) -> Tensor | dict[str, Tensor]:
-        """The noise's squared error, a mean over dimensions."""
+        """The squared error of the noise, a mean over dimensions."""
         x = to_symmetric(batch[0], self.num_levels)
         timestep = torch.randint(self.num_timesteps, (len(x),), device=x.device)
         eps = torch.randn_like(x)
@@ -129,7 +129,7 @@ class DDPM(Diffusion):
     # -------------------------------------------------------------- the bound
 
     def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """The T - 1 terms between the ends, by so many of them an example, evenly spread."""
+        """The T - 1 terms between the ends, estimated by ``draws`` terms per example, evenly spread."""
         total = torch.zeros(len(x), device=x.device)
         for share in even_shares(noise, draws):
             timestep = 1 + (share * (self.num_timesteps - 1)).long().clamp_max(self.num_timesteps - 2)
@@ -139,7 +139,7 @@ class DDPM(Diffusion):
         return total * ((self.num_timesteps - 1) / draws)
 
     def step_nats(self, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
-        """KL divergence of the posterior from the reverse step out of timesteps ``[B]`` counted from 0, none of them 0.
+        """KL divergence between posterior and reverse step, for timesteps ``[B]`` counted from 0, none of which is 0.
 
         References:
             Ho et al. 2020, equations 5 and 7.
@@ -148,19 +148,19 @@ class DDPM(Diffusion):
         t, s = self.log_snrs[timestep].view(shaped), self.log_snrs[timestep - 1].view(shaped)
         log_share = self.log_shares[timestep - 1].view(shaped)
         log_small, log_large = F.logsigmoid(-s) + log_share, F.logsigmoid(-t) + log_share
-        excess = predicted.variance_mix * (log_large - log_small)  # of the log variance, over the posterior's
-        # The means differ by alpha_s share (x - x_hat), and alpha_s**2 / sigma_s**2 is the ratio at s.
+        excess = predicted.variance_mix * (log_large - log_small)  # log variance above the posterior's
+        # The means differ by alpha_s share (x - x_hat), and alpha_s**2 / sigma_s**2 is the SNR at s.
         distance = torch.exp(s + log_share - excess) * (x - predicted.x_hat).square()
         return 0.5 * (excess + torch.exp(-excess) - 1 + distance).flatten(1).sum(1)
 
     def reconstruction_log_prob(self, x: Tensor, z: Tensor, clip: bool = False) -> Tensor:
-        """A Gaussian around x_hat, gathered in bins."""
+        """A discretized Gaussian around x_hat."""
         log_snr = self.log_snrs[:1].expand(len(x))
         predicted = self.denoise(z, log_snr)
         return self.decoder_log_prob(x, clipped(z, log_snr, predicted) if clip else predicted)
 
     def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
-        """The same, of a prediction at the first timestep; both choices give it the second's ``beta_tilde``."""
+        """The same for a prediction at the first timestep; both choices use the ``beta_tilde`` of the second."""
         log_var = F.logsigmoid(-self.log_snrs[0]) + self.log_shares[0]
         return discretized_gaussian_log_prob(x, predicted.x_hat, log_var, self.num_levels)
 
@@ -168,12 +168,12 @@ class DDPM(Diffusion):
 
     @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """Where the variances are fixed, at which."""
+        """Adds the choice of the fixed variances."""
         return {**super().sampler_settings(), "variance_mix": self.variance_mix}
 
     def log_snr_grid(self, steps: int) -> Tensor:
-        """Timesteps evenly spread from T to 1, then clean data (Nichol, Dhariwal 2021, section 4)."""
+        """Timesteps evenly spaced from T to 1, then clean data (Nichol, Dhariwal 2021, section 4)."""
         if steps > self.num_timesteps:
-            raise UserError(f"sampling: steps={steps}, and {type(self).__name__} has {self.num_timesteps} timesteps")
+            raise UserError(f"sampling: steps={steps} exceeds the {self.num_timesteps} timesteps of the model")
         chosen = torch.linspace(self.num_timesteps - 1, 0, steps, dtype=torch.float64).round().long()
         return torch.cat([self.log_snrs.cpu()[chosen].double(), torch.tensor([torch.inf], dtype=torch.float64)])

@@ -1,4 +1,4 @@
-"""What all diffusion models share: a denoiser at any noise level, two likelihoods, and the samplers."""
+"""Base class of diffusion models: a denoiser at any noise level, two likelihood estimators, and the samplers."""
 
 from __future__ import annotations
 
@@ -25,31 +25,31 @@ from lit_gen.noise import Noise
 from lit_gen.optim import parameter_groups
 from lit_gen.quantization import from_symmetric, to_symmetric
 
-_CHUNK_ELEMENTS = 1 << 18  # numbers in a batch that the ODE is solved for at once
+_CHUNK_ELEMENTS = 1 << 18  # elements of a batch for which the ODE is solved at once
 
 class Diffusion(GenerativeModule, abc.ABC):
-    """Data are noised, ``z = alpha x + sigma eps``, and a network learns to tell what they were.
+    """Data are noised, ``z = alpha x + sigma eps``, and a network learns to predict the data or the noise.
 
-    Noise levels are named by their log signal-to-noise ratio, and z is in the variance-preserving scale, whatever the
-    paper's own scale and time are: a subclass translates in :meth:`denoise`. So one ODE, one set of samplers and one
-    bound serve all of them.
+    Noise levels are given by their log signal-to-noise ratio (log-SNR), and z is in the variance-preserving scale,
+    whatever scale and time the paper uses: a subclass converts them in :meth:`denoise`. All models therefore share
+    one ODE, one set of samplers and one bound.
 
-    **The bound** (``vlb``) is the variational one: what is left of x at the last level (``prior``), the levels between
-    (``diffusion``), and x itself out of the first level (``reconstruction``). Draws are noise levels an example,
-    spread evenly. **The estimate** (``ode``) replaces the first two by the density that the probability-flow ODE gives
-    to a draw of the first level, less that draw's own: it is what the deterministic samplers draw from, in the limit of
-    many steps and where nothing is clipped.
+    **The bound** (``vlb``) is the variational one: the information about x left at the last noise level (``prior``),
+    the noise levels between (``diffusion``), and the decoding of x at the first (``reconstruction``). Draws are noise
+    levels per example, evenly spread. **The estimate** (``ode``) replaces the first two terms by the density of the
+    probability-flow ODE at a draw of the first latent, less that draw's own: the density of the deterministic samplers
+    in the limit of many steps and without clipping.
 
-    Where there are classes, the network is also trained without (``labels.dropout``), and the likelihood is that of
-    x alone: the network's without a class.
+    With label classes, the network is also trained without labels (``labels.dropout``), and the likelihood is that of
+    x by the unconditional network.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        net: From ``(z, time, label)`` to what the model predicts by.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        net: Network from ``(z, time, label)`` to the model's prediction.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -62,7 +62,7 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     log_snr_min: float
     log_snr_max: float
-    """The noise levels between which the likelihood is reckoned: of the last latent and of the first."""
+    """Noise levels (log-SNR) of the last and the first latent, between which the likelihood is computed."""
 
     def __init__(
         self,
@@ -84,29 +84,29 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     @abc.abstractmethod
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """What z ``[B, *shape]`` at levels ``[B]`` is made of; label int64 ``[B]``, None for no class."""
+        """Predicts data and noise of z ``[B, *shape]`` at log-SNRs ``[B]``; label int64 ``[B]``, None for no class."""
 
     @abc.abstractmethod
     def log_snr_grid(self, steps: int) -> Tensor:
-        """The levels of a sampler with so many steps, float64 ``[steps + 1]``, noisiest first.
+        """Log-SNRs of a sampler with this number of steps, float64 ``[steps + 1]``, noisiest first.
 
         Raises:
-            UserError: The model cannot be sampled in so many steps.
+            UserError: If the model cannot be sampled in that many steps.
         """
 
     def reconstruction_log_prob(self, x: Tensor, z: Tensor, clip: bool = False) -> Tensor:
-        """Log P(x | z) of levels x, from z at the first level: nats, ``[B]``.
+        """Log P(x | z) of integers x, given z at the first noise level: nats, ``[B]``.
 
         Args:
-            x: Levels ``[B, *shape]``.
-            z: ``[B, *shape]``.
-            clip: Whether a predicted x is held in the data's range, where one is asked for.
+            x: Integers ``[B, *shape]``.
+            z: Latents ``[B, *shape]``.
+            clip: Whether a predicted x is clipped to the data's range, if the decoder uses one.
         """
         alpha, sigma = alpha_sigma(self.log_snr_max)
         return nearest_level_log_prob(x, z / alpha, sigma / alpha, self.num_levels)
 
     def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """What the levels between the ends cost, for x ``[B, *shape]`` in [-1, 1]: nats, ``[B]``.
+        """The diffusion term between the ends, for x ``[B, *shape]`` in [-1, 1]: nats, ``[B]``.
 
         In continuous time: half the integral of ``||eps - eps_hat||**2`` over the log signal-to-noise ratio.
         """
@@ -120,19 +120,19 @@ class Diffusion(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- training
 
     def on_fit_start(self) -> None:
-        """Looks at the labels."""
+        """Validates the labels."""
         self.check_labels()
 
     def training_label(self, label: Tensor | None) -> Tensor | None:
-        """Labels of a training batch, some of them hidden; None where the model has none."""
+        """Labels of a training batch, some of them dropped; None if the model has no classes."""
         if not self.num_classes or label is None:
             return None
         hidden = torch.rand(len(label), device=label.device) < self.labels.dropout
         return torch.where(hidden, self.num_classes, label.long())
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer that was asked for, over all parameters."""
-        # What is not part of the network, such as the ends of a learned schedule, has no reason to be near zero.
+        """Builds the optimizer of all parameters."""
+        # Parameters outside the network, such as the ends of a learned schedule, should not decay to zero.
         rest = [p for name, p in self.named_parameters() if not name.startswith("net.")]
         return self.optimizer(parameter_groups(self, no_decay=rest))
 
@@ -142,7 +142,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         """A bound (``vlb``), or an estimate by the probability-flow ODE (``ode``).
 
         Raises:
-            UserError: Any other estimator.
+            UserError: If the estimator is unknown.
         """
         self.check_estimator(estimator)
         if estimator == "ode":
@@ -162,7 +162,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         return Likelihood(sum(parts.values(), torch.zeros((), device=x.device)), "bound", name, parts)
 
     def predict(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """As :meth:`denoise`, with the data held in their range where the sampler does so: the same model is scored."""
+        """As :meth:`denoise`, with data clipped to their range if the sampler does so: the same model is scored."""
         predicted = self.denoise(z, log_snr, label)
         return clipped(z, log_snr, predicted) if self.sampling.clip_denoised else predicted
 
@@ -170,7 +170,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         return torch.full((len(like),), log_snr, device=like.device)
 
     def _squared_error(self, x: Tensor, log_snr: Tensor, noise: Noise) -> Tensor:
-        """``||eps - eps_hat||**2``, ``[B]``, at levels ``[B]``."""
+        """``||eps - eps_hat||**2``, ``[B]``, at log-SNRs ``[B]``."""
         eps = noise.normal(*self.shape)
         predicted = self.predict(diffuse(x, eps, log_snr), log_snr)
         return (eps - predicted.eps_hat).square().flatten(1).sum(1)
@@ -209,17 +209,17 @@ class Diffusion(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- samples
 
     def check_sampling(self, sampling: Sampling) -> None:
-        """Refuses what the model cannot be sampled by.
+        """Validates sampling options for this model.
 
         Raises:
-            UserError: Guidance without classes, or more steps than there are.
+            UserError: If guidance is used without classes, or there are more steps than timesteps.
         """
         if sampling.guidance != 1 and not self.num_classes:
             raise UserError(f"sampling: guidance={sampling.guidance:g} needs classes; train with labels.num_classes")
         self.log_snr_grid(sampling.num_steps)
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The sampler with its steps; guidance where there is some."""
+        """The sampler with its steps, and guidance if used."""
         how = self.sampling
         settings: dict[str, str | int | float | bool] = {"name": how.sampler, "steps": how.num_steps}
         settings["clip_denoised"] = how.clip_denoised
@@ -230,7 +230,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         return settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """From pure noise through the sampler's levels, and to the nearest level of the data."""
+        """Runs the sampler from pure noise, and rounds to the nearest values."""
         if self.num_classes and label is None:
             label = (noise.uniform() * self.num_classes).long()
         return self.from_noise(noise.normal(*self.shape), noise, label)
@@ -238,31 +238,31 @@ class Diffusion(GenerativeModule, abc.ABC):
     def from_noise(
         self, z: Tensor, noise: Noise, label: Tensor | None = None, sampler: str | None = None
     ) -> Tensor:
-        """Levels uint8 ``[B, *shape]`` that a sampler, the model's own if not given, makes of pure noise z."""
+        """Integers uint8 ``[B, *shape]`` sampled from pure noise z; by the model's own sampler if not given."""
         log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
         z = SAMPLERS[sampler or self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
         alpha, _ = alpha_sigma(log_snrs[-1])
         return from_symmetric(z / alpha, self.num_levels)
 
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
-        """Where the probability-flow ODE leads from levels x: ``[B, D]``, by DDIM's steps taken backwards.
+        """Latents ``[B, D]`` of integers x by the probability-flow ODE: DDIM's steps in reverse.
 
         Raises:
-            UserError: One step alone leaves no way to go back.
+            UserError: If the sampler has one step only, which cannot be reversed.
         """
         log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
         cleanest = [level for level in log_snrs if level < math.inf][::-1]
         if len(cleanest) < 2:
-            raise UserError("a way through the latents needs at least 2 steps of the sampler (--sampler-steps)")
+            raise UserError("an interpolation through latents needs at least 2 steps of the sampler (--sampler-steps)")
         z = alpha_sigma(cleanest[0])[0] * to_symmetric(x, self.num_levels)
         return SAMPLERS["ddim"](self._denoiser(None), z, cleanest, noise).flatten(1)
 
     def from_latent(self, z: Tensor) -> Tensor:
-        """Levels uint8 ``[B, *shape]`` that DDIM makes of noise ``[B, D]``."""
+        """Integers uint8 ``[B, *shape]`` that DDIM samples from noise ``[B, D]``."""
         return self.from_noise(z.unflatten(1, self.shape), Noise(0, range(len(z))), sampler="ddim")
 
     def _denoiser(self, label: Tensor | None) -> Callable[[Tensor, float], Prediction]:
-        """What a sampler calls: :meth:`denoise` with the labels, guidance and clipping."""
+        """The function for samplers: :meth:`denoise` with labels, guidance and clipping."""
         how = self.sampling
 
         def denoise(z: Tensor, level: float) -> Prediction:

@@ -26,15 +26,15 @@ from lit_gen.quantization import to_symmetric
 
 @dataclass(frozen=True)
 class KarrasGrid:
-    """Noise levels of a sampler, dense where there is little noise.
+    """Noise levels of a sampler, denser at low noise.
 
     Attributes:
-        sigma_min: Standard deviation of the last noise before clean data.
-        sigma_max: Standard deviation of the first noise, at which sampling starts.
-        rho: Density: the larger, the more levels have little noise.
+        sigma_min: Standard deviation of the last noise level before clean data.
+        sigma_max: Standard deviation of the first noise level, at which sampling starts.
+        rho: Exponent: larger values put more noise levels at low noise.
 
     Raises:
-        UserError: The standard deviations are not positive and rising, or rho is not positive.
+        UserError: If the standard deviations are not positive and increasing, or rho is not positive.
 
     References:
         Karras et al. 2022, arXiv:2206.00364, equation 5.
@@ -60,24 +60,24 @@ class KarrasGrid:
 
 
 class EDM(Diffusion):
-    """Noise is added to data whose scale stays, ``y = x + sigma n``, and the network is preconditioned for each sigma.
+    """Adds noise to unscaled data, ``y = x + sigma n``, and preconditions the network for each sigma.
 
-    Fitted at log-normal noise levels, with weights that make all of them alike at the start, a mean over dimensions.
-    The paper scores no likelihood. The bound here is that of continuous time, between ``sigma_max`` and a noise of a
-    sixth of the distance between levels; the latent at ``sigma_max`` is taken for normal with the variance of data of
-    variance 1 and noise together, which is the variance-preserving scale's.
+    Trained at log-normal noise levels, with weights that equalize them at initialization, a mean over dimensions.
+    The paper has no likelihood. The bound here is that of continuous time, between ``sigma_max`` and a noise of a
+    sixth of the distance between values; the latent at ``sigma_max`` is modelled as normal with the total variance of
+    data of variance 1 and noise, which is the variance-preserving scale.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
         p_mean: Mean of log sigma in training.
-        p_std: Its standard deviation.
+        p_std: Standard deviation of log sigma in training.
         sigma_data: Standard deviation of the data, on the scale from -1 to 1.
         grid: Noise levels of a sampler.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default the paper's algorithm in 18 steps.
-        ode: Solver of the probability-flow ODE.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default the paper's algorithm in 18 steps.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -100,7 +100,7 @@ class EDM(Diffusion):
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
         if min(p_std, sigma_data) <= 0:
-            raise UserError(f"model: p_std={p_std} and sigma_data={sigma_data} must be positive")
+            raise UserError(f"EDM: p_std={p_std} and sigma_data={sigma_data} must be positive")
         net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.p_mean, self.p_std, self.sigma_data = p_mean, p_std, sigma_data
@@ -110,12 +110,12 @@ class EDM(Diffusion):
 
     @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """Z over alpha is the paper's y, and sigma over alpha its sigma."""
+        """Converts z: z / alpha is the paper's y, and sigma / alpha its sigma."""
         alpha, sigma = scales(log_snr, z)
         return from_x(z, log_snr, self.preconditioned(z / alpha, sigma / alpha, label))
 
     def preconditioned(self, y: Tensor, sigma: Tensor, label: Tensor | None) -> Tensor:
-        """The denoiser D of equation 7: the mean of the data in y ``[B, *shape]``, with noise ``[B, 1, ...]``."""
+        """The denoiser D of equation 7: the mean of the data given y ``[B, *shape]``, with sigma ``[B, 1, ...]``."""
         total = sigma.square() + self.sigma_data**2
         c_skip, c_out = self.sigma_data**2 / total, sigma * self.sigma_data * total.rsqrt()
         c_noise = 0.25 * sigma.flatten().log()
@@ -132,10 +132,10 @@ class EDM(Diffusion):
 
     @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """And the levels of the grid."""
+        """Adds the noise levels of the grid."""
         return {**super().sampler_settings(), **asdict(self.grid)}
 
     def log_snr_grid(self, steps: int) -> Tensor:
-        """Equation 5: from ``sigma_max`` to ``sigma_min``, and on to clean data."""
+        """Equation 5: from ``sigma_max`` to ``sigma_min``, then clean data."""
         sigma = self.grid.sigmas(steps)
         return torch.cat([-2 * sigma.log(), torch.tensor([torch.inf], dtype=torch.float64)])

@@ -24,22 +24,22 @@ from lit_gen.quantization import to_symmetric
 
 
 class FlowMatching(Diffusion):
-    """Straight lines from data to noise, ``y = (1 - t) x + t eps``; the network predicts their direction ``eps - x``.
+    """Straight paths from data to noise, ``y = (1 - t) x + t eps``; the network predicts their velocity ``eps - x``.
 
-    Time runs as in the other diffusion models, from the data at 0 to the noise at 1, the other way round than in the
-    papers. Fitted by the direction's squared error, a mean over dimensions. The ODE's likelihood is what the papers
-    score; the bound is that of the diffusion whose noise is independent of the data (Kingma, Gao 2023,
-    arXiv:2303.00848). Under a coupling by optimal transport that is another process than the one learned: the bound
-    holds and is loose, and ancestral samples are not the model's own.
+    As in the other diffusion models, time runs from the data at 0 to the noise at 1, in reverse to the papers.
+    Trained by the squared error of the velocity, a mean over dimensions. The papers report the ODE's likelihood;
+    the bound is that of the diffusion whose noise is independent of the data (Kingma, Gao 2023,
+    arXiv:2303.00848). With optimal transport pairing the learned process is a different one: the bound is valid but
+    loose, and ancestral samples are not the model's own.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
-        pairing: Which noise is paired with which data in training; independent if not given.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default Euler's method in 100 steps.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
+        pairing: Pairing of noise and data in training; independent if not given.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default Euler's method in 100 steps.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -64,23 +64,23 @@ class FlowMatching(Diffusion):
         self.pairing = pairing or IndependentPairing()
         if labels.num_classes and isinstance(self.pairing, OptimalTransportPairing):
             raise UserError(
-                "model: under optimal transport the noise of a class is no longer normal, and samples of it would start"
-                " at the wrong noise; leave out pairing or labels.num_classes"
+                "FlowMatching: under optimal transport the noise of a class is no longer normal: samples would start"
+                " from the wrong noise; leave out pairing or labels.num_classes"
             )
-        # Samples start at pure noise; a likelihood near it, where what is left of x is 0.007 of its size.
+        # Samples start at pure noise; the likelihood starts close to it, where 0.007 of the data's scale is left.
         self.log_snr_max, self.log_snr_min = finest_log_snr(num_levels), -10.0
         self.check_sampling(sampling)
 
     @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """Z over ``alpha + sigma`` lies on the line, at ``t = sigma / (alpha + sigma)``."""
+        """Converts z: z / (alpha + sigma) is on the path, at ``t = sigma / (alpha + sigma)``."""
         alpha, sigma = scales(log_snr, z)
         y, t = z / (alpha + sigma), sigma / (alpha + sigma)
         v = self.net(y, 1000 * t.flatten(), label).float()
         return Prediction(y - t * v, y + (1 - t) * v)
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The direction's squared error, a mean over dimensions."""
+        """The squared error of the velocity, a mean over dimensions."""
         x = to_symmetric(batch[0], self.num_levels)
         eps = self.pairing.pair(x, torch.randn_like(x))
         t = torch.rand(len(x), *[1] * len(self.shape), device=x.device)
@@ -88,6 +88,6 @@ class FlowMatching(Diffusion):
         return F.mse_loss(v_hat, eps - x)
 
     def log_snr_grid(self, steps: int) -> Tensor:
-        """Evenly in t, from pure noise to clean data."""
+        """Evenly spaced in t, from pure noise to clean data."""
         t = torch.linspace(1, 0, steps + 1, dtype=torch.float64)
         return 2 * (torch.log1p(-t) - t.log())

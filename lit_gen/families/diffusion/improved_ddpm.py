@@ -1,4 +1,4 @@
-"""Improved denoising diffusion probabilistic models: the reverse steps' variances are learned."""
+"""Improved denoising diffusion probabilistic models: reverse steps with learned variances."""
 
 from __future__ import annotations
 
@@ -24,20 +24,20 @@ from lit_gen.quantization import to_symmetric
 
 
 class ImprovedDDPM(DDPM):
-    """Variances between ``beta_tilde`` and ``beta`` that the network chooses for each dimension.
+    """Variances between ``beta_tilde`` and ``beta``, predicted by the network for each dimension.
 
-    Fitted by the hybrid objective: L_simple, and with a small weight the bound in bits a dimension, whose gradient
-    reaches the variances alone.
+    Trained by the hybrid objective: L_simple plus the bound in bits per dimension with a small weight, whose
+    gradient reaches the variances only.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
-        schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
-        bound_weight: Of the bound beside L_simple, with the bound's sum over timesteps counted in thousands.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
+        schedule: Noise schedule; :class:`CosineSchedule` in the paper. If not given, that of :class:`DDPM`.
+        bound_weight: Weight of the bound, for a sum over 1,000 timesteps.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default all T steps of the reverse process.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -71,18 +71,18 @@ class ImprovedDDPM(DDPM):
     @staticmethod
     @override
     def num_maps(shape: tuple[int, ...]) -> tuple[int, int]:
-        """The noise, and beside it the variances."""
+        """Numbers of channels: the output is the noise and the variances."""
         return shape[0], 2 * shape[0]
 
     @override
     def read(self, z: Tensor, log_snr: Tensor, output: Tensor) -> Prediction:
-        """The variances' numbers are on the scale from -1 to 1, and not held within."""
+        """The outputs for the variances are on the scale from -1 to 1, without clipping."""
         eps_hat, mix = output.float().chunk(2, 1)
         return from_eps(z, log_snr, eps_hat, 0.5 * (mix + 1))
 
     @override
     def decoder_log_prob(self, x: Tensor, predicted: Prediction) -> Tensor:
-        """The variance lies between the second's ``beta_tilde`` and the first's ``beta``."""
+        """The variance is between the second's ``beta_tilde`` and the first's ``beta``."""
         log_large = F.logsigmoid(-self.log_snrs[0])  # all that the first step adds is noise
         log_small = log_large + self.log_shares[0]
         log_var = log_small + predicted.variance_mix * (log_large - log_small)
@@ -90,24 +90,24 @@ class ImprovedDDPM(DDPM):
 
     @override
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The variances are learned."""
+        """Adds that the variances are learned."""
         settings = super().sampler_settings()
         return {name: value for name, value in settings.items() if name != "variance_mix"}
 
     # -------------------------------------------------------------- training
 
     def term_nats(self, levels: Tensor, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
-        """What the reverse steps out of timesteps ``[B]`` cost; out of 0, the first, x itself: nats, ``[B]``."""
+        """Terms of the bound for reverse steps from timesteps ``[B]``; from 0, the decoder of x: nats, ``[B]``."""
         later = self.step_nats(x, timestep.clamp_min(1), predicted)
-        # The decoder sees the truth in the other rows: out of much noise x_hat lies far away, where its gradient is no
-        # number, and no number times zero is none either.
+        # The decoder gets the true x in the other rows: at high noise x_hat is far away, where its gradient is NaN, and
+        # NaN times zero is NaN.
         first = (timestep == 0).view(-1, *[1] * (x.ndim - 1))
         mix = torch.where(first, torch.as_tensor(predicted.variance_mix, device=x.device), 0.5)
         near = Prediction(torch.where(first, predicted.x_hat, x), predicted.eps_hat, mix)
         return torch.where(timestep > 0, later, -self.decoder_log_prob(levels, near))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The hybrid objective, and its two parts: a mean over dimensions, and bits a dimension."""
+        """The hybrid objective and its two terms: a mean over dimensions, and bits per dimension."""
         x = to_symmetric(batch[0], self.num_levels)
         timestep = torch.randint(self.num_timesteps, (len(x),), device=x.device)
         eps = torch.randn_like(x)
@@ -122,19 +122,19 @@ class ImprovedDDPM(DDPM):
 
 
 class ImprovedDDPMVLB(ImprovedDDPM):
-    """The same fitted by the bound itself, with timesteps drawn where its terms are large.
+    """The same model trained by the bound alone, with importance sampling of timesteps.
 
     A timestep is drawn in proportion to the root mean square of its last ten terms, once each has ten; before that,
-    and with a probability of a thousandth, evenly.
+    and with probability 0.001 afterwards, uniformly.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given.
-        schedule: Of the noise: the paper's is :class:`CosineSchedule`. If not given, that of :class:`DDPM`.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default in all T steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given.
+        schedule: Noise schedule; :class:`CosineSchedule` in the paper. If not given, that of :class:`DDPM`.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default all T steps of the reverse process.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -165,12 +165,12 @@ class ImprovedDDPMVLB(ImprovedDDPM):
             ode=ode,
             optimizer=optimizer,
         )
-        # Part of the state: a resumed run draws on from what was remembered.
+        # Part of the state, so that a resumed run continues with the same history.
         self.register_buffer("history", torch.zeros(self.num_timesteps, 10, dtype=torch.float32))
         self.register_buffer("counts", torch.zeros(self.num_timesteps, dtype=torch.int64))
 
     def timestep_probabilities(self) -> Tensor:
-        """Of drawing each timestep: ``[T]``, summing to one."""
+        """Sampling probabilities of the timesteps: ``[T]``, summing to one."""
         even = torch.full_like(self.history[:, 0], 1 / self.num_timesteps)
         if (self.counts < self.history.shape[1]).any():
             return even
@@ -179,20 +179,20 @@ class ImprovedDDPMVLB(ImprovedDDPM):
 
     @torch.no_grad()
     def remember(self, timestep: Tensor, nats: Tensor) -> None:
-        """Takes the terms ``[B]`` of timesteps ``[B]`` into the history, those of all processes alike."""
+        """Adds terms ``[B]`` of timesteps ``[B]`` to the history, gathered from all processes."""
         if self.trainer.world_size > 1:
             timestep, nats = (self.all_gather(v).flatten(0, 1) for v in (timestep, nats))  # type: ignore[union-attr]
-        finite = nats.isfinite()  # of others the loss says so; probabilities of timesteps must stay numbers
+        finite = nats.isfinite()  # the loss shows others; probabilities must stay finite
         timestep, nats = timestep[finite], nats[finite]
         length = self.history.shape[1]
         same = timestep[:, None] == timestep
         place = self.counts[timestep] + same.tril(-1).sum(1)
-        kept = same.triu(1).sum(1) < length  # a batch may hold one timestep more often than its history has places
+        kept = same.triu(1).sum(1) < length  # a batch may contain a timestep more often than its history is long
         self.history[timestep[kept], place[kept] % length] = nats[kept]
         self.counts.index_add_(0, timestep, torch.ones_like(timestep))
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The bound in bits a dimension, but for its constant part, the prior."""
+        """The bound in bits per dimension without its constant part, the prior."""
         x = to_symmetric(batch[0], self.num_levels)
         probabilities = self.timestep_probabilities()
         timestep = torch.multinomial(probabilities, len(x), replacement=True)

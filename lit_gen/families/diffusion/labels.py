@@ -1,4 +1,4 @@
-"""Label classes of a model that is also trained without labels."""
+"""Label classes, with label dropout in training."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from lit_gen.errors import UserError
 
 @dataclass(frozen=True)
 class Labels:
-    """Number of label classes, and how many training labels are hidden.
+    """Number of label classes, and the fraction of training labels that are dropped.
 
     Attributes:
         num_classes: Number of label classes; 0 means unconditional.
-        dropout: Share of the training examples whose label is hidden, so that the network also learns the
-            unconditional distribution: the likelihood and guidance need it.
+        dropout: Fraction of training examples whose label is dropped, so that the network also learns the
+            unconditional distribution, which the likelihood and guidance need.
 
     Raises:
-        UserError: ``num_classes`` is negative, or ``dropout`` is not between 0 and 1.
+        UserError: If ``num_classes`` is negative, or ``dropout`` is not between 0 and 1.
     """
 
     num_classes: int = 0
@@ -28,4 +28,4 @@ class Labels:
         if self.num_classes < 0:
             raise UserError(f"labels: num_classes={self.num_classes} must not be negative")
         if self.num_classes and not 0 < self.dropout < 1:
-            raise UserError(f"labels: dropout={self.dropout} must lie between 0 and 1: the likelihood needs both")
+            raise UserError(f"labels: dropout={self.dropout} must be between 0 and 1: the likelihood needs both")

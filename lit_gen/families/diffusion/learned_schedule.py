@@ -1,4 +1,4 @@
-"""Noise schedules that are learned with the model: monotone from the noise at the data to that at the end."""
+"""Learned noise schedules: monotone functions of time between two learned ends."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from lit_gen.errors import UserError
 
 
 class LearnedSchedule(nn.Module, abc.ABC):
-    """``gamma(t)``, minus the log signal-to-noise ratio at time t in [0, 1], rising; its two ends are learned.
+    """The schedule ``gamma(t)``, minus the log-SNR at time t in [0, 1], increasing, with learned ends.
 
     Args:
-        gamma_min: Where it starts, at t = 0.
-        gamma_max: Where it ends, at t = 1.
+        gamma_min: Initial value at t = 0.
+        gamma_max: Initial value at t = 1.
 
     Raises:
-        UserError: The first is not below the second.
+        UserError: If the first is not below the second.
     """
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:
@@ -32,20 +32,20 @@ class LearnedSchedule(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """At times ``[B]``: a rising function from 0 to 1, and its derivative, each ``[B]``."""
+        """An increasing function from 0 to 1 at times ``[B]``, and its derivative, each ``[B]``."""
 
     def forward(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """``gamma(t)`` and its derivative, each ``[B]``."""
         return self.scaled(*self.shape(t))
 
     def scaled(self, height: Tensor, slope: Tensor) -> tuple[Tensor, Tensor]:
-        """The same of what :meth:`shape` has said."""
+        """Scales the function and the derivative of :meth:`shape` to the learned ends."""
         span = self.ends[1] - self.ends[0]
         return self.ends[0] + span * height, span * slope
 
 
 class LinearGamma(LearnedSchedule):
-    """A straight line, of which the ends alone are learned."""
+    """A straight line with learned ends."""
 
     @override
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -53,12 +53,12 @@ class LinearGamma(LearnedSchedule):
 
 
 class MonotoneGamma(LearnedSchedule):
-    """A network of positive weights: a straight line, and beside it a hidden layer of sigmoids.
+    """A network with positive weights: a straight line plus a hidden layer of sigmoids.
 
     Args:
-        gamma_min: See :class:`LearnedSchedule`.
-        gamma_max: See :class:`LearnedSchedule`.
-        width: Of the hidden layer.
+        gamma_min: Initial value at t = 0.
+        gamma_max: Initial value at t = 1.
+        width: Width of the hidden layer.
 
     References:
         Kingma, Salimans, Poole, Ho 2021, arXiv:2107.00630, appendix H.
@@ -68,8 +68,8 @@ class MonotoneGamma(LearnedSchedule):
         super().__init__(gamma_min, gamma_max)
         if width < 1:
             raise UserError(f"schedule: width={width} must be at least 1")
-        # Before the softplus that makes them positive: a line of slope one, and a layer of steps all over the unit
-        # interval, which hardly bends it.
+        # Values before the softplus: a line of slope one, and sigmoids spread over the unit interval, which hardly bend
+        # the line.
         self.line = nn.Parameter(torch.tensor([0.5413]))
         self.into = nn.Parameter(8.0 + torch.randn(width))
         self.bias = nn.Parameter(-8.0 * torch.rand(width))
@@ -90,15 +90,15 @@ class MonotoneGamma(LearnedSchedule):
 
 
 class ScheduleOf(abc.ABC):
-    """Which schedule, as a configuration names it."""
+    """Builds a learned schedule, as selected in a configuration."""
 
     @abc.abstractmethod
     def build(self, gamma_min: float, gamma_max: float) -> LearnedSchedule:
-        """The schedule between its ends' first values."""
+        """Builds the schedule with the given initial ends."""
 
 
 class Linear(ScheduleOf):
-    """A straight line whose ends are learned, as in the code that came with the paper."""
+    """A straight line with learned ends, as in the code published with the paper."""
 
     @override
     def build(self, gamma_min: float, gamma_max: float) -> LearnedSchedule:
@@ -109,7 +109,7 @@ class Monotone(ScheduleOf):
     """A monotone network, as in the paper.
 
     Args:
-        width: Of its hidden layer.
+        width: Width of its hidden layer.
     """
 
     def __init__(self, width: int = 1024) -> None:

@@ -1,4 +1,4 @@
-"""Noise levels: which of them a likelihood asks about."""
+"""Noise levels at which a likelihood is evaluated."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from lit_gen.noise import Noise
 
 
 def even_shares(noise: Noise, draws: int) -> list[Tensor]:
-    """So many numbers ``[B]`` in [0, 1), one in each of as many equal parts; each is uniform in its part.
+    """Stratified numbers ``[B]`` in [0, 1), one in each of ``draws`` equal intervals; each is uniform in its interval.
 
-    One draw moves them all, so that their mean over an integrand is unbiased and its spread small.
+    One draw shifts all of them, so that the mean of an integrand is unbiased and has a small variance.
 
     References:
         Kingma et al. 2021, arXiv:2107.00630, appendix I.1, along the draws of an example.
@@ -22,9 +22,9 @@ def even_shares(noise: Noise, draws: int) -> list[Tensor]:
 
 
 def finest_log_snr(num_levels: int) -> float:
-    """A level at which the noise's deviation is a sixth of the distance between neighbouring levels of the data.
+    """The log-SNR at which the noise's standard deviation is a sixth of the distance between values of the data.
 
-    Which level it was is then all but certain, so that nothing is left to reconstruct; with 256 levels it is 13.3,
-    which is where VDM's schedule starts.
+    The value is then almost certain, so that the reconstruction term is negligible; for 256 values it is 13.3,
+    where VDM's schedule starts.
     """
     return -2 * math.log(2 / (num_levels - 1) / 6)

@@ -1,4 +1,4 @@
-"""The likelihood by the probability-flow ODE: a solver that keeps a step of its own for each example."""
+"""The likelihood by the probability-flow ODE: a solver with a separate step size for each example."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.likelihood import standard_normal_log_prob
 
 Slope = Callable[[Tensor, Tensor, Tensor], Tensor]
-"""From times ``[b]``, states ``[b, n]`` and which rows these are, int64 ``[b]``, to derivatives ``[b, n]``."""
+"""Function from times ``[b]``, states ``[b, n]`` and their row indices int64 ``[b]`` to derivatives ``[b, n]``."""
 
 Size = Callable[[Tensor], Tensor]
-"""From times ``[b]`` to what counts as one unit of error then, ``[b]`` or ``[b, n]``."""
+"""Function from times ``[b]`` to the scale of errors at that time, ``[b]`` or ``[b, n]``."""
 
 _PARTS = 1 << 40
 
 
 @dataclass(frozen=True)
 class OdeSettings:
-    """Accuracy of the probability-flow ODE's solver.
+    """Accuracy of the solver of the probability-flow ODE.
 
     Attributes:
-        tolerance: Error of a step, for z and for nats per dimension.
-        max_steps: Steps of an example after which the solver gives up.
+        tolerance: Error tolerance per step, for z and for nats per dimension.
+        max_steps: Maximum number of steps per example.
 
     Raises:
-        UserError: A field is not positive.
+        UserError: If a field is not positive.
     """
 
     tolerance: float = 1.0e-3
@@ -44,7 +44,7 @@ class OdeSettings:
             raise UserError(f"ode: tolerance={self.tolerance} and max_steps={self.max_steps} must be positive")
 
 
-# Dormand and Prince's tableau: the rows below the diagonal, and what is wrong with a step.
+# Dormand and Prince's tableau: the rows below the diagonal, and the weights of the error estimate.
 _NODES = (0.2, 0.3, 0.8, 8 / 9, 1.0, 1.0)
 _STAGES = (
     (1 / 5,),
@@ -66,33 +66,33 @@ def dormand_prince(
     size: Size = torch.ones_like,
     max_steps: int = 10_000,
 ) -> Tensor:
-    """Solves ``dy/dt = slope(t, y)`` from start to stop, every row with steps of its own.
+    """Solves ``dy/dt = slope(t, y)`` from start to stop, with separate steps for each row.
 
-    A solver with one step for a whole batch would make an example's likelihood depend on its neighbours. Steps are
-    doubled and halved, and not fitted: otherwise the last bits of a sum, which do depend on the batch, would go on
-    into the steps and be magnified. Rows that have arrived are asked no more.
+    With common steps for a batch, the likelihood of an example would depend on the others. Steps are only doubled
+    and halved: otherwise the last bits of a sum, which do depend on the batch, would change the steps and be amplified.
+    Rows that have reached the end are not evaluated any more.
 
     Args:
-        slope: The derivative.
+        slope: Function that computes the derivative.
         y: States at the start, ``[B, n]``.
-        start: First time.
-        stop: Last time, on either side of the first.
-        tolerance: Of a step's error: the root mean square over a row, in units of the size.
-        size: Size of an error that matters; 1 if not given.
-        max_steps: Steps of a row after which the solver gives up.
+        start: Initial time.
+        stop: Final time, before or after the initial one.
+        tolerance: Tolerance of a step's error: root mean square over a row, relative to ``size``.
+        size: Scale of errors; 1 if not given.
+        max_steps: Maximum number of steps per row.
 
     Returns:
-        States at the stop, ``[B, n]``.
+        States at the final time, ``[B, n]``.
 
     Raises:
-        UserError: A row takes more than ``max_steps`` steps, or is not finite.
+        UserError: If a row takes more than ``max_steps`` steps, or is not finite.
 
     References:
         Dormand, Prince: A family of embedded Runge-Kutta formulae, 1980. Hairer, Norsett, Wanner: Solving Ordinary
         Differential Equations I, section II.4 (the choice of steps).
     """
     out, rows = y.clone(), torch.arange(len(y), device=y.device)
-    # Times are counted in parts of the whole, exactly: float64 is not on every device.
+    # Times are exact fractions of the interval, because not every device supports float64.
     done = torch.zeros(len(y), dtype=torch.int64, device=y.device)
     step = torch.full_like(done, _PARTS // 64)
     part = (stop - start) / _PARTS
@@ -102,11 +102,11 @@ def dormand_prince(
         new, last, error = _step(slope, t, y, h, k0, rows)
         wrong = (error / (tolerance * size(t + h).view(len(t), -1))).square().mean(1).sqrt()
         if not wrong.isfinite().all():
-            raise UserError("the probability-flow ODE is not finite: the network's output holds NaN or infinity")
+            raise UserError("the probability-flow ODE is not finite: the network's output contains NaN or infinity")
         good = wrong <= 1
         done = torch.where(good, done + step, done)
         y, k0 = torch.where(good[:, None], new, y), torch.where(good[:, None], last, k0)
-        # An error falls with the fifth power of the step; 0.8 is left for the next one to be harder.
+        # The error is proportional to the fifth power of the step; 0.8 is a safety factor for the next one.
         step = torch.where(good, torch.where(wrong < 0.8 * 2.0**-5, 2 * step, step), (step // 2).clamp_min(1))
         step = torch.minimum(step, _PARTS - done)
         going = done < _PARTS
@@ -123,7 +123,7 @@ def dormand_prince(
 def _step(
     slope: Slope, t: Tensor, y: Tensor, h: Tensor, k0: Tensor, rows: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """One step of each row: the new state, the slope there, and the estimated error."""
+    """One step of each row: the new state, its slope, and the estimated error."""
     ks, step = [k0], h[:, None]
     for node, weights in zip(_NODES, _STAGES, strict=True):
         new = y + step * _weighted(weights, ks)
@@ -148,21 +148,21 @@ def log_density(
     tolerance: float,
     max_steps: int = 10_000,
 ) -> Tensor:
-    """Log density of z where the probability-flow ODE starts, its end being standard normal: nats, ``[B]``.
+    """Log density of z under the probability-flow ODE that ends in a standard normal: nats, ``[B]``.
 
-    Followed is ``y = z / alpha``, with ``dy = eps_hat ds`` and ``s = sigma / alpha``, along the log signal-to-noise
-    ratio. Its density changes by the trace of ``d eps_hat / dy``, which is estimated by ``e^T (d eps_hat / dy) e`` for
-    one probe e an example, kept all the way: unbiased but for the solver's error. An error in y counts by its size
-    beside the noise there: at the start, where an empty background holds the noise alone, little is much.
+    The state is ``y = z / alpha``, with ``dy = eps_hat ds`` and ``s = sigma / alpha``, as a function of the log-SNR.
+    Its density changes by the trace of ``d eps_hat / dy``, which is estimated by ``e^T (d eps_hat / dy) e`` with
+    one fixed probe e per example: unbiased except for the solver's error. Errors of y are measured relative to the
+    noise: at the start, where an empty background contains only noise, small errors matter.
 
     Args:
-        noise_of: eps_hat, from z ``[B, *shape]`` and log signal-to-noise ratios ``[B]``; it is differentiated.
-        z: ``[B, *shape]``, in the variance-preserving scale.
-        probe: e, of independent signs, ``[B, *shape]``.
-        start: First log signal-to-noise ratio.
-        stop: Last one.
-        tolerance: Of the solver, for y in units of the noise and for nats a dimension.
-        max_steps: Steps of an example after which the solver gives up.
+        noise_of: Function from z ``[B, *shape]`` and log-SNRs ``[B]`` to eps_hat; it is differentiated.
+        z: States ``[B, *shape]``, in the variance-preserving scale.
+        probe: Independent random signs e, ``[B, *shape]``.
+        start: Initial log-SNR.
+        stop: Final log-SNR.
+        tolerance: Solver tolerance, for y in units of the noise and for nats per dimension.
+        max_steps: Maximum number of steps per example.
 
     References:
         Song et al.: Score-Based Generative Modeling through Stochastic Differential Equations, 2021,
@@ -173,8 +173,8 @@ def log_density(
     (alpha_start, _), (alpha_stop, _) = alpha_sigma(start), alpha_sigma(stop)
 
     def slope(t: Tensor, y: Tensor, rows: Tensor) -> Tensor:
-        # A Trainer may have switched gradients off, or inference mode on, around every test step. And bfloat16's
-        # rounding would look like the solver's error, to be fought with ever smaller steps.
+        # A Trainer may have disabled gradients, or enabled inference mode, around test steps. And rounding errors of
+        # bfloat16 would be taken for the solver's error, and lead to ever smaller steps.
         no_cast = torch.autocast(z.device.type, enabled=False)
         with torch.inference_mode(False), torch.enable_grad(), no_cast:
             log_snr = t.clone()
@@ -184,7 +184,7 @@ def log_density(
             (product,) = torch.autograd.grad(eps_hat, at, e)
         trace = (product * e).flatten(1).sum(1, keepdim=True)
         speed = -0.5 * torch.exp(-0.5 * t)[:, None]
-        # Nats a dimension, which the tolerance is for.
+        # Nats per dimension, to which the tolerance applies.
         return speed * torch.cat([eps_hat.detach().flatten(1), trace / num_dims], 1)
 
     def size(t: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Which noise is joined to which data, in flow matching."""
+"""Pairing of noise and data in flow matching."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing_extensions import override
 
 
 class Pairing(abc.ABC):
-    """Pairs the data of a batch with noise, each of which keeps its own distribution."""
+    """Pairs the examples of a batch with noise samples; both keep their marginal distributions."""
 
     @abc.abstractmethod
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """The noise ``[B, *shape]`` in the order of the data ``[B, *shape]`` that it belongs to."""
+        """Returns the noise ``[B, *shape]``, reordered to match the data ``[B, *shape]``."""
 
 
 class IndependentPairing(Pairing):
-    """Any noise to any data.
+    """Random pairs.
 
     References:
         Lipman et al.: Flow Matching for Generative Modeling, 2023, arXiv:2210.02747, section 4.1.
@@ -30,7 +30,7 @@ class IndependentPairing(Pairing):
 
 
 class OptimalTransportPairing(Pairing):
-    """The pairs whose squared distances have the least sum within a batch: straighter paths, that cross less.
+    """Pairs with the least sum of squared distances within a batch, for straighter paths that cross less.
 
     References:
         Tong et al.: Improving and Generalizing Flow-Based Generative Models with Minibatch Optimal Transport, 2024,
@@ -39,8 +39,8 @@ class OptimalTransportPairing(Pairing):
 
     @override
     def pair(self, x: Tensor, eps: Tensor) -> Tensor:
-        """In time that grows with the cube of the batch."""
-        from scipy.optimize import linear_sum_assignment  # a second to import, for those who use it
+        """Reorders the noise; takes time cubic in the batch size."""
+        from scipy.optimize import linear_sum_assignment  # takes a second to import
 
         cost = torch.cdist(x.flatten(1).float(), eps.flatten(1).float()).square()
         _, columns = linear_sum_assignment(cost.cpu().numpy())

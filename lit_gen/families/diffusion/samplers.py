@@ -1,16 +1,16 @@
-"""Samplers of diffusion models: plain functions of one signature, each one paper's algorithm.
+"""Samplers of diffusion models: plain functions with one signature, each one paper's algorithm.
 
-All see noised data in one scale, the variance-preserving one, whatever the scale in which a model was trained:
-``z = alpha x + sigma eps`` with ``alpha**2 + sigma**2 = 1``, named by its log signal-to-noise ratio
-``log_snr = log(alpha**2 / sigma**2)``. The probability-flow ODE does not care: in any scale it moves along
+All use the variance-preserving scale, whatever the scale in which a model was trained:
+``z = alpha x + sigma eps`` with ``alpha**2 + sigma**2 = 1``, at the noise level given by the log-SNR
+``log_snr = log(alpha**2 / sigma**2)``. The probability-flow ODE is the same in any scale:
 ``d(z/alpha) = eps_hat d(sigma/alpha)``.
 
 A sampler is called as ``sampler(denoise, z, log_snrs, noise)``:
 
-- ``denoise(z, log_snr)`` gives a :class:`Prediction`; each call is one function evaluation of an unguided model;
+- ``denoise(z, log_snr)`` returns a :class:`Prediction`; each call is one function evaluation of an unguided model;
 - ``z`` is ``[B, *shape]``, at the first of ``log_snrs``;
-- ``log_snrs`` are N+1 numbers from the noisiest to the cleanest; the last is infinity, that is clean, where samples
-  are drawn, and the first may be minus infinity, pure noise;
+- ``log_snrs`` are N+1 values from the noisiest to the cleanest; the last is infinity, clean data, for samples,
+  and the first may be minus infinity, pure noise;
 - ``noise`` has B rows.
 
 It returns z at the last of ``log_snrs``: the sample, real, ``[B, *shape]``.
@@ -31,13 +31,13 @@ from lit_gen.noise import Noise
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model makes of z: the two are one prediction, for ``z = alpha x_hat + sigma eps_hat``.
+    """A model's prediction for z: the data and the noise, with ``z = alpha x_hat + sigma eps_hat``.
 
     Attributes:
-        x_hat: The data, ``[B, *shape]``.
-        eps_hat: The noise, ``[B, *shape]``.
-        variance_mix: Of the reverse step of an ancestral sampler, whose log variance is
-            ``v log(beta) + (1 - v) log(beta_tilde)`` between its upper and its lower bound; 0 for the lower.
+        x_hat: Predicted data, ``[B, *shape]``.
+        eps_hat: Predicted noise, ``[B, *shape]``.
+        variance_mix: Interpolation of an ancestral step's log variance,
+            ``v log(beta) + (1 - v) log(beta_tilde)``, between its upper and lower bound; 0 for the lower.
     """
 
     x_hat: Tensor
@@ -50,21 +50,21 @@ Sampler = Callable[[Denoise, Tensor, Sequence[float], Noise], Tensor]
 
 
 def alpha_sigma(log_snr: float) -> tuple[float, float]:
-    """Both, of one log signal-to-noise ratio, infinities included.
+    """Alpha and sigma at a log-SNR, which may be infinite.
 
     >>> alpha_sigma(math.inf), alpha_sigma(-math.inf)
     ((1.0, 0.0), (0.0, 1.0))
     """
-    ratio = math.exp(-abs(log_snr))  # of the smaller to the larger of the two squares
+    ratio = math.exp(-abs(log_snr))  # ratio of the smaller to the larger square
     larger, smaller = math.sqrt(1 / (1 + ratio)), math.sqrt(ratio / (1 + ratio))
     return (larger, smaller) if log_snr >= 0 else (smaller, larger)
 
 
 def ancestral(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """The reverse process itself: each step a Gaussian around the posterior's mean given x_hat.
+    """The reverse process: each step samples a Gaussian around the posterior's mean given x_hat.
 
     References:
-        Ho, Jain, Abbeel 2020, arXiv:2006.11239, algorithm 2 and equation 7, for any two levels.
+        Ho, Jain, Abbeel 2020, arXiv:2006.11239, algorithm 2 and equation 7, for any two noise levels.
     """
     for t, s in pairwise(log_snrs):
         predicted = denoise(z, t)
@@ -77,22 +77,22 @@ def ancestral(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noi
 
 
 def posterior(z: Tensor, x: Tensor, t: float, s: float) -> tuple[Tensor, float, float]:
-    """Of z at the cleaner level s, given z at t and x: the mean, and the two log variances of a reverse step.
+    """Posterior of z at the cleaner log-SNR s, given z at t and x: the mean and two log variances of a reverse step.
 
     Returns:
         The mean ``[B, *shape]``; the log of the posterior's variance, ``beta_tilde`` in DDPM; and that of the forward
-        step's, ``beta``. Where s is clean, the mean is x, and the first is minus infinity.
+        step, ``beta``. If s is clean, the mean is x, and the first log variance is minus infinity.
     """
     (alpha_t, sigma_t), (alpha_s, sigma_s) = alpha_sigma(t), alpha_sigma(s)
-    share = -math.expm1(t - s)  # of sigma_t**2, what the step from s to t has added
+    share = -math.expm1(t - s)  # fraction of sigma_t**2 that the step from s to t added
     mean = (sigma_s / sigma_t) ** 2 * (alpha_t / alpha_s) * z + alpha_s * share * x
     return mean, _log(sigma_s**2 * share), _log(sigma_t**2 * share)
 
 
 def ddim(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """Denoising diffusion implicit models with eta = 0: nothing is drawn.
+    """Denoising diffusion implicit models with eta = 0, which is deterministic.
 
-    The same as Euler's method on the probability-flow ODE, in ``sigma/alpha`` and in flow matching's time alike.
+    Equal to Euler's method on the probability-flow ODE, both in ``sigma/alpha`` and in flow matching's time.
 
     References:
         Song, Meng, Ermon: Denoising Diffusion Implicit Models, 2021, arXiv:2010.02502, equation 12.
@@ -103,9 +103,9 @@ def ddim(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -
 
 
 def euler(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """Euler's method along flow matching's straight lines: ``dy/dt = v`` with ``y = (1 - t) x + t eps``.
+    """Euler's method on flow matching's straight paths: ``dy/dt = v`` with ``y = (1 - t) x + t eps``.
 
-    A step ``y + (s - t)(eps_hat - x_hat)`` ends in ``(1 - s) x_hat + s eps_hat``, so that it is :func:`ddim`'s.
+    A step ``y + (s - t)(eps_hat - x_hat)`` ends in ``(1 - s) x_hat + s eps_hat``, so it equals :func:`ddim`.
 
     References:
         Lipman et al.: Flow Matching for Generative Modeling, 2023, arXiv:2210.02747, section 6.
@@ -114,9 +114,9 @@ def euler(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) 
 
 
 def heun(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """Heun's method along flow matching's straight lines; the last step, to clean data, is Euler's.
+    """Heun's method on flow matching's straight paths; the last step, to clean data, is Euler's.
 
-    Two evaluations a step but the last: 2 N - 1.
+    Two evaluations per step except the last: 2 N - 1.
     """
     for t, s in pairwise(log_snrs):
         first = denoise(z, t)
@@ -125,20 +125,20 @@ def heun(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -
             second = denoise(z, s)
             change = (second.eps_hat - second.x_hat) - (first.eps_hat - first.x_hat)
             alpha, sigma = alpha_sigma(s)
-            # In y, half the step's length times the slope's change; z is (alpha + sigma) y.
+            # In y, half the step times the change of slope; z is (alpha + sigma) y.
             z = z + (alpha + sigma) * 0.5 * (_straight_time(s) - _straight_time(t)) * change
     return z
 
 
 def edm_heun(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """Heun's method in ``sigma/alpha``, along which eps_hat is the slope; the last step is Euler's.
+    """Heun's method in ``sigma/alpha``, where eps_hat is the slope; the last step is Euler's.
 
-    Two evaluations a step but the last: 2 N - 1. A first step from pure noise, where ``sigma/alpha`` is infinite, is
-    Euler's too.
+    Two evaluations per step except the last: 2 N - 1. A first step from pure noise, where ``sigma/alpha`` is
+    infinite, is also Euler's.
 
     References:
         Karras et al.: Elucidating the Design Space of Diffusion-Based Generative Models, 2022, arXiv:2206.00364,
-        algorithm 2 with S_churn = 0: nothing is drawn.
+        algorithm 2 with S_churn = 0: deterministic.
     """
     for t, s in pairwise(log_snrs):
         first = denoise(z, t)
@@ -152,7 +152,7 @@ def edm_heun(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Nois
 
 
 def dpmpp_2m(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noise) -> Tensor:
-    """DPM-Solver++ of second order with two steps' memory; the first step, and one to clean data, are of first order.
+    """Second-order multistep DPM-Solver++; the first step, and a step to clean data, are of first order.
 
     References:
         Lu et al.: DPM-Solver++, 2022, arXiv:2211.01095, algorithm 2.
@@ -173,11 +173,11 @@ def dpmpp_2m(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Nois
 SAMPLERS: Mapping[str, Sampler] = {
     f.__name__: f for f in (ancestral, ddim, edm_heun, dpmpp_2m, euler, heun)
 }
-"""All of them by their names, as a user and a record write them."""
+"""All samplers by their names in options and records."""
 
 
 def _towards(predicted: Prediction, s: float) -> Tensor:
-    """Where the straight line of a prediction stands at another level."""
+    """The point at another noise level on the straight path of a prediction."""
     alpha, sigma = alpha_sigma(s)
     return alpha * predicted.x_hat + sigma * predicted.eps_hat
 

@@ -1,4 +1,4 @@
-"""How samples are drawn from a diffusion model: which sampler, in how many steps, guided or not."""
+"""Sampling options of diffusion models."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lit_gen.families.diffusion.samplers import SAMPLERS
 
 @dataclass(frozen=True)
 class Sampling(SamplingOptions):
-    """How samples are drawn; any model takes any of these, and one checkpoint may be scored with several.
+    """Sampling options; they apply to any model, and one checkpoint may be scored with several.
 
     Attributes:
-        sampler: ``ancestral``, ``ddim``, ``edm_heun``, ``dpmpp_2m``, ``euler`` or ``heun``.
-        steps: Steps of the sampler, of which those of Heun take two function evaluations each but for the last; null
-            for all timesteps of a model that has timesteps.
-        guidance: Of a model with classes: 1 for the class's own samples, more to exaggerate it, 0 for no class.
-        clip_denoised: Whether predicted data are held within the range of data at each step.
+        sampler: Name of the sampler: ``ancestral``, ``ddim``, ``edm_heun``, ``dpmpp_2m``, ``euler`` or ``heun``.
+        steps: Number of steps; Heun's take two function evaluations each, except the last; null for all timesteps of a
+            model with discrete time.
+        guidance: Guidance scale of a model with classes: 1 for the class's samples, above exaggerates, 0 for no class.
+        clip_denoised: Whether predicted data are clipped to the data's range in each step.
     """
 
     sampler: str = "ancestral"
@@ -28,10 +28,10 @@ class Sampling(SamplingOptions):
     clip_denoised: bool = True
 
     def __post_init__(self) -> None:
-        """Refuses what is no sampler.
+        """Validates the fields.
 
         Raises:
-            UserError: Naming the field.
+            UserError: If a field is invalid.
         """
         if self.steps is not None and self.steps < 1:
             raise UserError(f"sampling: steps={self.steps} must be at least 1")
@@ -43,10 +43,10 @@ class Sampling(SamplingOptions):
 
     @property
     def num_steps(self) -> int:
-        """The steps, where they are known.
+        """The number of steps.
 
         Raises:
-            UserError: They are null, and the model has no timesteps that say how many.
+            UserError: If it is null, and the model has no timesteps that determine it.
         """
         if self.steps is None:
             raise UserError("sampling: steps must be given for a model in continuous time")

@@ -1,4 +1,4 @@
-"""Noise schedules in discrete time: how much of the data is left at each timestep."""
+"""Noise schedules in discrete time."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from lit_gen.errors import UserError
 
 
 class NoiseSchedule(abc.ABC):
-    """T timesteps, of which each is noisier than the last.
+    """T timesteps with increasing noise.
 
     Args:
-        num_timesteps: T.
+        num_timesteps: Number of timesteps T.
 
     Raises:
-        UserError: Fewer than two timesteps.
+        UserError: If there are fewer than two timesteps.
     """
 
     def __init__(self, num_timesteps: int = 1000) -> None:
@@ -29,22 +29,22 @@ class NoiseSchedule(abc.ABC):
 
     @abc.abstractmethod
     def log_snrs(self) -> Tensor:
-        """Log of ``alpha_bar / (1 - alpha_bar)`` at timesteps 1 to T, falling: float64 ``[T]``."""
+        """Log-SNRs ``alpha_bar / (1 - alpha_bar)`` in logarithm at timesteps 1 to T, decreasing: float64 ``[T]``."""
 
 
 def log_snrs_of(betas: Tensor) -> Tensor:
-    """The levels that forward steps of these variances lead to, float64 ``[T]`` both."""
+    """Log-SNRs after forward steps with these variances, both float64 ``[T]``."""
     log_alpha_bars = torch.log1p(-betas).cumsum(0)
     return log_alpha_bars - torch.log(-torch.expm1(log_alpha_bars))
 
 
 class LinearBetas(NoiseSchedule):
-    """Variances on a straight line.
+    """Variances increasing linearly.
 
     Args:
-        num_timesteps: T.
-        beta_first: Of the first step.
-        beta_last: Of the last one.
+        num_timesteps: Number of timesteps T.
+        beta_first: Variance of the first step.
+        beta_last: Variance of the last step.
 
     References:
         Ho, Jain, Abbeel 2020, arXiv:2006.11239, section 4.
@@ -62,12 +62,12 @@ class LinearBetas(NoiseSchedule):
 
 
 class CosineSchedule(NoiseSchedule):
-    """What is left of the data falls like a squared cosine, so that little noise is added at either end.
+    """The signal decays like a squared cosine, so that little noise is added at either end.
 
     Args:
-        num_timesteps: T.
-        offset: s of the paper, which keeps the first steps from being too small.
-        beta_max: No step adds more.
+        num_timesteps: Number of timesteps T.
+        offset: Offset s of the paper, which keeps the first steps from being too small.
+        beta_max: Largest variance of a step.
 
     References:
         Nichol, Dhariwal: Improved Denoising Diffusion Probabilistic Models, 2021, arXiv:2102.09672, equation 17.
@@ -87,15 +87,15 @@ class CosineSchedule(NoiseSchedule):
 
 
 class EvenLevels(NoiseSchedule):
-    """Levels at equal distances in the log signal-to-noise ratio.
+    """Noise levels evenly spaced in the log-SNR.
 
-    No paper's, but it can be told where to start: data of few levels are clean long before the papers' schedules, made
-    for 256, are.
+    Not from a paper, but its first noise level is configurable: with few values, data are recognizable long before the
+    first noise level of the papers' schedules, which are made for 256 values.
 
     Args:
-        log_snr_first: At timestep 1.
-        log_snr_last: At timestep T.
-        num_timesteps: T.
+        log_snr_first: Log-SNR at timestep 1.
+        log_snr_last: Log-SNR at timestep T.
+        num_timesteps: Number of timesteps T.
     """
 
     def __init__(self, log_snr_first: float, log_snr_last: float = -10.0, num_timesteps: int = 1000) -> None:

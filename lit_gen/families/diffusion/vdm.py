@@ -27,23 +27,23 @@ from lit_gen.quantization import to_symmetric
 
 
 class VDM(Diffusion):
-    """Continuous time, a learned schedule, Fourier features of z, and nothing but the bound as objective.
+    """Continuous time, a learned schedule, Fourier features of z, and the bound as objective.
 
-    The bound's middle part, in continuous time, does not depend on the schedule's shape, but the spread of its
-    estimate does: so the shape is fitted to make the squares small, and the ends to make the bound tight.
+    The diffusion term of the bound in continuous time does not depend on the schedule's shape, but the variance of
+    its estimate does: the shape is trained to reduce that variance, and the ends to tighten the bound.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        nets: The network; a small perceptron if not given. The paper's does not change the sides: one multiplier.
-        schedule: Learned with the model; a monotone network if not given.
-        gamma_min: First value of minus the log signal-to-noise ratio at the data; a noise of a sixth of the distance
-            between levels if not given, which for 256 levels is the paper's -13.3.
-        gamma_max: The same at the end.
-        fourier_features: Whether sines and cosines of z stand beside it, of a period of two levels and of one.
-        labels: Number of label classes, and how many training labels are hidden.
-        sampling: How samples are drawn: by default 100 steps of the reverse process.
-        ode: Solver of the probability-flow ODE.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        nets: Denoising network; a small MLP if not given. The paper's does not downsample: one multiplier.
+        schedule: Learned schedule; a monotone network if not given.
+        gamma_min: Initial value of minus the log-SNR at the data; for a noise of a sixth of the distance between
+            values if not given, which for 256 values is the paper's -13.3.
+        gamma_max: Initial value of minus the log-SNR at the end.
+        fourier_features: Whether sines and cosines of z, with periods of two values and one, are further inputs.
+        labels: Number of label classes, and the fraction of training labels that are dropped.
+        sampling: Sampling options; by default 100 steps of the reverse process.
+        ode: Accuracy of the probability-flow ODE solver.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -65,7 +65,7 @@ class VDM(Diffusion):
         ode: OdeSettings = OdeSettings(),
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        # As many as make the finest sine one level long.
+        # As many as make the period of the finest sine one value.
         finest = round(math.log2(num_levels))
         octaves = (max(finest - 1, 1), max(finest, 2)) if fourier_features else ()
         net = (nets or MLPDenoiser()).build(shape, shape[0] * (1 + 2 * len(octaves)), shape[0], labels.num_classes)
@@ -77,19 +77,19 @@ class VDM(Diffusion):
 
     @property
     def log_snr_max(self) -> float:  # type: ignore[override]
-        """Of the first latent, as it has been learned."""
+        """Learned log-SNR of the first latent."""
         return -float(self.schedule.ends[0].detach())
 
     @property
     def log_snr_min(self) -> float:  # type: ignore[override]
-        """Of the last one."""
+        """Learned log-SNR of the last latent."""
         return -float(self.schedule.ends[1].detach())
 
     # -------------------------------------------------------------- the network
 
     @override
     def denoise(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
-        """The network adds to z, which at much noise is the noise."""
+        """The network's output is added to z, which at high noise is the noise."""
         low, high = self.schedule.ends.detach()
         time = 1000 * (-log_snr - low) / (high - low)
         features = [z] + [f(2**n * math.pi * z) for n in self.octaves for f in (torch.sin, torch.cos)]
@@ -98,7 +98,7 @@ class VDM(Diffusion):
     # -------------------------------------------------------------- training
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
-        """The bound in nats an example, and its three parts."""
+        """The bound in nats per example, and its three terms."""
         levels, label, _ = batch
         x = to_symmetric(levels, self.num_levels)
         first, last = self.schedule.ends
@@ -112,13 +112,13 @@ class VDM(Diffusion):
         return {"loss": sum(parts.values()), **{k: v.detach() for k, v in parts.items()}}  # type: ignore[dict-item]
 
     def _middle(self, x: Tensor, label: Tensor | None) -> Tensor:
-        """One draw of the levels between, ``[B]``: times spread evenly over the batch, from one draw."""
+        """One draw of the diffusion term, ``[B]``, at times spread evenly over the batch."""
         t = torch.rand(1, device=x.device) + torch.arange(len(x), device=x.device) / len(x)
         height, slope = self.schedule.shape(t % 1)
         weights: list[Tensor] = []
         if height.requires_grad:
-            # The gradient that reaches the shape becomes that of the squares, of which it is 2 L times the gradient of
-            # L; over L's mean, so that its size is that of a gradient of nats.
+            # Replaces the gradient of the shape by that of the squared terms, 2 L times the gradient of L; divided by
+            # the mean of L, so that it has the scale of a gradient of nats.
             for output in (height, slope):
                 output.register_hook(lambda gradient: 2 * gradient * weights[0])
         gamma, derivative = self.schedule.scaled(height, slope)
@@ -132,7 +132,7 @@ class VDM(Diffusion):
 
     @override
     def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """At the schedule's own levels, which it was fitted for."""
+        """The diffusion term with the schedule's own noise levels, for which it was trained."""
         total = torch.zeros(len(x), device=x.device)
         for t in even_shares(noise, draws):
             gamma, derivative = self.schedule(t)
@@ -143,6 +143,6 @@ class VDM(Diffusion):
 
     @torch.no_grad()
     def log_snr_grid(self, steps: int) -> Tensor:
-        """Evenly in the schedule's time, to the first latent, whose nearest levels are the sample."""
+        """Evenly spaced in the schedule's time, to the first latent, whose nearest values are the sample."""
         gamma, _ = self.schedule(torch.linspace(1, 0, steps + 1, device=self.schedule.ends.device))
         return -gamma.cpu().double()

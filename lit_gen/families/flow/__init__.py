@@ -1,4 +1,4 @@
-"""Normalizing flows: a bijection to simple latents, fitted by the likelihood of dequantized data."""
+"""Normalizing flows: bijections from dequantized data to simple latents, trained by maximum likelihood."""
 
 from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization, VariationalDequantization
 from lit_gen.families.flow.flow import Flow

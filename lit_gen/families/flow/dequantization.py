@@ -1,4 +1,4 @@
-"""Noise that turns integers into real numbers, and what it costs."""
+"""Dequantization: noise that turns integers into real numbers, and its log-density."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from lit_gen.quantization import to_symmetric
 
 
 class Dequantizer(nn.Module, abc.ABC):
-    """A distribution q(u | x) of noise u in [0, 1)^D, of which every density of ``x + u`` gives a bound.
+    """A distribution q(u | x) of noise u in [0, 1)^D, with which any density of ``x + u`` gives a bound on P(x).
 
-    ``log P(x) >= E_q [ log p(x + u) - log q(u | x) ]`` for any q, and closest for the q that is the model's own
+    ``log P(x) >= E_q [ log p(x + u) - log q(u | x) ]`` for any q, with equality if q is the model's own
     ``p(u | x)``.
 
     References:
@@ -32,15 +32,15 @@ class Dequantizer(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def noise_like(self, x: Tensor) -> Tensor:
-        """The distribution's own randomness for a training step, of x's shape, from torch's generator."""
+        """Base noise for a training step, of x's shape, from torch's generator."""
 
     @abc.abstractmethod
     def noise_for(self, x: Tensor, noise: Noise) -> Tensor:
-        """The same for a score, from the examples' own streams."""
+        """Base noise for scoring, from the examples' own streams."""
 
     @abc.abstractmethod
     def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """U in [0, 1) of x's shape, and log q(u | x) in nats, ``[B]``."""
+        """Returns u in [0, 1), of x's shape, and log q(u | x) in nats, ``[B]``."""
 
 
 class Uniform(Dequantizer):
@@ -57,19 +57,19 @@ class Uniform(Dequantizer):
         return noise.uniform(*x.shape[1:])
 
     def forward(self, x: Tensor, eps: Tensor) -> tuple[Tensor, Tensor]:
-        """Log q is 0."""
+        """Returns log q = 0."""
         return eps, torch.zeros(len(x), device=x.device)
 
 
 class Variational(Dequantizer):
-    """U from a flow of its own, conditioned on x: ``u = sigmoid(g(eps; x))`` with normal eps.
+    """U from a conditional flow: ``u = sigmoid(g(eps; x))`` with normal eps.
 
-    It starts near the uniform distribution: logistic noise put through a sigmoid is uniform, and a normal of
+    It is initialized near the uniform distribution: the sigmoid of logistic noise is uniform, and a normal of
     standard deviation 1.6 is nearly logistic.
 
     Args:
-        bijection: g, from eps to the logit of u, with a context.
-        context: From x in [-1, 1] to g's context.
+        bijection: The bijection g from eps to the logit of u, with a context.
+        context: Network from x in [-1, 1] to the context of g.
     """
 
     name = "variational"
@@ -95,19 +95,19 @@ class Variational(Dequantizer):
         return u, standard_normal_log_prob(eps) - volume
 
 
-# ------------------------------------------------------------------ how a config names them
+# ------------------------------------------------------------------ for configurations
 
 
 class Dequantization(abc.ABC):
-    """How a dequantizer is built, once the shape of the data is known."""
+    """Builds a dequantizer, given the shape of the data."""
 
     @abc.abstractmethod
     def build(self, shape: Sequence[int], num_levels: int) -> Dequantizer:
-        """The dequantizer of such data."""
+        """Builds the dequantizer for such data."""
 
 
 class UniformDequantization(Dequantization):
-    """Uniform noise: nothing to learn."""
+    """Uniform noise, without parameters."""
 
     @override
     def build(self, shape: Sequence[int], num_levels: int) -> Dequantizer:
@@ -115,11 +115,11 @@ class UniformDequantization(Dequantization):
 
 
 class VariationalDequantization(Dequantization):
-    """Noise from affine couplings that see the data: for images on checkerboards, for vectors on even and odd.
+    """Variational dequantization by conditional affine couplings: checkerboards for images, even and odd for vectors.
 
     Args:
-        num_couplings: Couplings in the flow.
-        nets: Their nets; gated convolutions of 16 channels for images and an MLP for vectors if not given.
+        num_couplings: Number of couplings in the flow.
+        nets: Networks in the couplings; gated convolutions of 16 channels for images, an MLP for vectors by default.
 
     References:
         Ho et al. 2019, arXiv:1902.00275, section 3.1.
@@ -148,9 +148,9 @@ def _vector_coupling(nets: CouplingNets, num_dims: int, moves_odd: bool) -> Coup
 
 
 class _Flattened(Bijection):
-    """A bijection of a vector's even and odd dimensions in turn, on data of any shape, which come out as they went in.
+    """Applies a bijection of vectors with even and odd dimensions separated to data of any shape, keeping the shape.
 
-    The noise it starts from is alike in all dimensions: only what comes out needs its order.
+    The noise is identically distributed in all dimensions: only the output has to be reordered.
     """
 
     def __init__(self, bijection: Bijection, shape: Sequence[int]) -> None:

@@ -1,4 +1,4 @@
-"""What all normalizing flows share: dequantize, map to latents, count the volume."""
+"""Base class of normalizing flows."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ class Flow(GenerativeModule, abc.ABC):
     """A bijection f from dequantized data ``y = (x + u) / num_levels`` to latents z with a simple density.
 
     ``log p(y) = log p_z(f(y)) + log |det df/dy|`` is exact for y; for the integers x it is a bound, which is
-    what is reported, with the dequantization named: ``dequantized`` averages over draws of u, ``importance``
-    takes k of them into one logarithm, which is tighter.
+    reported with the name of the estimator: ``dequantized`` averages over draws of u, ``importance`` averages k of
+    them inside the logarithm, which is tighter.
 
-    A subclass gives :meth:`build_bijection`, and may give :meth:`build_prior`.
+    A subclass implements :meth:`build_bijection`, and may override :meth:`build_prior`.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        dequantization: Of the noise u; uniform if not given.
-        num_classes: Of the labels, for a prior of its own for each class; 0 for one prior and no labels. The
-            likelihood is then still that of x alone, averaged over the classes.
-        temperature: Of samples: the standard deviations of the prior's Gaussians are multiplied by it; which class or
-            component is drawn stays as it is. Scores of samples name it.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        dequantization: Dequantization noise u; uniform if not given.
+        num_classes: Number of label classes, each with its own prior; 0 means unconditional. The likelihood is that
+            of x, averaged over the classes.
+        temperature: Factor of the standard deviations of the prior's Gaussians when sampling; the probabilities of
+            classes and components do not change. Part of the protocol of sample scores.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -60,7 +60,7 @@ class Flow(GenerativeModule, abc.ABC):
     ) -> None:
         super().__init__(shape, num_levels)
         if num_classes < 0:
-            raise UserError(f"model: num_classes={num_classes} must not be negative")
+            raise UserError(f"{type(self).__name__}: num_classes={num_classes} must not be negative")
         self.num_dims = math.prod(self.shape)
         self.num_classes, self.sampling = num_classes, Tempered(temperature)
         self.optimizer = optimizer
@@ -70,10 +70,10 @@ class Flow(GenerativeModule, abc.ABC):
 
     @abc.abstractmethod
     def build_bijection(self) -> Bijection:
-        """From y ``[B, *shape]`` in [0, 1) to latents ``[B, D]``."""
+        """Builds the bijection from y ``[B, *shape]`` in [0, 1) to latents ``[B, D]``."""
 
     def build_prior(self) -> Prior:
-        """The density of the latents."""
+        """Builds the density of the latents."""
         return ClassConditional(self.num_dims, self.num_classes) if self.num_classes else StandardNormal(self.num_dims)
 
     # -------------------------------------------------------------- density
@@ -84,7 +84,7 @@ class Flow(GenerativeModule, abc.ABC):
         return self.prior.log_prob(z, label) + log_abs_det_jacobian
 
     def log_weight(self, x: Tensor, eps: Tensor, label: Tensor | None = None) -> Tensor:
-        """``log p(x + u) - log q(u | x)`` for the noise u that eps makes: nats, ``[B]``.
+        """``log p(x + u) - log q(u | x)`` for the noise u computed from eps: nats, ``[B]``.
 
         Its mean over eps is a lower bound on log P(x), and so is the logarithm of the mean of its exponential.
         """
@@ -93,10 +93,10 @@ class Flow(GenerativeModule, abc.ABC):
         return self.log_density(y, label) - self.num_dims * math.log(self.num_levels) - log_q
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
-        """A bound: ``dequantized`` averages over draws of u, ``importance`` takes them into the logarithm.
+        """A bound: ``dequantized`` averages over draws of u, ``importance`` averages inside the logarithm.
 
         Raises:
-            UserError: Any other estimator.
+            UserError: If the estimator is unknown.
         """
         self.check_estimator(estimator)
         name = self.dequantizer.name
@@ -112,14 +112,14 @@ class Flow(GenerativeModule, abc.ABC):
     # -------------------------------------------------------------- training
 
     def on_fit_start(self) -> None:
-        """Initializes what is initialized by data, on training data, once: all processes see one batch together.
+        """Data-dependent initialization on training data, once: all processes use the same batch.
 
         Raises:
-            UserError: The labels that the prior needs are not there, or there is no data module to ask.
+            UserError: If labels that the prior needs are missing, or the Trainer has no data module.
         """
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None:
-            raise UserError("a flow is initialized by training data: give Trainer.fit a data module, not loaders")
+            raise UserError("a flow is initialized from training data: give Trainer.fit a data module, not loaders")
         self.check_labels()
         layers = [m for m in self.modules() if isinstance(m, ActNorm) and not m.initialized]
         batch = next(iter(data.train_dataloader()), None)
@@ -132,37 +132,37 @@ class Flow(GenerativeModule, abc.ABC):
             self.log_weight(x, self.dequantizer.noise_for(x, Noise(0, batch[2], self.device)))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """The bound's negative in nats an example, with one draw of the noise."""
+        """The negative bound in nats per example, with one draw of the noise."""
         x, label, _ = batch
         eps = self.dequantizer.noise_like(x)
         return -self.log_weight(x, eps, label if self.num_classes else None).mean()
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer that was asked for, over all parameters."""
+        """Builds the optimizer of all parameters."""
         return self.optimizer(parameter_groups(self))
 
     # -------------------------------------------------------------- samples and latents
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """The temperature; whether each sample is of a class."""
+        """The temperature, and whether samples are class-conditional."""
         settings: dict[str, str | int | float | bool] = {"name": "inverse", "temperature": self.sampling.temperature}
         return {**settings, "class_conditional": True} if self.num_classes else settings
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Latents from the prior, back through the bijection, and down to the level they lie in."""
+        """Samples latents from the prior, inverts the bijection, and rounds down to integers."""
         return self.decode(self.prior.sample(noise, label, self.sampling.temperature))
 
     def decode(self, z: Tensor) -> Tensor:
-        """Integers uint8 ``[B, *shape]`` of latents ``[B, D]``: one function evaluation each."""
+        """Decodes latents ``[B, D]`` to integers uint8 ``[B, *shape]``: one function evaluation per example."""
         self.count_evaluations(len(z))
         y = self.bijection.inverse(z)
         return (y.float() * self.num_levels).floor().clamp(0, self.num_levels - 1).to(torch.uint8)
 
     def from_latent(self, z: Tensor) -> Tensor:
-        """Levels uint8 ``[B, *shape]`` that latents ``[B, D]`` stand for."""
+        """Decodes latents ``[B, D]`` to integers uint8 ``[B, *shape]``."""
         return self.decode(z)
 
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
-        """Latents ``[B, D]`` of levels x, dequantized with the examples' own noise."""
+        """Latents ``[B, D]`` of integers x, dequantized with the examples' own noise."""
         u, _ = self.dequantizer(x, self.dequantizer.noise_for(x, noise))
         return self.bijection(dequantize(x, u, self.num_levels))[0]

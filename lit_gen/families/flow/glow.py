@@ -14,19 +14,19 @@ from lit_gen.optim import AdamW
 
 
 class Glow(Flow):
-    """Levels of steps of activation norm, an invertible 1x1 convolution and an affine coupling, for images.
+    """Multi-scale flow whose steps are activation normalization, an invertible 1x1 convolution and an affine coupling.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_scales: The paper's L.
-        num_steps: The paper's K.
-        nets: Of the couplings; Glow's own if not given.
-        alpha: Of a logit that opens the flow, such as 1e-5, where most levels lie at an end, as a background does;
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_scales: Number of scales; L in the paper.
+        num_steps: Number of steps per scale; K in the paper.
+        nets: Networks in the couplings; Glow's own if not given.
+        alpha: Constant of an initial logit, such as 1e-5, for data with most values at the ends, such as a background;
             null for none, as in the paper: 1/2 is subtracted.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`.
-        temperature: See :class:`Flow`; the paper shows samples at 0.7.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with its own prior; 0 means unconditional.
+        temperature: Factor of the prior's standard deviations when sampling; 0.7 for the paper's samples.
         optimizer: Optimizer of all parameters.
 
     References:

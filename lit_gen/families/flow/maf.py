@@ -21,23 +21,23 @@ from lit_gen.optim import AdamW
 
 
 class MAF(Flow):
-    """Masked autoregressive flow: each layer standardizes a dimension by what stood before it.
+    """Masked autoregressive flow: each layer standardizes a dimension given the previous ones.
 
-    Layers reverse the order of the last one. Where the paper has batch norm between layers, activation norm
-    stands here. With ``num_components`` the latents are not normal but a MADE with mixtures of Gaussians, which is
-    the paper's MAF MoG, and its MADE MoG where there are no layers. Samples cost about one pass, not one a
-    dimension.
+    Each layer reverses the order of the previous one. Batch norm between layers is replaced by activation
+    normalization. With ``num_components`` the latents are modelled by a MADE with mixtures of Gaussians instead of a
+    standard normal, which is the paper's MAF MoG, and its MADE MoG without layers. Sampling takes about one pass,
+    instead of one per dimension.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_layers: Autoregressive layers; 1 is a MADE with Gaussian conditionals.
-        hidden_sizes: Of each layer's MADE; (1024, 1024) in the paper for MNIST.
-        num_components: Gaussians in a conditional of the latents' density; 0 for standard normal latents.
-        alpha: Of the logit that opens the flow; 1e-6 in the paper for MNIST.
-        dequantization: See :class:`Flow`.
-        num_classes: See :class:`Flow`; not together with ``num_components``.
-        temperature: See :class:`Flow`.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_layers: Number of autoregressive layers; 1 is a MADE with Gaussian conditionals.
+        hidden_sizes: Widths of the hidden layers of each MADE; (1024, 1024) in the paper for MNIST.
+        num_components: Number of Gaussians per conditional of the latents; 0 for standard normal latents.
+        alpha: Constant of the initial logit; 1e-6 in the paper for MNIST.
+        dequantization: Noise that makes the integers real; uniform if not given.
+        num_classes: Number of label classes, each with its own prior; 0 means unconditional. Requires 0 components.
+        temperature: Factor of the prior's standard deviations when sampling.
         optimizer: Optimizer of all parameters.
 
     References:
@@ -58,9 +58,9 @@ class MAF(Flow):
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
         if num_layers < 0 or num_components < 0 or not num_layers + num_components:
-            raise UserError(f"model: num_layers={num_layers} and num_components={num_components} leave no model")
+            raise UserError(f"MAF: num_layers={num_layers} and num_components={num_components} must not both be 0")
         if num_components and num_classes:
-            raise UserError("model.num_components is a density of its own; leave num_classes out")
+            raise UserError("MAF: num_components cannot be combined with num_classes; leave one of them out")
         self.num_layers, self.num_components = num_layers, num_components
         self.hidden_sizes, self.alpha = tuple(hidden_sizes), alpha
         super().__init__(
@@ -88,12 +88,12 @@ class MAF(Flow):
 
 
 class MixtureMADE(Prior):
-    """``p(z) = prod_i p(z_i | z_<i)``, each a mixture of Gaussians whose numbers come from a MADE.
+    """``p(z) = prod_i p(z_i | z_<i)``, each a mixture of Gaussians whose parameters are computed by a MADE.
 
     Args:
-        num_dims: D.
-        num_components: Gaussians in a mixture.
-        hidden_sizes: Of the MADE.
+        num_dims: Number of dimensions D.
+        num_components: Number of Gaussians in a mixture.
+        hidden_sizes: Widths of the hidden layers of the MADE.
 
     References:
         Papamakarios et al. 2017, arXiv:1705.07057, section 4.1 (MADE MoG).
@@ -103,7 +103,7 @@ class MixtureMADE(Prior):
         super().__init__()
         self.num_dims, self.num_components = num_dims, num_components
         self.net = MaskedAutoencoder(num_dims, 3 * num_components, hidden_sizes)
-        # Components start apart: alike they would get alike gradients for ever.
+        # Components are initialized differently: identical ones would always have identical gradients.
         start = torch.zeros(num_dims, 3, num_components)
         start[:, 1] = torch.linspace(-2, 2, num_components) if num_components > 1 else 0.0
         with torch.no_grad():
@@ -121,7 +121,7 @@ class MixtureMADE(Prior):
         return each.logsumexp(1).sum(1)
 
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """Dimension by dimension: which Gaussian, then where in it."""
+        """Samples each dimension: first the component, then its Gaussian."""
         u = noise.uniform(self.num_dims).T.contiguous()
         eps = temperature * noise.normal(self.num_dims).T.contiguous()
 

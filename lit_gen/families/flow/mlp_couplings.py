@@ -29,9 +29,9 @@ from lit_gen.optim import AdamW
 
 
 class _MLPFlow(Flow, abc.ABC):
-    """A logit, activation norm, then couplings of the even and the odd dimensions in turn.
+    """A logit, activation normalization, then couplings that alternately transform even and odd dimensions.
 
-    The papers have batch norm between couplings; without it an example's density does not depend on its batch.
+    The papers use batch norm between couplings; without it an example's density does not depend on its batch.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class _MLPFlow(Flow, abc.ABC):
     ) -> None:
         if num_couplings < 1 or math.prod(shape) < 2:
             raise UserError(
-                f"model.num_couplings={num_couplings} must be at least 1, and the data's shape {tuple(shape)} have at"
-                " least 2 dimensions, one to move the other"
+                f"num_couplings={num_couplings} must be at least 1, and the data's shape {tuple(shape)} must have at"
+                " least 2 dimensions"
             )
         self.num_couplings, self.nets, self.alpha = num_couplings, nets or MLPCouplings(), alpha
         super().__init__(
@@ -63,7 +63,7 @@ class _MLPFlow(Flow, abc.ABC):
 
     @abc.abstractmethod
     def build_transform(self, num_dims: int) -> Transform:
-        """What a coupling does with so many dimensions."""
+        """Builds a coupling's transform of this number of dimensions."""
 
     @override
     def build_bijection(self) -> Bijection:
@@ -78,14 +78,14 @@ class _MLPFlow(Flow, abc.ABC):
 
 
 class MLPRealNVP(_MLPFlow):
-    """RealNVP of vectors, its couplings fully connected: the RealNVP of the tables of Papamakarios et al.
+    """RealNVP of vectors with fully connected networks: the RealNVP in the tables of Papamakarios et al.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_couplings: Even and odd dimensions move in turn.
-        nets: Of the couplings.
-        alpha: Of the logit that opens the flow; 1e-6 in the paper for MNIST.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_couplings: Number of couplings; even and odd dimensions alternate.
+        nets: Networks in the couplings.
+        alpha: Constant of the initial logit; 1e-6 in the paper for MNIST.
         dequantization: Noise that makes the integers real; uniform if not given.
         num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
         temperature: Factor of the prior's standard deviations when sampling.
@@ -120,21 +120,21 @@ class MLPRealNVP(_MLPFlow):
         )
 
     def build_transform(self, num_dims: int) -> Transform:
-        """An affine map."""
+        """An affine transform."""
         return Affine(num_dims)
 
 
 class MLPSplineFlow(_MLPFlow):
-    """RQ-NSF (C) for vectors, its couplings fully connected.
+    """RQ-NSF (C) for vectors with fully connected networks.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_couplings: Even and odd dimensions move in turn.
-        num_bins: Of each spline.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_couplings: Number of couplings; even and odd dimensions alternate.
+        num_bins: Number of bins of each spline.
         bound: Splines act on [-bound, bound].
-        nets: Of the couplings.
-        alpha: Of the logit that opens the flow.
+        nets: Networks in the couplings.
+        alpha: Constant of the initial logit.
         dequantization: Noise that makes the integers real; uniform if not given.
         num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
         temperature: Factor of the prior's standard deviations when sampling.
@@ -172,5 +172,5 @@ class MLPSplineFlow(_MLPFlow):
         )
 
     def build_transform(self, num_dims: int) -> Transform:
-        """A spline."""
+        """A spline transform."""
         return RationalQuadraticSpline(self.num_bins, self.bound)

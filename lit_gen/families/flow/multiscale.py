@@ -1,4 +1,4 @@
-"""Glow's skeleton of levels and steps, which other papers fill with couplings of their own."""
+"""Glow's multi-scale architecture, in which other papers use their own couplings."""
 
 from __future__ import annotations
 
@@ -23,19 +23,19 @@ Shape = tuple[int, int, int]
 def levels(
     shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int], Coupling]
 ) -> Bijection:
-    """L levels of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), and half of the channels leaves.
+    """L scales of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), factoring out half the channels.
 
-    Nothing leaves at the last level; its latents are normalized once more, which is a Gaussian of learned mean and
-    scale for each channel.
+    Nothing is factored out at the last scale; its latents are normalized once more, which is a Gaussian with learned
+    mean and scale for each channel.
 
     Args:
-        shape: ``(C, H, W)``.
-        num_levels: L.
-        num_steps: K.
-        coupling: Builds one, from its number of channels.
+        shape: Shape of an image ``(C, H, W)``.
+        num_levels: Number of scales L.
+        num_steps: Number of steps K per scale.
+        coupling: Function that builds a coupling, given the number of channels.
 
     Raises:
-        UserError: Not an image, or one that cannot be halved so often.
+        UserError: If the data are not images, or cannot be halved so often.
 
     References:
         Kingma, Dhariwal 2018, arXiv:1807.03039, figure 2.
@@ -43,7 +43,7 @@ def levels(
     if len(shape) != 3:
         raise UserError(f"this flow needs images [C, H, W], the data have shape {tuple(shape)}; use an MLP flow")
     if num_levels < 1 or num_steps < 1:
-        raise UserError(f"model: num_scales={num_levels} and num_steps={num_steps} must be at least 1")
+        raise UserError(f"num_scales={num_levels} and num_steps={num_steps} must be at least 1")
     squeezed = Squeeze.output_shape(shape)
     channels = squeezed[0]
     steps: list[Bijection] = [Squeeze()]

@@ -21,7 +21,7 @@ from lit_gen.optim import AdamW
 
 
 class Shift(Transform):
-    """``z = x + t``: the volume stays as it is (equation 9)."""
+    """``z = x + t``, which is volume-preserving (equation 9)."""
 
     num_parameters = 1
 
@@ -51,16 +51,16 @@ class StandardLogistic(Prior):
 
     @override
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        # A uniform draw of exactly 0 would be minus infinity.
+        # A uniform draw of exactly 0 would give minus infinity.
         u = noise.uniform(self.num_dims).clamp(torch.finfo(torch.float32).tiny, 1 - 2**-24)
         return temperature * torch.logit(u)
 
 
 class NICE(Flow):
-    """Additive couplings of even and odd dimensions in turn, one scale for each dimension, and logistic latents.
+    """Additive couplings that alternately transform even and odd dimensions, a diagonal scaling, and logistic latents.
 
-    The diagonal scaling of section 3.3 is an activation normalization, whose scale is learned and starts from data; a
-    second one takes the place of the paper's fixed rescaling of the data.
+    The diagonal scaling of section 3.3 is an activation normalization, whose scale is learned and initialized from
+    data; a second one replaces the paper's fixed rescaling of the data.
 
     Args:
         shape: Shape of one example; linked from the data.
@@ -72,7 +72,7 @@ class NICE(Flow):
         optimizer: Optimizer of all parameters.
 
     Raises:
-        UserError: No coupling, or data of a single dimension.
+        UserError: If there is no coupling, or the data have a single dimension.
 
     References:
         Dinh, Krueger, Bengio: NICE: Non-linear Independent Components Estimation, 2014, arXiv:1410.8516.
@@ -90,7 +90,7 @@ class NICE(Flow):
     ) -> None:
         if num_couplings < 1 or math.prod(shape) < 2:
             raise UserError(
-                f"model: num_couplings={num_couplings} must be at least 1, and the data's shape {tuple(shape)} must"
+                f"NICE: num_couplings={num_couplings} must be at least 1, and the data's shape {tuple(shape)} must"
                 " have at least 2 dimensions"
             )
         self.num_couplings, self.nets = num_couplings, nets or MLPCouplings()

@@ -1,4 +1,4 @@
-"""What a flow's latents are expected to be: densities on the far side of the bijection."""
+"""Densities of a flow's latents."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lit_gen.noise import Noise
 
 
 class Prior(nn.Module, abc.ABC):
-    """A density of latent vectors ``[B, D]``, given a class or averaged over all classes."""
+    """A density of latent vectors ``[B, D]``, conditioned on a class or averaged over all classes."""
 
     @abc.abstractmethod
     def log_prob(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Log p(z | label), or log p(z) where no label is given: nats, ``[B]``."""
+        """Log p(z | label), or log p(z) without a label: nats, ``[B]``."""
 
     @abc.abstractmethod
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """Latents ``[B, D]``; all standard deviations times the temperature."""
+        """Samples latents ``[B, D]``; all standard deviations are multiplied by the temperature."""
 
 
 class StandardNormal(Prior):
-    """N(0, 1) in each dimension: nothing to learn.
+    """N(0, 1) in each dimension, without parameters.
 
     Args:
-        num_dims: D.
+        num_dims: Number of dimensions D.
     """
 
     def __init__(self, num_dims: int) -> None:
@@ -46,14 +46,14 @@ class StandardNormal(Prior):
 
 
 class ClassConditional(Prior):
-    """A diagonal Gaussian for each class, all classes being equally likely where none is given.
+    """A diagonal Gaussian per class; without a label, their mixture with equal weights.
 
-    Without a label the density is that mixture, which is a density of z alone: a class-conditional flow's
-    bits/dim compare with an unconditional one's.
+    The mixture is a density of z alone, so that bits per dimension of a class-conditional flow are comparable
+    with those of an unconditional one.
 
     Args:
-        num_dims: D.
-        num_classes: Labels are ``{0..num_classes-1}``.
+        num_dims: Number of dimensions D.
+        num_classes: Number of label classes; labels are ``{0..num_classes-1}``.
     """
 
     def __init__(self, num_dims: int, num_classes: int) -> None:
@@ -74,7 +74,7 @@ class ClassConditional(Prior):
 
     @override
     def sample(self, noise: Noise, label: Tensor | None = None, temperature: float = 1.0) -> Tensor:
-        """Draws classes where none are given."""
+        """Samples latents; also the classes if no label is given."""
         drawn = (noise.uniform() * self.num_classes).long()
         label = drawn if label is None else label
         return self.mean[label] + temperature * self.log_scale[label].exp() * noise.normal(self.num_dims)

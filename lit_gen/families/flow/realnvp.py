@@ -30,18 +30,18 @@ Shape = tuple[int, int, int]
 class RealNVP(Flow):
     """Real-valued non-volume-preserving transformations, for images.
 
-    At each scale but the last: checkerboard couplings, a squeeze, channel couplings, and half of the channels
-    leaves. The last scale has one checkerboard coupling more, and nothing leaves. Where the paper has batch norm
-    between couplings, activation normalization stands here: the density of an image does not depend on its
-    batch, neither in training nor in scoring.
+    At each scale but the last: checkerboard couplings, a squeeze, channel couplings, and half of the channels are
+    factored out. The last scale has one more checkerboard coupling, and nothing is factored out. Batch norm between
+    couplings is replaced by activation normalization: the density of an image does not depend on its batch, neither
+    in training nor in scoring.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_scales: How often the image is looked at: it is halved one time fewer.
-        num_couplings: At each scale, on checkerboards and as many on channels; 3 in the paper.
-        nets: Of the couplings; residual if not given.
-        alpha: Of the logit that opens the flow; 0.05 in the paper.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_scales: Number of scales; images are halved one time fewer.
+        num_couplings: Number of checkerboard couplings per scale, and of channel couplings; 3 in the paper.
+        nets: Networks in the couplings; residual if not given.
+        alpha: Constant of the initial logit; 0.05 in the paper.
         dequantization: Noise that makes the integers real; uniform if not given.
         num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.
         temperature: Factor of the prior's standard deviations when sampling.
@@ -68,7 +68,7 @@ class RealNVP(Flow):
             raise UserError(f"RealNVP needs images [C, H, W], the data have shape {tuple(shape)}; use MLPRealNVP")
         if num_scales < 1 or num_couplings < 1:
             raise UserError(
-                f"model: num_scales={num_scales} and num_couplings={num_couplings} must be at least 1"
+                f"RealNVP: num_scales={num_scales} and num_couplings={num_couplings} must be at least 1"
             )
         self.num_scales, self.num_couplings = num_scales, num_couplings
         self.nets, self.alpha = nets or ResidualCouplings(), alpha
@@ -89,8 +89,8 @@ class RealNVP(Flow):
     def _scale(self, shape: Shape, scales_left: int) -> Bijection:
         if shape[1] * shape[2] < 2:
             raise UserError(
-                f"model.num_scales={self.num_scales} leaves {shape[1]}x{shape[2]} pixels of {self.shape[1]}x"
-                f"{self.shape[2]} at the last scale, on which there is no checkerboard; lower it"
+                f"RealNVP: num_scales={self.num_scales} leaves {shape[1]}x{shape[2]} pixels of {self.shape[1]}x"
+                f"{self.shape[2]} at the last scale, too few for a checkerboard; lower it"
             )
         if scales_left == 1:
             return Chain([*self._on_checkerboards(shape, self.num_couplings + 1), Flatten(shape)])

@@ -14,17 +14,17 @@ from lit_gen.optim import AdamW
 
 
 class SplineFlow(Flow):
-    """RQ-NSF (C) for images: Glow's levels and steps with rational-quadratic splines in place of affine maps.
+    """RQ-NSF (C) for images: Glow's architecture with rational-quadratic splines instead of affine transforms.
 
     Args:
-        shape: Of one image ``(C, H, W)``; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_scales: Levels of the multi-scale architecture.
-        num_steps: Couplings a level.
-        num_bins: Of each spline.
+        shape: Shape of one image ``(C, H, W)``; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_scales: Number of scales of the multi-scale architecture.
+        num_steps: Number of couplings per scale.
+        num_bins: Number of bins of each spline.
         bound: Splines act on [-bound, bound].
-        nets: Of the couplings; residual if not given.
-        alpha: Of a logit that opens the flow, such as 1e-5, where most levels lie at an end, as a background does;
+        nets: Networks in the couplings; residual if not given.
+        alpha: Constant of an initial logit, such as 1e-5, for data with most values at the ends, such as a background;
             null for none, as in the paper: 1/2 is subtracted.
         dequantization: Noise that makes the integers real; uniform if not given.
         num_classes: Number of label classes, each with a prior of its own; 0 means unconditional.

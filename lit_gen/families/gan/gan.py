@@ -1,4 +1,4 @@
-"""Generative adversarial networks: a generator and a discriminator, each with an optimizer of its own."""
+"""Generative adversarial networks: a generator and a discriminator, each with its own optimizer."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ class GAN(GenerativeModule):
         super().__init__(shape, num_levels)
         self.automatic_optimization = False
         if num_latents < 1:
-            raise UserError(f"model: num_latents={num_latents} must be at least 1")
+            raise UserError(f"{type(self).__name__}: num_latents={num_latents} must be at least 1")
         nets = nets or DCGAN(channels=16)
         self.objective, self.penalty, self.updates = objective or NonSaturating(), penalty, updates
         self.num_latents = num_latents
@@ -67,7 +67,7 @@ class GAN(GenerativeModule):
         self.discriminator_steps = 0
 
     def get_extra_state(self) -> int:
-        """The number of discriminator steps taken, which the lazy penalty and the generator's turn depend on."""
+        """Number of discriminator steps taken, which the lazy penalty and the generator's updates depend on."""
         return self.discriminator_steps
 
     def set_extra_state(self, state: int) -> None:
@@ -104,7 +104,7 @@ class GAN(GenerativeModule):
         losses = {"discriminator_loss": loss_d.detach(), "penalty": penalty.detach()}
         if not generator_is_due:
             return losses
-        # The generator did not change, so its forward pass serves again; the discriminator needs no gradient.
+        # The generator did not change, so its forward pass is reused; the discriminator needs no gradient.
         self.toggle_optimizer(opt_g)
         loss_g = self._generator_loss(x, x_fake)
         self._update(opt_g, loss_g)

@@ -1,4 +1,4 @@
-"""What generator and discriminator minimize."""
+"""Objectives of generator and discriminator."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing_extensions import override
 
 
 class Objective(abc.ABC):
-    """The two losses of an adversarial game, from the discriminator's outputs on a batch.
+    """The two losses of a minimax objective, from the discriminator's outputs on a batch.
 
     Attributes:
         last_bias: Whether the last layer of the discriminator has a bias. It has none where adding a constant to all

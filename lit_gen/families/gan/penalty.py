@@ -17,8 +17,8 @@ class Scored(NamedTuple):
     """A batch and the discriminator's outputs for it.
 
     Attributes:
-        x: ``[B, *shape]`` in [-1, 1].
-        outputs: ``[B]``.
+        x: Examples ``[B, *shape]`` in [-1, 1].
+        outputs: The discriminator's outputs ``[B]``.
     """
 
     x: Tensor
@@ -37,7 +37,7 @@ class Penalty(abc.ABC):
         needs_real_gradient: Whether ``real.x`` must require gradients before the discriminator sees it.
 
     Raises:
-        UserError: A weight that is negative or not finite, or ``every`` below 1.
+        UserError: If the weight is negative or not finite, or ``every`` is below 1.
 
     References:
         Karras et al. 2020, arXiv:1912.04958, section 3.1 (lazy regularization).
@@ -79,7 +79,7 @@ class R1(Penalty):
 
 
 def input_gradient(scored: Scored) -> Tensor:
-    """Gradient of each output by its own example, itself differentiable: ``[B, D]``.
+    """Gradient of each output with respect to its own example, itself differentiable: ``[B, D]``.
 
     Args:
         scored: A batch whose ``x`` requires gradients, and of which output b depends on row b alone.

@@ -1,4 +1,4 @@
-"""How often each network of an adversarial game is updated."""
+"""How often the generator and the discriminator are updated."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class Updates:
             ``gradient_clip_val`` cannot be used with two optimizers.
 
     Raises:
-        UserError: Fewer than one step, or a norm that is negative or not finite.
+        UserError: If there is less than one step, or the norm is negative or not finite.
     """
 
     discriminator_steps: int = 1

@@ -1,4 +1,4 @@
-"""p(x | z): what a decoder's outputs mean, as probabilities of integers."""
+"""Observation models p(x | z): distributions of integers given a decoder's outputs."""
 
 from __future__ import annotations
 
@@ -15,37 +15,37 @@ from lit_gen.quantization import from_symmetric
 
 
 class Observation(abc.ABC):
-    """A distribution over levels, independent over dimensions given the decoder's maps ``[B, M, *shape]``."""
+    """A distribution over integers, independent over dimensions given the decoder's outputs ``[B, M, *shape]``."""
 
     @abc.abstractmethod
     def num_maps(self, num_levels: int) -> int:
-        """M: how many numbers each dimension needs."""
+        """Number M of parameters per dimension."""
 
     @abc.abstractmethod
     def log_prob(self, maps: Tensor, x: Tensor, num_levels: int) -> Tensor:
-        """Log p(x | maps) in nats, ``[B]``."""
+        """Log p(x | z) in nats, ``[B]``; ``maps`` are the parameters ``[B, M, *shape]``."""
 
     @abc.abstractmethod
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
-        """Levels drawn from the distribution, uint8 ``[B, *shape]``."""
+        """Samples integers, uint8 ``[B, *shape]``."""
 
     @abc.abstractmethod
     def mode(self, maps: Tensor, num_levels: int) -> Tensor:
-        """Each dimension's most probable level, uint8 ``[B, *shape]``."""
+        """Most probable integer of each dimension, uint8 ``[B, *shape]``."""
 
 
 class Bernoulli(Observation):
-    """For binary data: one logit a dimension."""
+    """For binary data: one logit per dimension."""
 
     def num_maps(self, num_levels: int) -> int:
-        """One.
+        """One parameter.
 
         Raises:
-            UserError: The data have more than two levels.
+            UserError: If the data have more than two values.
         """
         if num_levels != 2:
             raise UserError(
-                f"model.observation: Bernoulli is for 2 levels, the data have {num_levels};"
+                f"observation: Bernoulli is for data with 2 values, but these have {num_levels};"
                 " use Categorical or DiscretizedLogistic, or binarize the data"
             )
         return 1
@@ -65,10 +65,10 @@ class Bernoulli(Observation):
 
 
 class Categorical(Observation):
-    """For any levels: a free probability for each, which knows nothing of their order."""
+    """Independent probabilities for all values, which ignore their order."""
 
     def num_maps(self, num_levels: int) -> int:
-        """One logit a level."""
+        """One logit per value."""
         return num_levels
 
     @override
@@ -76,7 +76,7 @@ class Categorical(Observation):
         return categorical_log_prob(maps, x)
 
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
-        """Inverts the distribution function at one uniform number a dimension."""
+        """Inverts the distribution function at one uniform draw per dimension."""
         cdf = maps.float().softmax(1).cumsum(1)[:, :-1]
         u = noise.uniform(*maps.shape[2:]).unsqueeze(1)
         return (u >= cdf).sum(1).to(torch.uint8)
@@ -87,10 +87,10 @@ class Categorical(Observation):
 
 
 class DiscretizedLogistic(Observation):
-    """For ordered levels: one logistic a dimension, gathered in bins.
+    """For ordered values: one discretized logistic per dimension.
 
     Args:
-        min_log_scale: Floor of the log scale, on data in [-1, 1]; keeps a bin from taking all the mass.
+        min_log_scale: Lower bound of the log scale, for data in [-1, 1]; limits the mass of a single bin.
 
     References:
         Kingma et al.: Improving Variational Inference with Inverse Autoregressive Flow, 2016,
@@ -114,13 +114,13 @@ class DiscretizedLogistic(Observation):
         return discretized_logistic_log_prob(mean, log_scale, x, num_levels)
 
     def sample(self, maps: Tensor, noise: Noise, num_levels: int) -> Tensor:
-        """A logistic draw, rounded to the nearest level: just the bins that ``log_prob`` has."""
+        """A logistic sample, rounded to the nearest value: the same bins as in ``log_prob``."""
         mean, log_scale = self._parameters(maps)
         u = noise.uniform(*mean.shape[1:]).clamp(1e-6, 1 - 1e-6)
         return from_symmetric(mean + log_scale.exp() * torch.logit(u), num_levels)
 
     def mode(self, maps: Tensor, num_levels: int) -> Tensor:
-        """The level nearest to the mean, or an end level: those bins hold a whole tail each, which may be more."""
+        """The value nearest to the mean, or an end value: those bins contain a whole tail each, which may be more."""
         mean, log_scale = (p.reshape(-1, 1) for p in self._parameters(maps))
         best = from_symmetric(mean, num_levels)
         for end in (0, num_levels - 1):

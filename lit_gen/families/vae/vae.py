@@ -17,25 +17,25 @@ from lit_gen.noise import Noise
 from lit_gen.optim import AdamW, parameter_groups
 from lit_gen.quantization import to_unit
 
-_CHUNK_ELEMENTS = 1 << 16  # decoder outputs an example decoded at once by the importance-weighted bound
+_CHUNK_ELEMENTS = 1 << 16  # decoder outputs per example in one chunk of the importance-weighted bound
 
 
 class VAE(GenerativeModule):
-    """A latent Gaussian z, a decoder p(x | z), and an encoder q(z | x), diagonal Gaussian.
+    """A latent variable model with a Gaussian prior, a decoder p(x | z), and a diagonal Gaussian encoder q(z | x).
 
-    Fitted by the evidence lower bound, with the KL term in closed form. Scored by the same bound
-    (``elbo``, averaged over draws) or by the importance-weighted one (``iwae``, k draws in one logarithm),
+    Trained by the evidence lower bound, with the KL term in closed form. Scored by the same bound
+    (``elbo``, averaged over draws) or by the importance-weighted one (``iwae``, with k draws inside the logarithm),
     which is tighter and still a bound.
 
     Args:
-        shape: Of one example; linked from the data.
-        num_levels: Of the data; linked from the data.
-        num_latents: Dimensions of z.
+        shape: Shape of one example; linked from the data.
+        num_levels: Number of values of the data; linked from the data.
+        num_latents: Number of dimensions of z.
         nets: Encoder and decoder; a small MLP if not given.
-        observation: p(x | z); Bernoulli for binary data and Categorical for others if not given.
+        observation: Observation model p(x | z); if not given, Bernoulli for binary data and Categorical for others.
         optimizer: Optimizer of all parameters.
-        warmup_examples: The KL term is weighted from 0 to 1 over the first so many examples (0: never weighted).
-            Scores always use the whole bound.
+        warmup_examples: Number of examples over which the weight of the KL term rises from 0 to 1; 0 disables the
+            warm-up. Scores always use the whole bound.
 
     References:
         Kingma, Welling: Auto-Encoding Variational Bayes, 2014, arXiv:1312.6114, equations 8 and 10.
@@ -56,7 +56,7 @@ class VAE(GenerativeModule):
     ) -> None:
         super().__init__(shape, num_levels)
         if num_latents < 1:
-            raise UserError(f"model.num_latents is {num_latents}; give at least 1")
+            raise UserError(f"VAE: num_latents={num_latents} must be at least 1")
         nets = nets or MLPNets()
         self.observation = observation or (Bernoulli() if num_levels == 2 else Categorical())
         num_maps = self.observation.num_maps(num_levels)
@@ -65,7 +65,7 @@ class VAE(GenerativeModule):
         self.decoder = nets.decoder(num_latents, self.shape, num_maps)
         self.optimizer = optimizer
         self.warmup_examples = warmup_examples
-        # Set by the example's size alone, so that an example's draws do not depend on the batch it stands in.
+        # Depends on the size of an example only, so that its draws do not depend on the batch.
         self._chunk = max(1, _CHUNK_ELEMENTS // (num_maps * math.prod(self.shape)))
 
     def encode(self, x: Tensor) -> tuple[Tensor, Tensor]:
@@ -82,7 +82,7 @@ class VAE(GenerativeModule):
     def training_step(
         self, batch: Batch, batch_idx: int
     ) -> dict[str, Tensor]:
-        """The negative evidence lower bound in nats an example, and its two parts."""
+        """The negative evidence lower bound in nats per example, and its two terms."""
         x = batch[0]
         mean, log_var = self.encode(x)
         z = torch.addcmul(mean, torch.randn_like(mean), (0.5 * log_var).exp())
@@ -90,36 +90,36 @@ class VAE(GenerativeModule):
         rate = gaussian_kl(mean, log_var).mean()
         beta = 1.0
         if self.warmup_examples:
-            # Batches, not global_step: several may accumulate into one step.
+            # Counts batches, not global_step: several batches may accumulate into one step.
             batches = self.trainer.fit_loop.epoch_loop.total_batch_idx + 1
             beta = min(1.0, batches * len(x) * self.trainer.world_size / self.warmup_examples)
         return {"loss": distortion + beta * rate, "rate": rate, "distortion": distortion}
 
     def configure_optimizers(self) -> torch.optim.Optimizer:
-        """The optimizer of all parameters; none of them is a hidden weight to Muon."""
+        """Builds the optimizer of all parameters; Muon treats none of them as a hidden weight."""
         return self.optimizer(parameter_groups(self))
 
     # -------------------------------------------------------------- the contract
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Z from the prior, x from p(x | z)."""
+        """Draws z from the prior and x from p(x | z)."""
         self.count_evaluations(len(noise))
         maps = self.decoder(noise.normal(self.num_latents))
         return self.observation.sample(maps, noise, self.num_levels)
 
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
-        """The mean of q(z | x), ``[B, num_latents]``: nothing is drawn."""
+        """The mean of q(z | x), ``[B, num_latents]``; deterministic."""
         return self.encode(x)[0]
 
     def from_latent(self, z: Tensor) -> Tensor:
-        """The most probable level of each dimension under p(x | z), uint8 ``[B, *shape]``: nothing is drawn."""
+        """The most probable values under p(x | z), uint8 ``[B, *shape]``; deterministic."""
         return self.observation.mode(self.decoder(z), self.num_levels)
 
     def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood:
-        """A bound: ``elbo`` averages over draws, ``iwae`` takes them into the logarithm.
+        """A bound: ``elbo`` averages over draws, ``iwae`` averages inside the logarithm.
 
         Raises:
-            UserError: Any other estimator.
+            UserError: If the estimator is unknown.
         """
         self.check_estimator(estimator)
         mean, log_var = self.encode(x)
@@ -134,7 +134,7 @@ class VAE(GenerativeModule):
         return Likelihood(distortion + rate, "bound", "elbo", {"rate": rate, "distortion": distortion})
 
     def _iwae(self, x: Tensor, mean: Tensor, log_var: Tensor, noise: Noise, draws: int) -> Tensor:
-        """The importance-weighted bound on log p(x), ``[B]``, in chunks of draws so that any number fits."""
+        """The importance-weighted bound on log p(x), ``[B]``, in chunks of draws that fit in memory."""
         total, done = LogMeanExp(), 0
         while done < draws:
             k = min(self._chunk, draws - done)

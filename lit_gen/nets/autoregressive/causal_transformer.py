@@ -25,13 +25,13 @@ class CausalTransformer(nn.Module):
     Args:
         num_symbols: L, of the input and of the output.
         length: T, the longest sequence.
-        width: Of the residual stream.
+        width: Width of the residual stream.
         num_blocks: Attention and a two-layer perceptron four times as wide, each.
         num_heads: Of the attention; width is a multiple.
         positions: ``learned``: a vector for each position is added to the input. ``rotary``: queries and keys are
             turned by angles in proportion to their position, so that attention knows distances alone.
         dropout: Rate, on the input and on what each half of a block adds.
-        num_classes: Classes; 0 for none.
+        num_classes: Number of label classes; 0 means unconditional.
 
     Raises:
         UserError: Sizes that cannot be.
@@ -107,7 +107,7 @@ class TransformerBlock(nn.Module):
     """``h + attention(norm(h))``, then ``h + perceptron(norm(h))``; queries see their own position and those before.
 
     Args:
-        width: Of the residual stream.
+        width: Width of the residual stream.
         num_heads: Of the attention.
         dropout: Rate on what is added.
     """
@@ -145,7 +145,7 @@ class KeyValueCache:
 
     Args:
         net: In eval mode.
-        batch_size: B.
+        batch_size: Number of examples B.
         label: int64 ``[B]``.
 
     Raises:

@@ -35,7 +35,7 @@ class Rows:
 
     Args:
         num_rows: How many are kept.
-        batch_size: B.
+        batch_size: Number of examples B.
         width: W.
         pads: Zero columns on the left and on the right.
         num_features: F.
@@ -86,7 +86,7 @@ class ConvColumn:
 
     Args:
         conv: The convolution.
-        batch_size: B.
+        batch_size: Number of examples B.
         width: W.
     """
 

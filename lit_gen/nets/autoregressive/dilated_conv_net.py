@@ -145,7 +145,7 @@ class WaveNetQueues:
 
     Args:
         net: The network.
-        batch_size: B.
+        batch_size: Number of examples B.
         length: Positions that will be asked for; longer queues would never be read.
         label: int64 ``[B]``.
 

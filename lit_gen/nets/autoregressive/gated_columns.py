@@ -71,7 +71,7 @@ class GatedPixelCNNColumns(Columns):
 
     Args:
         net: The network.
-        batch_size: B.
+        batch_size: Number of examples B.
         width: W.
         label: Classes int64 ``[B]``, for a class-conditional net.
     """

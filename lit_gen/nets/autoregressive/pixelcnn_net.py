@@ -131,7 +131,7 @@ class PixelCNNColumns(Columns):
 
     Args:
         net: The network.
-        batch_size: B.
+        batch_size: Number of examples B.
         width: W.
     """
 

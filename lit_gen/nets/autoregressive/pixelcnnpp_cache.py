@@ -90,7 +90,7 @@ class PixelCNNppCache:
 
     Args:
         net: In eval mode, and not to be changed while the cache is used.
-        batch_size: B.
+        batch_size: Number of examples B.
         height: Of the images.
         width: Of the images.
         label: int64 ``[B]``.

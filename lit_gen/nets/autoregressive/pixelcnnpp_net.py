@@ -21,7 +21,7 @@ class GatedResidual(nn.Module):
         conv: Makes a shifted convolution of so many inputs and outputs.
         num_filters: Channels of x.
         num_aux: Channels of what comes by the shortcut; 0 for none.
-        num_classes: Of the labels; 0 for none.
+        num_classes: Number of label classes; 0 means unconditional.
         dropout: Rate before the second convolution.
     """
 
@@ -76,7 +76,7 @@ class Stream(nn.Module):
         num_filters: Channels.
         num_resnet: Blocks on each resolution on the way down; on the way up one more, but for the coarsest.
         num_scales: Resolutions.
-        num_classes: Of the labels; 0 for none.
+        num_classes: Number of label classes; 0 means unconditional.
         dropout: Rate.
     """
 
@@ -151,7 +151,7 @@ class PixelCNNppNet(nn.Module):
         num_filters: Channels of both streams; 160 in the paper for CIFAR-10.
         num_resnet: Blocks a resolution; 5 in the paper.
         num_scales: Resolutions, each half as high and wide as the last; 3 in the paper.
-        num_classes: Of the labels; 0 for none.
+        num_classes: Number of label classes; 0 means unconditional.
         dropout: Rate in the blocks; 0.5 in the paper.
 
     Raises:

@@ -47,8 +47,8 @@ class AdaptiveResBlock(nn.Module):
         wanted: Channels out.
         signal: Width of the time's signal.
         dropout: Rate before the second convolution.
-        num_groups: Of the norms.
-        eps: Of the norms.
+        num_groups: Number of groups of the group norms.
+        eps: Epsilon of the group norms.
         resample: What changes the sides, of both branches; nothing if not given.
     """
 
@@ -106,7 +106,7 @@ class ImprovedNets(UNetNets):
         attention: Heights of maps that are followed by attention.
         head_channels: Of one attention head; 0 for a single head.
         dropout: Rate inside the blocks.
-        num_groups: Of the group norms.
+        num_groups: Number of groups of the group norms.
     """
 
     net: type[UNet] = ImprovedUNet
@@ -122,7 +122,7 @@ class ADMNets(UNetNets):
         attention: Heights of maps that are followed by attention.
         head_channels: Of one attention head; 0 for a single head.
         dropout: Rate inside the blocks.
-        num_groups: Of the group norms.
+        num_groups: Number of groups of the group norms.
     """
 
     net: type[UNet] = ADMUNet

@@ -22,9 +22,9 @@ class DenoisingMLP(nn.Module):
     Args:
         num_inputs: Numbers in.
         shape: Of what comes out.
-        width: Of the residual stream.
+        width: Width of the residual stream.
         num_blocks: How many.
-        num_classes: Classes; 0 for none. There is one more label for "no class".
+        num_classes: Number of label classes; 0 means unconditional. There is one more label for "no class".
     """
 
     def __init__(self, num_inputs: int, shape: tuple[int, ...], width: int, num_blocks: int, num_classes: int) -> None:
@@ -58,7 +58,7 @@ class MLPDenoiser(DenoisingNets):
     """A perceptron, for small data of any shape.
 
     Args:
-        width: Of the residual stream.
+        width: Width of the residual stream.
         num_blocks: Of two layers each.
     """
 

@@ -35,7 +35,7 @@ class UNet(nn.Module):
         dropout: Rate before each block's second convolution.
         num_groups: Of all group norms.
         eps: Of all group norms.
-        num_classes: Classes; 0 for none. There is one more label, ``num_classes``, for "no class".
+        num_classes: Number of label classes; 0 means unconditional. Label ``num_classes`` means "no class".
 
     Raises:
         UserError: Sides that cannot be halved so often, or channels that the groups or heads do not divide.
@@ -146,7 +146,7 @@ def check_sizes(shape: tuple[int, ...], widths: Sequence[int], num_groups: int) 
     Args:
         shape: Of the images.
         widths: Numbers of channels, of what enters and of each level.
-        num_groups: Of the norms.
+        num_groups: Number of groups of the group norms.
 
     Raises:
         UserError: Naming what does not fit.
@@ -202,8 +202,8 @@ class UNetNets(DenoisingNets):
         attention: Heights of maps that are followed by attention.
         head_channels: Of one attention head; 0 for a single head.
         dropout: Rate inside the blocks.
-        num_groups: Of the group norms.
-        eps: Of the group norms.
+        num_groups: Number of groups of the group norms.
+        eps: Epsilon of the group norms.
     """
 
     net: type[UNet] = UNet

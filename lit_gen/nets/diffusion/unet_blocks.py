@@ -36,8 +36,8 @@ class ResBlock(nn.Module):
         wanted: Channels out.
         signal: Width of the time's signal, its activation already taken.
         dropout: Rate before the second convolution.
-        num_groups: Of the norms.
-        eps: Of the norms.
+        num_groups: Number of groups of the group norms.
+        eps: Epsilon of the group norms.
     """
 
     def __init__(self, width: int, wanted: int, signal: int, dropout: float, num_groups: int, eps: float) -> None:

@@ -7,13 +7,13 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import lightning as L
 import torch
 from torch import Tensor, nn
 
+from lit_gen.contract.options import Estimation, SamplingOptions
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
 from lit_gen.noise import Noise
@@ -22,7 +22,7 @@ Batch = tuple[Tensor, Tensor | None, Tensor]
 """What a data module's loaders yield: integers ``[B, *shape]``, labels int64 ``[B]`` or None, and the examples' indices
 int64 ``[B]`` in their split."""
 
-# Divisors of 250, so that whoever asks for 250 samples at a time gets whole blocks.
+# Divisors of 250, so that 250 samples split into whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
 _BLOCK_INTEGERS = 1 << 22
 
@@ -32,64 +32,25 @@ def block_within(n: int) -> int:
     return next((size for size in _BLOCKS if size <= n), 1)
 
 
-@dataclass(frozen=True)
-class Estimation:
-    """How a likelihood is to be estimated: by which of a family's estimators, with how many draws.
-
-    Attributes:
-        estimator: One of the family's ``estimators``; None for its first, cheapest one.
-        draws: Random draws an example (importance samples, noise levels, probes: the estimator's own unit).
-        seed: Names the draws, which belong to the example (see :class:`lit_gen.noise.Noise`).
-    """
-
-    estimator: str | None = None
-    draws: int = 1
-    seed: int = 0
-
-
-@dataclass(frozen=True)
-class SamplingOptions:
-    """How samples are drawn. A family that can draw them in several ways has a subclass with fields of its own."""
-
-
-@dataclass(frozen=True)
-class Tempered(SamplingOptions):
-    """Sampling with a temperature.
-
-    Attributes:
-        temperature: 1 draws from the model; less gives up diversity.
-
-    Raises:
-        UserError: The temperature is negative or not finite.
-    """
-
-    temperature: float = 1.0
-
-    def __post_init__(self) -> None:
-        """Validates the field."""
-        if not 0 <= self.temperature < math.inf:
-            raise UserError(f"temperature={self.temperature} must be a number of at least 0")
-
-
 class GenerativeModule(L.LightningModule, abc.ABC):
-    """A generative model of integer tensors. Training is Lightning's own interface; this is the rest.
+    """Base class of all generative models of integer tensors. Training is Lightning's own interface.
 
-    A family writes ``training_step``, ``configure_optimizers``, :meth:`generate` and, where it has a
-    likelihood, :meth:`nll`. ``training_step`` returns the loss, or a dictionary with ``loss`` and whatever
-    else is worth a curve; it does not call ``self.log``, which costs more than a small step.
+    A family implements ``training_step``, ``configure_optimizers``, :meth:`generate` and, if it has a
+    likelihood, :meth:`nll`. ``training_step`` returns the loss, or a dictionary with ``loss`` and further
+    scalars to plot; it does not call ``self.log``, which takes longer than a small training step.
 
     Args:
         shape: Shape of one example, such as ``(C, H, W)``.
         num_levels: Number of values; data are integers ``{0..num_levels-1}``.
 
     Attributes:
-        num_classes: Labels ``{0..num_classes-1}`` that samples can be asked for; 0 where there are none.
-        sampling: How samples are drawn now; see :meth:`sampled_by`.
-        function_evaluations: Network calls for one example each, counted while sampling since the model was built.
-        estimators: Names of the family's likelihood estimators, cheapest first; empty where it has none.
-        val_estimation: What validation uses.
-        test_estimation: What ``evaluate`` uses; it sets this before it tests. None for no likelihood at all.
-        test_nats: After a test, the sums over the test set.
+        num_classes: Number of label classes, ``{0..num_classes-1}``; 0 means unconditional.
+        sampling: Current sampling options; see :meth:`sampled_by`.
+        function_evaluations: Network evaluations while sampling, counted per example since the model was built.
+        estimators: Names of the family's likelihood estimators, cheapest first; empty if it has none.
+        val_estimation: Likelihood estimation during validation.
+        test_estimation: Likelihood estimation during testing, set by ``evaluate``; None skips the likelihood.
+        test_nats: Sums over the test set, available after a test.
     """
 
     estimators: ClassVar[tuple[str, ...]] = ()
@@ -115,9 +76,9 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         gradient_clip_val: int | float | None = None,
         gradient_clip_algorithm: str | None = None,
     ) -> None:
-        """Clips as the Trainer would, and where it would not: a fused optimizer under bf16, which scales no gradients.
+        """Clips gradients as the Trainer does, and also with a fused optimizer under bf16, which scales no gradients.
 
-        Lightning refuses every fused optimizer under mixed precision, for the sake of float16's scaler.
+        Lightning rejects all fused optimizers under mixed precision, because of the loss scaling of float16.
         """
         if gradient_clip_val and getattr(self.trainer.precision_plugin, "scaler", None) is None:
             parameters = [p for group in optimizer.param_groups for p in group["params"]]
@@ -128,10 +89,10 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
     def check_labels(self) -> None:
-        """Validates the training data's labels, for a model with ``num_classes``; called before the first step.
+        """Validates the labels of the training data for a model with ``num_classes``; called before the first step.
 
         Raises:
-            UserError: They are missing, or lie outside ``{0..num_classes-1}``.
+            UserError: If labels are missing, or outside ``{0..num_classes-1}``.
         """
         data = self.trainer.datamodule  # type: ignore[attr-defined]
         if not self.num_classes or data is None:
@@ -145,13 +106,13 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     @property
     def update_period(self) -> int:
-        """Batches for each step that ``global_step`` counts; more than one where two networks take turns."""
+        """Batches per step that ``global_step`` counts; more than one if two networks are updated alternately."""
         return 1
 
     def count_only_steps_of(self, counted: Any) -> None:
-        """Lets ``global_step`` count the steps of one of several optimizers; to be called in each training step.
+        """Makes ``global_step`` count the steps of one of several optimizers; call it in each training step.
 
-        Lightning counts the steps of all optimizers (issue 17958) and installs its counters anew before each batch.
+        Lightning counts the steps of all optimizers (issue 17958) and resets its counters before each batch.
 
         Args:
             counted: One of ``self.optimizers()``.
@@ -164,30 +125,30 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
     @abc.abstractmethod
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """One sample for each row of noise: uint8 ``[len(noise), *shape]``, levels ``{0..num_levels-1}``.
+        """Draws one sample per row of noise: uint8 ``[len(noise), *shape]``, values ``{0..num_levels-1}``.
 
-        All randomness comes from ``noise``, so sample i is the same in any batch and on any number of
-        processes. Runs without gradients, in eval mode. A model with ``num_classes`` draws the classes itself
-        where no label, int64 ``[len(noise)]``, says which.
+        All randomness comes from ``noise``, so sample i does not depend on the batch size or the number of
+        processes. Runs without gradients, in eval mode. A model with ``num_classes`` samples the classes itself
+        if ``label``, int64 ``[len(noise)]``, is None.
         """
 
     def count_evaluations(self, examples: int) -> None:
-        """Counts a call of the network for so many examples; :meth:`generate` calls this beside each such call.
+        """Counts network evaluations; :meth:`generate` calls this with the batch size at each evaluation.
 
-        What is counted is the cost of a sample, in the record and in curves of quality over cost.
+        The count is the cost of a sample in records and in plots of quality against cost.
         """
         self.function_evaluations += examples
 
     def sampling_with(self, **changes: Any) -> SamplingOptions:
-        """The present options with some fields replaced.
+        """Returns the current options with some fields replaced.
 
         Raises:
-            UserError: The model has no such option, or cannot be sampled so.
+            UserError: If the model has no such option, or does not support its value.
         """
         known = [field.name for field in dataclasses.fields(self.sampling)]
         for name in changes:
             if name not in known:
-                has = f"it has {', '.join(known)}" if known else "it draws samples in one way"
+                has = f"it has {', '.join(known)}" if known else "it has none"
                 raise UserError(f"{type(self).__name__} has no sampling option {name}: {has}")
         changed = dataclasses.replace(self.sampling, **changes)
         self.check_sampling(changed)
@@ -197,12 +158,12 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Validates sampling options for this model.
 
         Raises:
-            UserError: The model cannot be sampled so.
+            UserError: If the model does not support them.
         """
 
     @contextlib.contextmanager
     def sampled_by(self, sampling: SamplingOptions) -> Iterator[None]:
-        """Samples are drawn with other options inside, and with the model's own again afterwards."""
+        """Samples with other options inside the context, and restores the model's own on exit."""
         own, self.sampling = self.sampling, sampling
         try:
             yield
@@ -210,21 +171,21 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             self.sampling = own
 
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        """What describes the sampler, for the record: ``name`` and whatever else changes its samples."""
+        """Settings of the sampler for the record: ``name`` and everything else that changes the samples."""
         return {"name": "ancestral"}
 
     @property
     def sample_block(self) -> int:
-        """How many samples are drawn at a time: 250, or fewer where they are large: 10 colour images of 256x256."""
+        """Number of samples drawn in one batch: 250, or fewer if they are large (10 colour images of 256x256)."""
         return block_within(_BLOCK_INTEGERS // math.prod(self.shape))
 
     def sample(
         self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None
     ) -> Tensor:
-        """Samples number ``first .. first+n-1`` of the stream named by seed: uint8 ``[n, *shape]``, on the CPU.
+        """Returns samples ``first .. first+n-1`` of the stream given by seed: uint8 ``[n, *shape]``, on the CPU.
 
         Raises:
-            UserError: A label that the model does not know.
+            UserError: If the label is not one of the model's classes.
         """
         return torch.cat(list(self.sample_blocks(n, seed=seed, first=first, block=block, label=label)))
 
@@ -232,11 +193,11 @@ class GenerativeModule(L.LightningModule, abc.ABC):
     def sample_blocks(
         self, n: int, *, seed: int = 0, first: int = 0, block: int | None = None, label: int | None = None
     ) -> Iterator[Tensor]:
-        """As :meth:`sample`, a block at a time, for more samples than memory holds.
+        """Yields the samples of :meth:`sample` in blocks, for more samples than fit in memory.
 
-        Blocks, of :attr:`sample_block` if not given, start at multiples of ``block``: whatever ``first`` is, a sample
-        stands in the same batch, so that not even the last bit of a float sum, which depends on the batch, differs
-        between calls.
+        Blocks, of :attr:`sample_block` if not given, start at multiples of ``block``. A sample is therefore always
+        computed in the same batch, whatever ``first`` is, so that results do not differ between calls even in the
+        last bit of float sums, which depends on the batch.
         """
         self.check_label(label)
         block = block or self.sample_block
@@ -254,7 +215,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Validates a label.
 
         Raises:
-            UserError: With those it knows.
+            UserError: If it is not one of the model's classes.
         """
         if label is not None and not 0 <= label < self.num_classes:
             known = f"it has labels 0..{self.num_classes - 1}" if self.num_classes else "it was trained without labels"
@@ -267,9 +228,9 @@ class GenerativeModule(L.LightningModule, abc.ABC):
 
         Args:
             x: Integers ``[B, *shape]``.
-            noise: B rows; all randomness comes from it.
-            estimator: One of ``estimators``; None for the first.
-            draws: Draws an example, in the estimator's own unit.
+            noise: Source of all randomness, with B rows.
+            estimator: Name of one of ``estimators``; None for the first.
+            draws: Number of draws per example; what is drawn depends on the estimator.
         """
         return None
 
@@ -277,7 +238,7 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Validates the name of an estimator.
 
         Raises:
-            UserError: With the valid names.
+            UserError: If the model has no such estimator.
         """
         if estimator is not None and estimator not in self.estimators:
             names = ", ".join(self.estimators) or "none, it has no likelihood"
@@ -293,20 +254,20 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         return self.nll(x, Noise(how.seed, index, self.device), how.estimator, how.draws)
 
     def on_validation_epoch_start(self) -> None:
-        """Empties the sums."""
+        """Resets the sums."""
         self._val_nats = {}
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds up nats, where the model has them; draws are the same at every validation."""
+        """Accumulates nats if the model has a likelihood; the random draws are the same in every validation."""
         likelihood = self._estimate(batch, self.val_estimation)
         if likelihood is not None:
             for name, nats in {"nats": likelihood.nats, **(likelihood.parts or {})}.items():
                 self._val_nats.setdefault(name, RunningNats()).update(nats)
 
     def on_validation_epoch_end(self) -> None:
-        """Logs ``val/bpd`` and its parts: the mean over the whole split, equal on all processes.
+        """Logs ``val/bpd`` and its parts: means over the whole split, equal on all processes.
 
-        The sums are added first: ``sync_dist`` alone would average the processes' means, which differ in weight.
+        Sums are reduced first: ``sync_dist`` alone would average the means of processes, whose weights differ.
         """
         for name, running in self._val_nats.items():
             total = RunningNats(self._sum_over_processes(running.sums))
@@ -317,22 +278,22 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             self.log(f"val/{name}", total.mean, sync_dist=True)
 
     def on_test_epoch_start(self) -> None:
-        """Empties the sums."""
+        """Resets the sums."""
         self.test_nats = RunningNats()
 
     def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Adds up nats under ``test_estimation``."""
+        """Accumulates nats under ``test_estimation``."""
         likelihood = self._estimate(batch, self.test_estimation) if self.test_estimation else None
         if likelihood is not None:
             self.test_nats.update(likelihood.nats)
             self.test_likelihood = likelihood
 
     def on_test_epoch_end(self) -> None:
-        """Adds the processes' sums."""
+        """Reduces the sums over processes."""
         self.test_nats = RunningNats(self._sum_over_processes(self.test_nats.sums))
 
     def _sum_over_processes(self, sums: Tensor) -> Tensor:
         if self.trainer.world_size == 1:
-            return sums  # where they are: not every device has float64
+            return sums  # on the CPU: not every device has float64
         strategy: Any = self.trainer.strategy
         return strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()
