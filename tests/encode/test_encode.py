@@ -132,7 +132,7 @@ def test_some_splits(digits: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 def test_model_without_the_interface(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     checkpoint = train(tmp_path, "MADE", *SOURCE)
     line = error_line([str(checkpoint), "--out", str(tmp_path / "codes")], capsys)
-    assert "MADE does not implement EncodesToIntegers" in line
+    assert "MADE does not implement lit_gen.contract.EncodesToIntegers" in line
     assert "encode_integers" in line
     assert not (tmp_path / "codes").exists()
 
