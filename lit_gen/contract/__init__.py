@@ -1,7 +1,7 @@
 """The interface that every model implements."""
 
 from lit_gen.contract.generative_module import Batch, GenerativeModule, block_within
-from lit_gen.contract.options import Estimation, SamplingOptions, Tempered
+from lit_gen.contract.model_options import Estimation, SamplingOptions, Tempered
 from lit_gen.contract.stages import EncodesToIntegers
 
 __all__ = [

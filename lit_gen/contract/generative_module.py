@@ -13,7 +13,7 @@ import lightning as L
 import torch
 from torch import Tensor, nn
 
-from lit_gen.contract.options import Estimation, SamplingOptions
+from lit_gen.contract.model_options import Estimation, SamplingOptions
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
 from lit_gen.noise import Noise
