@@ -200,6 +200,8 @@ FLAC = encoded(recording(0, 20_000) / 32768, "FLAC", "PCM_16")
         (wav(np.zeros(0)), r"it has no samples; remove it"),
         (wav(np.zeros(5), rate=4000), r"recorded at 4000 Hz, below sample_rate 8000; lower sample_rate"),
     ],
+    # Not the bytes, which hold the time of their making.
+    ids=["ogg", "empty", "png", "header", "half", "nan", "silent", "rate"],
 )
 def test_unfit_files_are_one_line_that_names_them(file: bytes, message: str):
     with pytest.raises(UserError, match=message) as error:

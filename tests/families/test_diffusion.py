@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from typing import Any, get_args
+from typing import Any
 
 import lightning as L
 import pytest
@@ -17,8 +17,7 @@ from lit_gen.families.diffusion import CosineSchedule, Labels, LinearBetas
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob, nearest_level_log_prob
 from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.prediction import diffuse
-from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma, posterior
-from lit_gen.families.diffusion.sampling import SamplerName
+from lit_gen.families.diffusion.samplers import alpha_sigma, posterior
 from lit_gen.families.diffusion.schedules import NoiseSchedule
 from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
@@ -188,7 +187,3 @@ def test_a_class_conditional_model_scores_x_alone_and_trains_both() -> None:
         model.net.label.weight[:10] += 100.0
     assert torch.equal(model.nll(x, Noise(0, range(4))).nats, first)
     assert not torch.equal(model.sample(8, label=1), model.sample(8, label=2))
-
-
-def test_all_samplers_have_a_name_that_the_schema_knows() -> None:
-    assert set(get_args(SamplerName)) == set(SAMPLERS)
