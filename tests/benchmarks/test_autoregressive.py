@@ -1,7 +1,7 @@
 """Autoregressive models against pytorch-generative and x-transformers, and caches against naive sampling.
 
     pip install --no-deps x-transformers==2.31.10 einops einx loguru frozendict torch-einops-utils
-    PYTORCH_GENERATIVE=FOLDER_OF_A_CHECKOUT python -m pytest tests/benchmarks/test_autoregressive.py -m benchmark -s
+    PYTORCH_GENERATIVE=A_CHECKOUT python -m pytest tests/benchmarks/test_autoregressive.py -m benchmark -n 0 -s
 
 Turns, threads and ratios as in ``test_flows``. A naive sampler makes one full pass for each dimension; one pass is
 timed, and there are 784.

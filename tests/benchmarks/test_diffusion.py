@@ -2,7 +2,7 @@
 
     pip install --no-deps diffusers==0.42.1 denoising-diffusion-pytorch==2.3.4 accelerate==1.15.0 ema-pytorch==0.8.3 \
         einops==0.8.2
-    python -m pytest tests/benchmarks/test_diffusion.py -m benchmark -s
+    python -m pytest tests/benchmarks/test_diffusion.py -m benchmark -n 0 -s
 
 Turns, threads and ratios as in ``test_flows``. That diffusers' network and ours give the same numbers for the same
 weights is tested in ``tests/nets``.

@@ -1,7 +1,7 @@
 """Normalizing flows against nflows, normflows and zuko: the same nets, batches and machine, in one run.
 
     pip install --no-deps normflows==1.7.3 nflows==0.14 UMNN==1.71 zuko==1.6.0
-    python -m pytest tests/benchmarks/test_flows.py -m benchmark -s
+    python -m pytest tests/benchmarks/test_flows.py -m benchmark -n 0 -s
 
 Each contestant is a process of its own with one thread, and they take turns in windows of 3 s; a ratio is the median
 of the ratios round by round. ``fit`` runs as a user has it: curves, progress bar, EMA, checkpoints and an offline W&B

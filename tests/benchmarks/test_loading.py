@@ -1,6 +1,6 @@
 """How fast batches reach the step, against ``datasets`` per item and torchvision's DataLoader, in one run.
 
-    python -m pytest tests/benchmarks/test_loading.py -m benchmark -s
+    python -m pytest tests/benchmarks/test_loading.py -m benchmark -n 0 -s
 
 All three end with float32 batches in [-1, 1] of 128 images of 28x28. Contestants take turns in one process with one
 thread; the figure is the median of the ratios turn by turn.

@@ -1,6 +1,6 @@
 """A step of our Muon against torch's, for the hidden weights of two recipes.
 
-    python -m pytest tests/benchmarks/test_muon.py -m benchmark -s
+    python -m pytest tests/benchmarks/test_muon.py -m benchmark -n 0 -s
 
 One thread; the two take turns, one step each. torch's takes matrices alone, and is given the convolutions flattened.
 """

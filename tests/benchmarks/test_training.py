@@ -1,7 +1,7 @@
 """Training speed with all that a user sees switched on, against the peers' own loops, in one run.
 
     pip install --no-deps pythae==0.1.2
-    python -m pytest tests/benchmarks -m benchmark -s
+    python -m pytest tests/benchmarks -m benchmark -n 0 -s
 
 Each contestant is a process of its own with one thread; they take turns (A B A B ...), and the figure is the median
 of the ratios turn by turn, so that it holds on a machine whose speed drifts. ``fit`` runs its curves, progress bar,
