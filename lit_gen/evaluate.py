@@ -42,7 +42,7 @@ options of the protocol:
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             names the scores' noise
   --quality.extractor=CLASS       the feature space, of the data's modality
-  --quality.statistics=[A,B]      statistics of its features, such as FrechetDistance and KID
+  --quality.statistics+=CLASS     a further statistic of its features, such as KID
 
 samples drawn in other ways, each combination scored and added to the record; likelihoods, which do
 not depend on them, are left as they are:

@@ -19,8 +19,8 @@ class SampleQuality(L.Callback):
 
     Args:
         extractor: Feature space for the data's modality; None disables the scores.
-        statistics: Statistics of the features, such as FrechetDistance or KID; None for the feature space's
-            defaults. A list replaces them, and ``+=`` appends to a list.
+        statistics: Further statistics of the features, such as KID, beside those that the feature space names; one of
+            the same class replaces the feature space's.
         num_samples: Number of samples per score.
         every: Number of validations between two scores.
         seed: Seed of the samples' noise.

@@ -62,14 +62,18 @@ def build(
 
 
 def chosen(space: FeatureSpace | None, factories: Sequence[StatisticFactory] | None) -> list[StatisticFactory]:
-    """The statistics that are computed: those given, or by default those that the space names.
+    """The statistics that are computed: those that the space names, then those given.
+
+    A given statistic of a class that the space names takes the place of the space's, with settings of its own.
 
     Raises:
         UserError: One cannot be computed in this space, or two have scores of the same name.
     """
     if space is None:
         return []
-    found: list[Any] = list(space.default_statistics if factories is None else factories)
+    given = list(factories or [])
+    replaced = {statistic_class(factory) for factory in given}
+    found: list[Any] = [f for f in space.default_statistics if statistic_class(f) not in replaced] + given
     classes = [statistic_class(factory) for factory in found]
     for cls in classes:
         if cls.feature_kind != space.feature_kind:

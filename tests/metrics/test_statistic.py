@@ -23,6 +23,7 @@ from lit_gen.callbacks import BestCheckpoint, SampleQuality
 from lit_gen.cli.command_line import CLI
 from lit_gen.errors import UserError
 from lit_gen.metrics import (
+    KID,
     FrechetDistance,
     InceptionScore,
     JensenShannon,
@@ -155,6 +156,9 @@ def test_a_space_names_its_statistics() -> None:
     assert chosen(LogMel(), None) == [FrechetDistance]
     assert chosen(NGrams(), None) == [JensenShannon]
     assert chosen(None, None) == []
+    assert chosen(MnistCNN(), [KID]) == [FrechetDistance, InceptionScore, KID]
+    five = functools.partial(InceptionScore, num_splits=5)
+    assert chosen(MnistCNN(), [five]) == [FrechetDistance, five]
 
 
 def test_statistics_that_cannot_be_computed_raise() -> None:
@@ -229,8 +233,8 @@ def test_the_cache_tells_statistics_and_their_settings_apart(tmp_path: Path) -> 
         (["--quality.statistics=[InceptionScore,FrechetDistance]"], ["is", "fd"], 10),
         (["--quality.statistics+=FrechetDistance", "--quality.statistics+=lit_gen.metrics.InceptionScore"],
          ["fd", "is"], 10),
-        (["--quality.statistics+=InceptionScore", "--quality.statistics.num_splits=5"], ["is"], 5),
-        (["--quality.statistics=[{class_path: InceptionScore, init_args: {num_splits: 5}}]"], ["is"], 5),
+        (["--quality.statistics+=InceptionScore", "--quality.statistics.num_splits=5"], ["fd", "is"], 5),
+        (["--quality.statistics=[{class_path: InceptionScore, init_args: {num_splits: 5}}]"], ["fd", "is"], 5),
     ],
 )  # fmt: skip
 def test_the_dumped_configuration_gives_the_same_statistics(
