@@ -140,7 +140,7 @@ class MADE(Autoregressive):
             UserError: If there are several orders, most of which do not start with the given dimensions.
         """
         if self.num_orders > 1:
-            raise UserError(f"MADE: num_orders={self.num_orders} cannot complete an example; a model with num_orders=1 can")
+            raise UserError(f"MADE: num_orders={self.num_orders} cannot complete an example; num_orders=1 can")
         return super().complete(x, num_given, noise, label)
 
 

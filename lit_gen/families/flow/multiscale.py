@@ -23,7 +23,7 @@ Shape = tuple[int, int, int]
 def levels(
     shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int], Coupling]
 ) -> Bijection:
-    """L scales of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), factoring out half of the channels.
+    """L scales of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), factoring out half the channels.
 
     Nothing is factored out at the last scale; its latents are normalized once more, which is a Gaussian with learned
     mean and scale for each channel.
