@@ -120,9 +120,9 @@ class GatedPixelCNNNet(nn.Module):
         super().__init__()
         for name, size in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
             if size < 3 or size % 2 == 0:
-                raise UserError(f"Gated PixelCNN: {name} must be odd and at least 3, not {size}")
+                raise UserError(f"{name} must be odd and at least 3, not {size}")
         if min(dilations, default=0) < 1:
-            raise UserError(f"Gated PixelCNN: dilations must name at least one layer, each at least 1, not {list(dilations)}")
+            raise UserError(f"dilations must name at least one layer, each at least 1, not {list(dilations)}")
         reach = first_kernel_size // 2
         groups, head = (channel_groups(n, num_channels) for n in (channels, head_channels))
         levels = level_groups(num_channels, level_features)
