@@ -1,4 +1,4 @@
-"""Writes a run's folder from published weights, with what ``evaluate`` and ``sample`` need, and what is known of training."""
+"""Writes a run's folder from published weights, for ``evaluate`` and ``sample``."""
 
 from __future__ import annotations
 

@@ -50,7 +50,7 @@ from .folders import (
         ({"mid_block_scale_factor": 2}, "mid_block_scale_factor"),
         ({"attn_norm_num_groups": 2}, "attn_norm_num_groups is 2"),
         ({"out_channels": 2}, "out_channels is 2"),
-        ({"block_out_channels": [8, 12]}, "multiples of the first's channels"),
+        ({"block_out_channels": [8, 12]}, "multiples of the first resolution's channels"),
         ({"block_out_channels": []}, "must be positive"),
         ({"block_out_channels": 8}, "'block_out_channels' must be a list"),
         ({"norm_num_groups": None}, "'norm_num_groups' must be a whole number"),
