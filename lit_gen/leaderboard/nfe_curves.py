@@ -1,7 +1,7 @@
 """One model with several samplers and budgets: selects scores for curves and for the table.
 
-The number of sampler steps is part of an answer, not of a question (`records/question.py`), so all scores of a checkpoint
-share a cell. Those with their own function evaluations are points against that cost, a curve for each sampler.
+The number of sampler steps is part of an answer, not of a question (`records/question.py`), so all scores of a
+checkpoint share a cell. Those with their own function evaluations are points against that cost, one curve per sampler.
 """
 
 from __future__ import annotations

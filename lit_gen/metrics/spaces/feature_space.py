@@ -121,9 +121,9 @@ class FeatureSpace(nn.Module, abc.ABC):
         """Validates that it supports data of the right modality, before a run starts.
 
         Args:
-            shape: Of one example.
-            num_levels: How many levels there are.
-            sample_rate: Of audio, in Hz.
+            shape: Shape of one example.
+            num_levels: Number of values of the data.
+            sample_rate: Sample rate of audio in Hz.
 
         Raises:
             UserError: Saying what does not fit.

@@ -62,8 +62,8 @@ class Attention(nn.Module):
     Args:
         width: Number of channels.
         head_channels: Number of channels per head; 0 for a single head.
-        num_groups: Of the norm.
-        eps: Of the norm.
+        num_groups: Number of groups of the norm.
+        eps: Epsilon of the norm.
     """
 
     def __init__(self, width: int, head_channels: int, num_groups: int, eps: float) -> None:
