@@ -1,6 +1,6 @@
 """lit_gen: train any family of generative model, and believe the comparison.
 
-Importing the package costs nothing: each room is imported where it is used.
+Importing the package is cheap: each subpackage is imported where it is used.
 """
 
 import os

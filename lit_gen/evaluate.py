@@ -28,28 +28,28 @@ USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE 
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
 Scores a checkpoint in a fresh Trainer and writes record.json into its run's folder. The configuration is the one
-the checkpoint carries; any option of lit_gen.fit overrides it, as in
+in the checkpoint; any option of lit_gen.fit overrides it, as in
 
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best.ckpt --scoring.estimator=iwae --scoring.draws=5000
   python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --scoring.num_samples=50000
 
 options of the protocol:
-  --scoring.split=test|val        what is scored, and what samples are compared with
-  --scoring.num_samples=N         number of samples that are scored
+  --scoring.split=test|val        split to score, and to compare samples with
+  --scoring.num_samples=N         number of samples to score
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
-  --scoring.draws=K               draws an example
-  --scoring.max_examples=N        examples whose likelihood is taken, where all would take too long
+  --scoring.draws=K               number of the estimator's draws per example
+  --scoring.max_examples=N        number of examples to compute likelihoods of, to save time
   --scoring.weights=auto|ema|raw  which weights
-  --scoring.seed=SEED             names the scores' noise
-  --quality.extractor=CLASS       the feature space, of the data's modality
-  --quality.statistics+=CLASS     a further statistic of its features, such as KID
+  --scoring.seed=SEED             seed of the noise
+  --quality.extractor=CLASS       feature space for the data's modality
+  --quality.statistics+=CLASS     further statistic of its features, such as KID
 
-samples drawn in other ways, each combination scored and added to the record; likelihoods, which do
-not depend on them, are left as they are:
-  --sampler NAME ...              of a diffusion model, such as ddim
-  --steps N ...                   of the sampler
-  --guidance G ...                of a model with classes: 1 for none
-  --temperature T ...             of a flow or an autoregressive model
+sampling options, of which each combination is scored and added to the record; likelihoods, which do
+not depend on them, stay as they are:
+  --sampler NAME ...              samplers of a diffusion model, such as ddim
+  --steps N ...                   numbers of the sampler's steps
+  --guidance G ...                guidance scales of a model with classes: 1 for none
+  --temperature T ...             temperatures of a flow or an autoregressive model
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
@@ -57,7 +57,7 @@ All options: python -m lit_gen.fit --help"""
 
 
 class _OneSplit(L.LightningDataModule):
-    """Shows a Trainer what is scored as its test set: one split of the data, or some of it."""
+    """Data module whose test set is the split to score, or a subset of it."""
 
     def __init__(self, data: Any, scoring: Scoring) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class _OneSplit(L.LightningDataModule):
 def score(
     run: Run, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any], samplings: Sequence[Any] = ()
 ) -> Scorer:
-    """Scores a checkpoint with a fresh Trainer; returns the scorer, full. For the samplings see :class:`Scorer`."""
+    """Scores a checkpoint with a fresh Trainer; returns the scorer with the scores. Arguments as in :class:`Scorer`."""
     scoring = run.scoring
     weights, halflife = load_weights(run, checkpoint, scoring.weights)
     check_finite(run.model, path)
@@ -85,43 +85,43 @@ def score(
     return scorer
 
 
-def write_final_samples(run: Run, trainer: L.Trainer, home: Path) -> None:
-    """Draws samples of the scored weights, in the arithmetic they were scored in; those drawn before are removed."""
-    for old in final_samples(home).values():
+def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
+    """Draws samples with the scored weights and precision; previous samples are removed."""
+    for old in final_samples(folder).values():
         old.unlink()
     data, grid = run.data, run.grid
     if (n := grid.count(data)) and can_show(run.model.shape, data):
         with trainer.precision_plugin.forward_context():
             x = run.model.sample(n, seed=grid.seed)
-        write_samples(x, run.model.num_levels, data, home / FINAL)
+        write_samples(x, run.model.num_levels, data, folder / FINAL)
 
 
 def evaluate(
     run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
 ) -> tuple[Record, Path] | None:
-    """Scores, writes the record and, with a new one, samples; the first process's result, None on the others.
+    """Scores, writes the record and, for a new record, samples; returns None on all processes but the first.
 
     Args:
         run: The model and data.
-        trainer: A fresh one.
-        path: The checkpoint.
-        samplings: Ways of drawing samples; where there are some, samples alone are scored, in each of them.
+        trainer: A fresh Trainer.
+        path: Path of the checkpoint.
+        samplings: Sampling options to score samples with; if there are any, likelihoods are not computed.
     """
     checkpoint = read_checkpoint(path)
-    # Before the scores are taken, which may be hours: a record that cannot be read must not cost them.
-    home = record_dir(path, checkpoint)
-    before = previous_record(home, path, checkpoint)
+    # Before scoring, which may take hours: a record that cannot be read must not waste them.
+    folder = record_dir(path, checkpoint)
+    previous = previous_record(folder, path, checkpoint)
     scorer = score(run, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None
-    if not (home / RECORD).is_file():
-        write_final_samples(run, trainer, home)
-    record = make_record(run, trainer, path, home, scorer, checkpoint, before)
-    return save_record(record, home, before), home / RECORD
+    if not (folder / RECORD).is_file():
+        write_final_samples(run, trainer, folder)
+    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous)
+    return save_record(record, folder, previous), folder / RECORD
 
 
 def main(args: list[str]) -> None:
-    """The command."""
+    """Runs the command."""
     if not args or args[0] in ("-h", "--help"):
         print(USAGE)
         if not args:

@@ -28,14 +28,14 @@ from lit_gen.scoring.sample_scores import short_count
 
 
 def train(run: Run) -> Path:
-    """Trains, and writes down what it took.
+    """Trains, and records what training took.
 
     Returns:
-        The chosen checkpoint.
+        Path of the selected checkpoint.
 
     Raises:
-        KeyboardInterrupt: The run was stopped; a checkpoint to go on from is written.
-        UserError: Lightning refused an option, the loss is no number any more, or nothing was trained.
+        KeyboardInterrupt: If the run was stopped; a checkpoint to resume from is written.
+        UserError: If Lightning rejects an option, the loss is not finite, or nothing was trained.
     """
     trainer = run.trainer
     try:
@@ -45,14 +45,14 @@ def train(run: Run) -> Path:
     except FloatingPointError as error:
         raise DivergedError(str(error)) from error
     except (MisconfigurationException, ValueError) as error:
-        # Before the first step it is options that Lightning and torch check; after it, a ValueError is a bug.
+        # Before the first step, errors come from invalid options; after it, a ValueError is a bug.
         if isinstance(error, ValueError) and trainer.fit_loop.epoch_loop.batch_progress.total.ready:
             raise
         raise UserError(f"training: {one_line(error)}") from error
     checkpoint = next(c for c in trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
     path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
     if not path.is_file():
-        raise UserError("nothing was trained: the budget or the Trainer's limits leave no batch")
+        raise UserError("nothing was trained: the budget or the Trainer's limits allow no batch")
     if trainer.is_global_zero:
         _write_notes(trainer, checkpoint, path)
     trainer.strategy.barrier("training notes")
@@ -60,7 +60,7 @@ def train(run: Run) -> Path:
 
 
 def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> None:
-    """``training.json``: what training cost, where it ran, how the checkpoint was chosen; for any later record."""
+    """Writes ``training.json``, for records: training costs, environment and checkpoint selection."""
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
         "examples_seen": next(c for c in callbacks if isinstance(c, Budget)).examples_seen,
@@ -79,10 +79,10 @@ def scoring_trainer(run: Run) -> Trainer:
     trainer, config = run.trainer, run.trainer_options
     shown = trainer.progress_bar_callback is not None
     return Trainer(
-        # In the user's own words: given an accelerator as an object, Lightning takes it for a GPU in autocast.
+        # In the user's own terms: with an accelerator object, Lightning would use the GPU's autocast.
         accelerator=config["accelerator"],
         strategy="auto" if trainer.world_size == 1 else "ddp",
-        devices=config["devices"],  # which ones, where num_devices is how many
+        devices=config["devices"],  # device indices, whereas num_devices is a count
         num_nodes=trainer.num_nodes,
         precision=trainer.precision,
         default_root_dir=trainer.default_root_dir,
@@ -97,25 +97,25 @@ def scoring_trainer(run: Run) -> Trainer:
 
 
 def publish(run: Run, record: Record, path: Path) -> None:
-    """Writes the leaderboard page of all runs beside this one, fills W&B's summary, and prints the scores."""
+    """Writes the leaderboard page of all runs in the root folder, fills W&B's summary, and prints the scores."""
     page = path.parent.parent / "leaderboard.html"
     for complaint in write_page(path.parent.parent, page):
         sys.stderr.write(f"{complaint}\n")
     values: dict[str, object] = {_summary_name(score): score.value for score in record.scores}
     if record.selection.metric is not None:
-        values[record.selection.metric] = record.selection.value  # the best, where W&B shows the last
+        values[record.selection.metric] = record.selection.value  # the best value, where W&B shows the last
     tracking.write_summary(run.trainer.loggers, {**values, "selection": record.selection.rule})
     print_record(record, path, page)
 
 
 def _summary_name(score: Score) -> str:
-    """A score's name in W&B: split, metric, and the number of samples where there is one, as in validation's."""
+    """Name of a score in W&B: split, metric, and the number of samples if any, as in validation."""
     count = f"_{short_count(score.protocol.num_samples)}" if score.protocol.num_samples else ""
     return f"{score.protocol.split}/{score.name}{count}"
 
 
 def main(args: list[str]) -> None:
-    """The command."""
+    """Runs the command."""
     configure_process(args)
     run = run_from_args(args)
     if run.trainer_options["fast_dev_run"]:
@@ -138,18 +138,18 @@ def main(args: list[str]) -> None:
 
 
 class DivergedError(UserError):
-    """A loss that is not finite ends a run that was started rightly."""
+    """The loss is not finite, although the options were valid."""
 
     exit_code = 1
 
 
 class StoppedError(UserError):
-    """Ctrl-C, answered with a checkpoint."""
+    """The run was stopped by Ctrl-C after writing a checkpoint."""
 
     exit_code = 130
 
     def __init__(self, checkpoint: Path) -> None:
-        super().__init__(f"stopped; to go on, give the same options and --ckpt_path={checkpoint}")
+        super().__init__(f"stopped; to resume, give the same options and --ckpt_path={checkpoint}")
 
 
 if __name__ == "__main__":

@@ -246,7 +246,7 @@ def test_nearest_prints_both_medians_and_draws_the_rows(
     train = digits("train")
     assert lines == [
         f"median distance to the nearest training image: {median_by_hand(x, train):.4g} from 7 samples,"
-        f" {median_by_hand(digits('val'), train):.4g} from 350 held-out val images (Euclidean, levels 0..16)",
+        f" {median_by_hand(digits('val'), train):.4g} from 350 held-out val images (Euclidean, values 0..16)",
         f"picture      {tmp_path / 'a.png'}",
     ]
     assert drawn[0].shape == (7, 3, 1, 8, 8)
@@ -308,10 +308,10 @@ def test_completions_keep_what_is_given_and_draw_the_rest(
         ("--complete", "--complete: expected at least one argument"),
         ("--complete 1 --given=1.5", "--given is 1.5; give a share, at most 1"),
         ("--complete 1 --given=-1", "--given is -1.0; give at least 0"),
-        ("--complete 1 --nearest", "--nearest and --complete are two pictures"),
-        ("--given=0.3", "--given is for --complete, and does nothing here"),
+        ("--complete 1 --nearest", "--nearest and --complete cannot be combined"),
+        ("--given=0.3", "--given applies to --complete only"),
         ("--complete 3 --steps=4", "--steps is for --interpolate"),
-        ("--nearest --interpolate 1 2", "--interpolate and --nearest are two pictures"),
+        ("--nearest --interpolate 1 2", "--interpolate and --nearest cannot be combined"),
         ("--interpolate 1 2 --n=3", "--n is for samples or --nearest or --prompt,"),
         ("--interpolate 1 2 --label=3", "--label is for samples or --nearest or --complete or --prompt"),
         ("--steps=5", "--steps is for --interpolate"),
@@ -351,12 +351,12 @@ def test_options_of_fit_are_not_taken_for_misspellings() -> None:
         ("vae", "--temperature=0.7", "VAE has no sampling option temperature"),
         ("gan", "--interpolate 1 2", "GAN has no encoder"),
         ("made", "--prompt=a", "--prompt is for text, and the data 'digits' are images; leave it out"),
-        ("vae", "--complete 1 2", "VAE cannot complete what is given; these can: "),
+        ("vae", "--complete 1 2", "VAE cannot complete examples; these can: "),
         ("made", "--complete 3 447", "--complete 3 447: the test split has images 0..446"),
         ("made", "--complete 3 --label=1", "MADE cannot be asked for label 1"),
         ("vae", "--interpolate 1 2 --interpolate 3 447", "--interpolate 3 447: the test split has images 0..446"),
         ("vae", "--interpolate -1 2", "--interpolate -1 2: the test split has images 0..446"),
-        ("vae", "--nearest --n=1 --k=1001", "--k is 1001, and there are 1000 training images"),
+        ("vae", "--nearest --n=1 --k=1001", "--k is 1001, but there are only 1000 training images"),
         ("vae", "--scoring.weight=raw", "did you mean 'scoring.weights'?"),
         ("vae", "--model.init_args.num_latents=3", "do not fit the model"),
     ],

@@ -1,4 +1,4 @@
-"""Invertible maps and their volumes: what normalizing flows are made of."""
+"""Invertible transformations with log-determinants, for normalizing flows."""
 
 from lit_gen.bijections.bijection import Bijection, Chain, sum_dims
 from lit_gen.bijections.conv1x1 import InvertibleConv1x1

@@ -1,4 +1,4 @@
-"""What every bijection owes the house: there, back, and the volume on the way."""
+"""Interface of bijections."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from typing_extensions import override
 
 
 class Bijection(nn.Module, abc.ABC):
-    """An invertible map of float tensors, from data towards noise.
+    """An invertible transformation of float tensors, from data to latents.
 
-    ``context`` is a second input that the map may depend on and does not change; it is what makes a flow
-    conditional. A bijection that has no use for it lets it pass.
+    ``context`` is a second input for conditional bijections, on which the transformation may depend; others ignore
+    it.
     """
 
     @abc.abstractmethod
@@ -27,7 +27,7 @@ class Bijection(nn.Module, abc.ABC):
 
 
 class Chain(Bijection):
-    """Bijections one after another; volumes multiply."""
+    """Composition of bijections; log-determinants are added."""
 
     def __init__(self, bijections: Iterable[Bijection]) -> None:
         super().__init__()

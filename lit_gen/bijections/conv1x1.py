@@ -1,4 +1,4 @@
-"""A learned rotation of channels."""
+"""Invertible 1x1 convolutions."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ class InvertibleConv1x1(Bijection):
     """One square matrix W applied to the channels at each position, with ``W = P L (U + diag(s))``.
 
     P is a fixed permutation, L lower triangular with ones on its diagonal, U strictly upper triangular; the
-    signs of s are fixed and its logarithm is learned, so that ``log |det W| = sum log |s|`` costs nothing and W
-    cannot become singular. It starts as a random rotation. A vector ``[B, D]`` is an image without positions.
+    signs of s are fixed and its logarithm is learned, so that ``log |det W| = sum log |s|`` is cheap to compute and W
+    cannot become singular. W is initialized as a random rotation. A vector ``[B, D]`` is an image without positions.
 
     Args:
         num_channels: Size of dimension 1.
@@ -44,7 +44,7 @@ class InvertibleConv1x1(Bijection):
 
     @staticmethod
     def _rotate(W: Tensor, x: Tensor) -> Tensor:
-        with torch.autocast(x.device.type, enabled=False):  # a rotation of 8 bits' precision could not be undone
+        with torch.autocast(x.device.type, enabled=False):  # a rotation in bfloat16 cannot be inverted accurately
             x = x.float()
             return x @ W.T if x.dim() == 2 else F.conv2d(x, W[:, :, None, None])
 
@@ -57,7 +57,7 @@ class InvertibleConv1x1(Bijection):
         return self._rotate(W, x), (positions * self.log_s.sum()).expand(len(x))
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """By two triangular solves in float64, on the CPU: a matrix this small affords it, and not every device."""
+        """Two triangular solves in float64 on the CPU: the matrix is small, and not every device supports float64."""
         L, U = (triangle.cpu().double() for triangle in self._triangles())
         eye = torch.eye(len(L), dtype=torch.float64)
         inverse_L = torch.linalg.solve_triangular(L, eye, upper=False, unitriangular=True)

@@ -1,4 +1,4 @@
-"""Coupling layers: one part of the data stays as it is and says how the other moves."""
+"""Coupling layers: one part of the data is transformed, with parameters computed from the other part."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ def _beside(x: Tensor, context: Tensor | None) -> Tensor:
 
 
 class Coupling(Bijection):
-    """One half of dimension 1 moves, told by the other, which stays.
+    """Transforms one half of dimension 1, with parameters computed from the other half.
 
-    The halves lie beside each other, so that both are views, and the lower one is rounded up.
+    The halves are contiguous, so that both are views; the lower one is rounded up.
 
     Args:
-        net: From the half that stays (and the context) to ``num_parameters`` numbers for each that moves;
-            :func:`halves` has their sizes.
-        transform: What is done with them.
-        moves_upper: Which half moves.
+        net: Network from the unchanged half (and the context) to ``num_parameters`` parameters per transformed
+            dimension; :func:`halves` returns the sizes.
+        transform: Transform that takes the parameters.
+        moves_upper: Whether the upper half is transformed.
 
     References:
         Dinh et al. 2017, arXiv:1605.08803, section 3.2 to 3.4.
@@ -56,7 +56,7 @@ class Coupling(Bijection):
 
 
 def halves(num_channels: int, moves_upper: bool) -> tuple[int, int]:
-    """How many channels stay and how many move.
+    """Numbers of unchanged and of transformed channels.
 
     >>> halves(5, moves_upper=True)
     (3, 2)
@@ -66,12 +66,12 @@ def halves(num_channels: int, moves_upper: bool) -> tuple[int, int]:
 
 
 class CheckerboardCoupling(Bijection):
-    """Every second pixel of a checkerboard moves, told by the others around it.
+    """Transforms every second pixel of a checkerboard, with parameters computed from the others.
 
     Args:
-        net: From the masked image (and the context) to ``num_parameters`` maps for each channel.
-        transform: What is done with them.
-        parity: 0 or 1: which colour of the board moves.
+        net: Network from the masked image (and the context) to ``num_parameters`` parameters per channel.
+        transform: Transform that takes the parameters.
+        parity: Colour of the checkerboard that is transformed, 0 or 1.
 
     References:
         Dinh et al. 2017, arXiv:1605.08803, section 3.4, figure 3.

@@ -1,4 +1,4 @@
-"""Maps of each dimension by itself, without a network."""
+"""Elementwise bijections without a network."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from lit_gen.errors import UserError
 
 
 class Logit(Bijection):
-    """``logit(alpha + (1 - 2 alpha) x)`` for x in [0, 1]: data on an interval to the whole line.
+    """``logit(alpha + (1 - 2 alpha) x)`` for x in [0, 1]: maps the interval to the real line.
 
     Args:
-        alpha: Keeps the ends finite. A density of the result has support a little wider than [0, 1] on x, so
-            that some of its mass is lost and a bound stays one.
+        alpha: Constant that keeps the ends finite. The support of a density of the result is slightly larger than
+            [0, 1] in x, so that some of its mass is lost and bounds remain valid.
 
     References:
         Dinh, Sohl-Dickstein, Bengio: Density estimation using Real NVP, 2017, arXiv:1605.08803, section 4.1;
@@ -28,11 +28,11 @@ class Logit(Bijection):
     def __init__(self, alpha: float = 0.05) -> None:
         super().__init__()
         if not 0 < alpha < 0.5:
-            raise UserError(f"alpha is {alpha}; give a number between 0 and 0.5, such as 0.05 or 1.0e-6")
+            raise UserError(f"alpha is {alpha}; it must be between 0 and 0.5, such as 0.05 or 1.0e-6")
         self.alpha = alpha
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``d logit(y)/dy = 1 / (y (1 - y))``; 1 - y is made from 1 - x, which near 1 keeps more digits."""
+        """Log-determinant by ``d logit(y)/dy = 1 / (y (1 - y))``; 1 - y is computed from 1 - x, for accuracy near 1."""
         log_y = (self.alpha + (1 - 2 * self.alpha) * x).log()
         log_rest = (self.alpha + (1 - 2 * self.alpha) * (1 - x)).log()
         return log_y - log_rest, sum_dims(math.log(1 - 2 * self.alpha) - (log_y + log_rest))
@@ -43,10 +43,10 @@ class Logit(Bijection):
 
 
 class Sigmoid(Bijection):
-    """The line to (0, 1): how a flow on the line becomes a distribution of dequantization noise."""
+    """Maps the real line to (0, 1), to model dequantization noise by a flow."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``ds/dx = s (1 - s)``."""
+        """Log-determinant by ``ds/dx = s (1 - s)``."""
         return torch.sigmoid(x), -sum_dims(F.softplus(x) + F.softplus(-x))
 
     @override
@@ -55,10 +55,10 @@ class Sigmoid(Bijection):
 
 
 class Centre(Bijection):
-    """``x - 1/2``: [0, 1] around zero, the preprocessing of Glow."""
+    """``x - 1/2``: centres [0, 1] around zero, the preprocessing of Glow."""
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Volumes stay as they are."""
+        """The log-determinant is zero."""
         return x - 0.5, torch.zeros(len(x), device=x.device)
 
     @override

@@ -1,4 +1,4 @@
-"""Multi-scale flows: half of the channels is finished early."""
+"""Multi-scale flows: half of the channels is factored out early."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from lit_gen.bijections.bijection import Bijection, sum_dims
 
 
 class Factor(Bijection):
-    """Half of an image's channels leaves for the latent vector; a deeper flow goes on with the rest.
+    """Factors out half of an image's channels; a deeper flow transforms the rest.
 
-    The half that leaves may be expected to be ``N(mean, exp(2 log_scale))`` given the half that stays. It is
-    standardized by just that on its way out, which is the same density, and leaves one latent vector with one
-    standard normal prior.
+    The factored-out half may be modelled as ``N(mean, exp(2 log_scale))`` given the other half. It is standardized by
+    this mean and scale, which gives the same density with one latent vector and one standard normal
+    prior.
 
     Args:
-        deeper: A bijection from the half that stays, ``[B, C/2, H, W]``, to a vector.
-        shape: ``(C, H, W)`` of what comes in.
-        expectation: A net from the half that stays to its sister's mean and log scale, ``[B, C, H, W]``; None for
+        deeper: Bijection from the remaining half, ``[B, C/2, H, W]``, to a vector.
+        shape: Shape of the input, ``(C, H, W)``.
+        expectation: Network from the remaining half to the other's mean and log scale, ``[B, C, H, W]``; None for
             mean 0 and scale 1, as in RealNVP.
 
     References:
@@ -41,7 +41,7 @@ class Factor(Bijection):
         return mean, log_scale
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """``[B, C, H, W]`` to ``[B, D]``, what left first."""
+        """Maps ``[B, C, H, W]`` to ``[B, D]``, starting with the channels factored out first."""
         stays, leaves = x[:, : self.stays], x[:, self.stays :]
         z, log_abs_det_jacobian = self.deeper(stays, context)
         if self.expectation is not None:

@@ -1,4 +1,4 @@
-"""Autoregressive bijections: each dimension moves as those before it say."""
+"""Autoregressive bijections: each dimension is transformed given the previous ones."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 
 
 class MaskedAffine(Bijection):
-    """``z_i = (x_i - mean_i) exp(-log_scale_i)``, mean and log scale from ``x[:i]``, all at once by a MADE.
+    """``z_i = (x_i - mean_i) exp(-log_scale_i)``, with mean and log scale computed from ``x[:i]`` by a MADE.
 
-    The log scale is held within +-bound by a tanh, which the paper does without.
+    The log scale is bounded by a tanh, unlike in the paper.
 
     Args:
-        net: A MADE with two numbers a dimension.
+        net: A MADE with two parameters per dimension.
         bound: Largest absolute log scale.
 
     References:
@@ -33,7 +33,7 @@ class MaskedAffine(Bijection):
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
         """See :class:`lit_gen.bijections.Bijection`.
 
-        A training step may run the net in bfloat16; what is scored is float32, the very map that is inverted below.
+        The network may run in bfloat16 in training; scoring uses float32, the transformation that is inverted below.
         """
         device = x.device.type
         with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
@@ -43,7 +43,7 @@ class MaskedAffine(Bijection):
 
     @torch.no_grad()
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
-        """Dimension by dimension, at the cost of about one pass; in place, for nothing around it takes longer."""
+        """Incremental inversion, in about one pass; in place, because everything else is cheaper."""
         with torch.autocast(z.device.type, enabled=False):
             one_by_one = OneByOne(self.net, len(z))
             for z_i, x_i in zip(z.T.contiguous().unbind(), one_by_one.columns, strict=True):

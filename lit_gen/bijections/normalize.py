@@ -10,10 +10,10 @@ from lit_gen.nets.actnorm import ActNorm
 
 
 class Normalize(Bijection):
-    """:class:`lit_gen.nets.ActNorm` with its volume: a scale and a shift for each channel.
+    """:class:`lit_gen.nets.ActNorm` with its log-determinant: a scale and a shift for each channel.
 
     Args:
-        num_channels: Size of dimension 1, which is all of a vector's dimensions.
+        num_channels: Size of dimension 1, which for vectors is the number of dimensions.
     """
 
     def __init__(self, num_channels: int) -> None:
@@ -21,7 +21,7 @@ class Normalize(Bijection):
         self.norm = ActNorm(num_channels)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """The same volume at each position: ``H W sum(log scale)``."""
+        """The log-determinant of each position is the same: ``H W sum(log scale)``."""
         z = self.norm(x)
         positions = x[0, 0].numel()
         return z, (positions * self.norm.log_scale.float().sum()).expand(len(x))

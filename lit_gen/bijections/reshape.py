@@ -1,4 +1,4 @@
-"""Maps that move numbers about and change no volume."""
+"""Volume-preserving rearrangements of dimensions."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def _none(x: Tensor) -> Tensor:
 
 
 class Flatten(Bijection):
-    """``[B, *shape]`` to ``[B, D]``."""
+    """Flattens ``[B, *shape]`` to ``[B, D]``."""
 
     def __init__(self, shape: Sequence[int]) -> None:
         super().__init__()
@@ -34,7 +34,7 @@ class Flatten(Bijection):
 
 
 class Squeeze(Bijection):
-    """``[B, C, H, W]`` to ``[B, 4C, H/2, W/2]``: each 2x2 square becomes four channels.
+    """Space-to-depth: ``[B, C, H, W]`` to ``[B, 4C, H/2, W/2]``, where each 2x2 square becomes four channels.
 
     References:
         Dinh et al. 2017, arXiv:1605.08803, section 3.6.
@@ -45,7 +45,7 @@ class Squeeze(Bijection):
         """The shape of one squeezed example.
 
         Raises:
-            UserError: Height or width is odd.
+            UserError: If height or width is odd.
         """
         channels, height, width = shape
         if height % 2 or width % 2:
@@ -65,7 +65,7 @@ class Squeeze(Bijection):
 
 
 class Reverse(Bijection):
-    """The last dimension in reverse order.
+    """Reverses the last dimension.
 
     References:
         Papamakarios et al. 2017, arXiv:1705.07057, section 4 (each layer of MAF reverses the order of the last).
@@ -81,7 +81,7 @@ class Reverse(Bijection):
 
 
 class EvenOdd(Bijection):
-    """The even dimensions of a vector, then the odd ones: what couplings of contiguous halves then take in turn."""
+    """The even dimensions of a vector, then the odd ones, for alternating couplings of contiguous halves."""
 
     @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:

@@ -15,16 +15,16 @@ from lit_gen.errors import UserError
 
 
 class Bin(NamedTuple):
-    """The bin that a number falls into; each field has the number's shape.
+    """The bin that contains a value; each field has the shape of the values.
 
     Attributes:
-        left: Its first knot on the side of x, as a share of the interval.
-        low: The same on the side of z.
-        width: Its width, as a share.
-        height: Its height, as a share.
-        raw_left: Raw slope at its first knot; 0 at the interval's end.
-        raw_right: The same at its second knot.
-        number: Its number, 0..K-1.
+        left: First knot of the bin in x, as a fraction of the interval.
+        low: First knot of the bin in z, as a fraction of the interval.
+        width: Width of the bin, as a fraction of the interval.
+        height: Height of the bin, as a fraction of the interval.
+        raw_left: Raw slope at the first knot; 0 at the interval's end.
+        raw_right: Raw slope at the second knot.
+        number: Index of the bin, 0..K-1.
     """
 
     left: Tensor
@@ -37,11 +37,11 @@ class Bin(NamedTuple):
 
 
 class _FindBin(torch.autograd.Function):
-    """Looks a number's bin up in K raw widths, K raw heights and K - 1 raw slopes.
+    """Finds the bin of a value, given K raw widths, K raw heights and K - 1 raw slopes.
 
-    Only six of the 3K - 1 parameters' functions are used for a number. Written as one operation, the search keeps
-    the softmaxes alone for the way back, and the gradient of a softmax at one bin and at the sum of those before
-    it needs no sum over bins: ``sum_j p_j g_j`` is known from the two values that went out.
+    Only six functions of the 3K - 1 parameters are used per value. As one operation, the search saves only the
+    softmaxes for the backward pass, and the gradient of a softmax at one bin and at the sum of those before it needs
+    no sum over bins: ``sum_j p_j g_j`` is computed from the two outputs.
     """
 
     @staticmethod
@@ -68,14 +68,14 @@ class _FindBin(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Gradients of the raw parameters; the position only says which bin, and has none."""
+        """Gradients of the raw parameters; the position only selects the bin, and has no gradient."""
         shares, index, start, size = ctx.saved_tensors
         K, least, free = ctx.K, ctx.least, ctx.free
         g_start, g_size = torch.stack(gradients[:2], 1), torch.stack(gradients[2:4], 1)
-        # In shares: start = free * sum_{j<k} p_j + least * k, size = free * p_k + least.
+        # As fractions: start = free * sum_{j<k} p_j + least * k, size = free * p_k + least.
         mean = g_start * (start - least * index) + g_size * (size - least)
         numbers = torch.arange(K, device=index.device).view(1, K, *[1] * (index.dim() - 2))
-        # Masks as numbers: a product is vectorized where a choice between broadcast operands is not.
+        # Masks as floats: a product is vectorized, unlike a selection between broadcast operands.
         before = (numbers < index).unsqueeze(1).to(shares.dtype)
         here = (numbers == index).unsqueeze(1).to(shares.dtype)
         g = (before * (free * g_start).unsqueeze(2)).addcmul_(here, (free * g_size).unsqueeze(2))
@@ -93,9 +93,9 @@ class RationalQuadraticSpline(Transform):
     """A monotone rational-quadratic spline on [-bound, bound], the identity outside.
 
     Args:
-        num_bins: K; a number takes 3K - 1 parameters: K widths, K heights and K - 1 inner slopes.
+        num_bins: Number of bins K; a value takes 3K - 1 parameters: K widths, K heights and K - 1 inner slopes.
         bound: Half the width of the interval.
-        least: Least width and height of a bin, as a share of the interval, and least slope at a knot.
+        least: Least width and height of a bin, as a fraction of the interval, and least slope at a knot.
 
     References:
         Durkan, Bekasov, Murray, Papamakarios: Neural Spline Flows, 2019, arXiv:1906.04032, equations 4 and 5
@@ -105,7 +105,7 @@ class RationalQuadraticSpline(Transform):
     def __init__(self, num_bins: int = 8, bound: float = 3.0, least: float = 1e-3) -> None:
         super().__init__()
         if num_bins < 2 or num_bins * least >= 1 or bound <= 0:
-            raise UserError(f"a spline of {num_bins} bins on +-{bound} cannot be; give 2 to 500 bins, a bound above 0")
+            raise UserError(f"a spline of {num_bins} bins on +-{bound}: give 2 to 500 bins, a bound above 0")
         self.num_bins, self.bound, self.least = num_bins, bound, least
         self.num_parameters = 3 * num_bins - 1
         self._shift = math.log(math.expm1(1 - least))  # a raw slope of 0 is a slope of 1
@@ -137,7 +137,7 @@ class RationalQuadraticSpline(Transform):
         return torch.where(inside, z, x), torch.where(inside, log_slope, 0.0)
 
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """The root of a quadratic, in the one of its two forms that does not cancel: b may have either sign."""
+        """Root of a quadratic, in the form that does not cancel: b may have either sign."""
         inside = z.abs() <= self.bound
         z_in = z.clamp(-self.bound, self.bound)
         left, low, width, height, slope_left, slope_right = self._find(z_in, parameters, by_height=True)

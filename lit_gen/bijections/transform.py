@@ -1,4 +1,4 @@
-"""Monotone maps of single numbers, whose parameters a network gives."""
+"""Elementwise monotone transforms with parameters computed by a network."""
 
 from __future__ import annotations
 
@@ -11,21 +11,21 @@ from typing_extensions import override
 
 
 class Transform(nn.Module, abc.ABC):
-    """A monotone map of each number by itself, with ``num_parameters`` numbers to say which.
+    """An elementwise monotone transform with ``num_parameters`` parameters per dimension.
 
-    Parameters come as ``[B, num_parameters, *shape]`` for x of ``[B, *shape]``; where all of them are zero the
-    map is the identity, or nearly: a network whose last layer starts at zero starts a flow as one.
+    Parameters have shape ``[B, num_parameters, *shape]`` for x ``[B, *shape]``; with all parameters zero the
+    transform is the identity, or close to it, so that a flow whose networks end in a zero layer starts as the identity.
     """
 
     num_parameters: int
 
     @abc.abstractmethod
     def forward(self, x: Tensor, parameters: Tensor) -> tuple[Tensor, Tensor]:
-        """Z and ``log dz/dx``, both of x's shape."""
+        """Returns z and ``log dz/dx``, both of x's shape."""
 
     @abc.abstractmethod
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """Back to x."""
+        """Maps z back to x."""
 
 
 class Affine(Transform):
@@ -45,7 +45,7 @@ class Affine(Transform):
         self.log_bound = nn.Parameter(torch.zeros(num_channels))
 
     def _scale_and_shift(self, parameters: Tensor, sign: int = 1) -> tuple[Tensor, Tensor]:
-        """``sign * s``, and t."""
+        """Returns ``sign * s`` and t."""
         raw, shift = parameters.float().unbind(1)
         bound = self.log_bound.exp().view(1, -1, *[1] * (raw.dim() - 2))
         return torch.tanh(raw / bound) * (sign * bound), shift
@@ -62,7 +62,7 @@ class Affine(Transform):
 
 
 class SigmoidAffine(Transform):
-    """``z = (x + t) sigmoid(s + 2)``: Glow's, whose scale cannot exceed one.
+    """``z = (x + t) sigmoid(s + 2)``, as in Glow, with a scale of at most one.
 
     References:
         Kingma, Dhariwal 2018, arXiv:1807.03039; the sigmoid and its shift of 2 are in the authors' code.

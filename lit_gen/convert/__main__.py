@@ -1,4 +1,4 @@
-"""``python -m lit_gen.convert FOLDER --data CONFIG.yaml``: a published DDPM becomes a run."""
+"""``python -m lit_gen.convert FOLDER --data CONFIG.yaml``: converts a published DDPM into a run."""
 
 from __future__ import annotations
 
@@ -18,25 +18,25 @@ from lit_gen.errors import UserError
 USAGE = """usage: python -m lit_gen.convert FOLDER --data CONFIG.yaml [--out RUN_FOLDER] [--averaged]
                                  [--SECTION.OPTION=VALUE ...]
 
-Brings in a DDPM that was published for diffusers, and writes a run's folder that lit_gen.evaluate scores and
-lit_gen.sample draws from as from any other; on the leaderboard it stands with the models trained here. Nothing is
+Converts a DDPM that was published for diffusers, and writes a run's folder that lit_gen.evaluate scores and
+lit_gen.sample samples like any other; on the leaderboard it is listed with the models trained here. Nothing is
 downloaded, and diffusers is not needed.
 
   hf download google/ddpm-cifar10-32 --local-dir ddpm-cifar10-32
   python -m lit_gen.convert ddpm-cifar10-32 --data configs/data/cifar10.yaml
   python -m lit_gen.evaluate runs/<run>/checkpoints/pretrained.ckpt --scoring.num_samples=50000
 
-FOLDER              of a pipeline (model_index.json, unet/, scheduler/), or of a UNet2DModel alone (config.json,
+FOLDER              a pipeline (model_index.json, unet/, scheduler/), or a UNet2DModel alone (config.json,
                     diffusion_pytorch_model.safetensors or .bin, scheduler_config.json); without a scheduler's file, the
-                    defaults of diffusers' DDPMScheduler are taken, and the command says so
---data CONFIG.yaml  the data to be scored with, such as configs/data/cifar10.yaml; their images have the net's size
+                    defaults of diffusers' DDPMScheduler are used, and the command says so
+--data CONFIG.yaml  the data to score the model with, such as configs/data/cifar10.yaml, in the network's image size
 --out RUN_FOLDER    a new folder; ddpm-<data>-<date>-<time> below trainer.default_root_dir if not given
 --averaged          the weights are an average over training, such as google/ddpm-ema-church-256: scores then say "ema
                     weights", of an unknown halflife. Else they say "raw weights"
 
-What training cost is not known: the record leaves it open, and the leaderboard says n/a. A net or a process that ours
-cannot be is refused. Other options are those of lit_gen.fit (python -m lit_gen.fit --help), such as
---model.init_args.sampling.steps=250 or --quality.extractor=null."""
+The cost of training is unknown: it is missing in the record, and the leaderboard shows n/a. Networks and processes
+that lit_gen does not support are rejected. Other options are those of lit_gen.fit (python -m lit_gen.fit --help),
+such as --model.init_args.sampling.steps=250 or --quality.extractor=null."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +44,8 @@ class Options:
     """The command's own options.
 
     Attributes:
-        data: The YAML of the data.
-        out: The run's folder; None for a new one below the root.
+        data: YAML file of the data.
+        out: The run's folder; None for a new one in the Trainer's root.
         averaged: Whether the weights are an average.
     """
 
@@ -55,10 +55,10 @@ class Options:
 
 
 def parse(args: list[str]) -> tuple[Options, list[str]]:
-    """The command's own options, and those of ``lit_gen.fit`` in their order.
+    """Parses the command's own options; returns them and those of ``lit_gen.fit`` in their order.
 
     Raises:
-        UserError: No data are given, or files and folders are not as they must be.
+        UserError: If no data are given, or a file is missing, or the folder exists.
     """
     parser = Arguments()
     parser.add_argument("--data", type=Path)
@@ -70,28 +70,28 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
         given = "which data?" if options.data is None else f"there is no file {options.data};"
         raise UserError(f"--data: {given} give a YAML file, such as configs/data/cifar10.yaml")
     if options.out is not None and options.out.exists():
-        raise UserError(f"--out: {options.out} is there already; give a new folder")
+        raise UserError(f"--out: {options.out} exists already; give a new folder")
     return options, rest
 
 
 def convert(folder: Path, options: Options, rest: list[str]) -> Path:
-    """Converts a folder; nothing is written before all of it is read, checked and translated.
+    """Converts a folder; nothing is written before everything is read, validated and converted.
 
     Args:
-        folder: Of diffusers.
-        options: The command's own.
-        rest: Those of ``lit_gen.fit``.
+        folder: Folder in the format of diffusers.
+        options: The command's own options.
+        rest: Options of ``lit_gen.fit``.
 
     Returns:
-        The checkpoint's path.
+        Path of the checkpoint.
 
     Raises:
-        UserError: The folder, its model or the data are not as they must be.
+        UserError: If the folder, its model or the data are invalid or not supported.
     """
     published = read_folder(folder)
     model, shape = model_config(published), shape_of(published)
     attends = attended(published.net, published.net_file)
-    # torch and Lightning are not waited for by those whose folder is refused.
+    # Errors of the folder are reported without importing torch and Lightning.
     from lit_gen.convert.converted_run import Converting, make_folder, write_run
     from lit_gen.convert.state_dict import read_weights, translated
 
@@ -110,14 +110,14 @@ def convert(folder: Path, options: Options, rest: list[str]) -> Path:
 
 def _report(published: Published, path: Path) -> None:
     if published.process_file is None:
-        print(f"no {SCHEDULER} there: taken for diffusers' default, {published.process}")
+        print(f"no {SCHEDULER} there: using diffusers' default, {published.process}")
     print(f"run          {path.parent.parent}")
     print(f"checkpoint   {path}")
     print(f"to score it  python -m lit_gen.evaluate {path}")
 
 
 def main(args: list[str]) -> None:
-    """The command."""
+    """Runs the command."""
     if not args or not {"-h", "--help"}.isdisjoint(args):
         print(USAGE)
         if args:

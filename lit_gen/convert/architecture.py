@@ -1,4 +1,4 @@
-"""From what diffusers says of a model to the arguments of ours, and the refusal of what ours cannot be."""
+"""Converts diffusers' configuration of a model into arguments of lit_gen's; rejects what is not supported."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import Any
 from lit_gen.convert.published import SCHEDULER, NetSettings, ProcessSettings, Published
 from lit_gen.errors import UserError
 
-# What our U-Net is, in diffusers' words.
+# Settings of lit_gen's U-Net in diffusers' terms.
 _NET: Mapping[str, tuple[Any, ...]] = {
     "center_input_sample": (False,),
     "time_embedding_type": ("positional",),
-    "freq_shift": (1.0,),  # the last frequency is reached
+    "freq_shift": (1.0,),  # the last frequency is included
     "flip_sin_to_cos": (False,),
     "mid_block_type": ("UNetMidBlock2D",),
     "mid_block_scale_factor": (1.0,),
-    "downsample_padding": (0,),  # one row and one column, at one side each
+    "downsample_padding": (0,),  # one row and one column, on one side each
     "downsample_type": ("conv",),
     "upsample_type": ("conv",),
     "act_fn": ("silu", "swish"),
@@ -27,7 +27,7 @@ _NET: Mapping[str, tuple[Any, ...]] = {
     "class_embed_type": (None,),
     "num_class_embeds": (None,),
 }
-# What our DDPM is. The timestep is told to the net as it is counted: in thousandths, of which there are a thousand.
+# Settings of lit_gen's DDPM. The network's time input is the timestep in thousandths, so there are 1,000 timesteps.
 _PROCESS: Mapping[str, tuple[Any, ...]] = {
     "num_train_timesteps": (1000,),
     "beta_schedule": ("linear", "squaredcos_cap_v2"),
@@ -42,10 +42,10 @@ _ATTENDS = {"DownBlock2D": False, "AttnDownBlock2D": True, "UpBlock2D": False, "
 
 
 def shape_of(published: Published) -> tuple[int, int, int]:
-    """Shape ``(C, H, W)`` of the images that the net is for.
+    """Shape ``(C, H, W)`` of the network's images.
 
     Raises:
-        UserError: The file does not say.
+        UserError: If the file does not specify it.
     """
     size = published.net.sample_size
     if size is None or len(size) != 2:
@@ -56,10 +56,10 @@ def shape_of(published: Published) -> tuple[int, int, int]:
 
 
 def model_config(published: Published) -> dict[str, Any]:
-    """The ``model`` section of a configuration: our :class:`~lit_gen.families.DDPM` of the same net and process.
+    """The ``model`` section of a configuration: :class:`~lit_gen.families.DDPM` with the same network and process.
 
     Raises:
-        UserError: Ours cannot be that.
+        UserError: If the network or the process is not supported.
     """
     check_process(published.process, published.process_file or Path(SCHEDULER))
     return {
@@ -67,7 +67,7 @@ def model_config(published: Published) -> dict[str, Any]:
         "init_args": {
             "nets": {"class_path": "lit_gen.nets.UNetNets", "init_args": _net_arguments(published)},
             "schedule": _schedule(published.process),
-            # fixed_small_log is fixed_small, reckoned otherwise.
+            # fixed_small_log equals fixed_small, computed differently.
             "variance_mix": 1.0 if published.process.variance_type == "fixed_large" else 0.0,
             "labels": {"num_classes": 0},
             "sampling": {
@@ -101,29 +101,29 @@ def _schedule(process: ProcessSettings) -> dict[str, Any]:
     if process.beta_schedule == "linear":
         arguments = {**steps, "beta_first": process.beta_start, "beta_last": process.beta_end}
         return {"class_path": "lit_gen.families.diffusion.LinearBetas", "init_args": arguments}
-    # diffusers fixes the paper's constants in its code, and passes over beta_start and beta_end.
+    # diffusers hard-codes the paper's constants, and ignores beta_start and beta_end.
     arguments = {**steps, "offset": 0.008, "beta_max": 0.999}
     return {"class_path": "lit_gen.families.diffusion.CosineSchedule", "init_args": arguments}
 
 
-# ------------------------------------------------------------------ what is refused
+# ------------------------------------------------------------------ validation
 
 
 def check_process(process: ProcessSettings, file: Path) -> None:
-    """Refuses a process that is not our DDPM's.
+    """Validates that the process is that of lit_gen's DDPM.
 
     Raises:
-        UserError: Naming the setting.
+        UserError: If a setting is not supported.
     """
     for name, allowed in _PROCESS.items():
         _check(file, name, getattr(process, name), allowed, "DDPM")
 
 
 def check_net(net: NetSettings, file: Path) -> None:
-    """Refuses a net that ours cannot be.
+    """Validates that the network is supported by lit_gen's U-Net.
 
     Raises:
-        UserError: Naming the setting.
+        UserError: If a setting is not supported.
     """
     widths = net.block_out_channels
     if not widths or min(*widths, net.layers_per_block) < 1 or net.attention_head_dim == 0:
@@ -132,19 +132,19 @@ def check_net(net: NetSettings, file: Path) -> None:
         _check(file, name, getattr(net, name), allowed, "U-Net")
     _check(file, "time_embedding_dim", net.time_embedding_dim, (None, 4 * widths[0]), "U-Net")
     _check(file, "attn_norm_num_groups", net.attn_norm_num_groups, (None, net.norm_num_groups), "U-Net")
-    _check(file, "out_channels", net.out_channels, (net.in_channels,), "DDPM")  # more are learned variances
+    _check(file, "out_channels", net.out_channels, (net.in_channels,), "DDPM")  # more would be learned variances
     if any(width % widths[0] for width in widths):
         raise UserError(
-            f"{file}: block_out_channels is {json.dumps(widths)}, and the levels of our U-Net have multiples of the"
-            " first's channels; such a model cannot be converted"
+            f"{file}: block_out_channels is {json.dumps(widths)}, but lit_gen's U-Net requires multiples of the"
+            " first resolution's channels; such a model cannot be converted"
         )
 
 
 def attended(net: NetSettings, file: Path) -> tuple[bool, ...]:
-    """Which levels have attention, the finest first.
+    """Whether each resolution has attention, the finest first.
 
     Raises:
-        UserError: Blocks of another kind, too few or too many, or attention on the way down that is not on the way up.
+        UserError: If blocks are of another kind, too few or too many, or differ between the downward and upward path.
     """
     ways = {"down_block_types": net.down_block_types, "up_block_types": tuple(reversed(net.up_block_types))}
     found = []
@@ -157,7 +157,7 @@ def attended(net: NetSettings, file: Path) -> tuple[bool, ...]:
         raise UserError(
             f"{file}: down_block_types {json.dumps(net.down_block_types)} and up_block_types"
             f" {json.dumps(net.up_block_types)} are not each other's reverse with a block for each of"
-            " block_out_channels, as our U-Net has them; such a model cannot be converted"
+            " block_out_channels, as lit_gen's U-Net requires; such a model cannot be converted"
         )
     return found[0]
 
@@ -166,5 +166,5 @@ def _check(file: Path, name: str, value: Any, allowed: tuple[Any, ...], what: st
     if value not in allowed:
         names = " or ".join(json.dumps(option) for option in dict.fromkeys(allowed))
         raise UserError(
-            f"{file}: {name} is {json.dumps(value)}, and lit_gen's {what} has {names}; such a model cannot be converted"
+            f"{file}: {name} is {json.dumps(value)}, but lit_gen's {what} has {names}; such a model cannot be converted"
         )

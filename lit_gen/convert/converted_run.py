@@ -1,4 +1,4 @@
-"""A run's folder out of published weights: what ``evaluate`` and ``sample`` need, and what is known of the training."""
+"""Writes a run's folder from published weights, for ``evaluate`` and ``sample``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from lit_gen.runs.results import NOTES, environment, now
 from lit_gen.runs.run import Run
 
 CHECKPOINT = "pretrained.ckpt"
-# What makes the model that the weights are of; how it is sampled may be chosen.
+# Arguments that define the model of the weights; sampling options are free.
 _FIXED = ("nets", "schedule", "labels")
 
 
@@ -32,9 +32,9 @@ class Converting(CLI):
 
     Args:
         args: The command line of ``lit_gen.fit``.
-        model: The ``model`` section that the folder stands for.
-        shape: Of the images that it is for.
-        folder: For messages.
+        model: The ``model`` section of the configuration.
+        shape: Shape of the model's images.
+        folder: Folder of the model, for messages.
     """
 
     def __init__(self, args: list[str], model: dict[str, Any], shape: tuple[int, ...], folder: Path) -> None:
@@ -42,47 +42,47 @@ class Converting(CLI):
         super().__init__(args, purpose="evaluate")
 
     def before_instantiate_classes(self) -> None:
-        """Refuses other data and another model, while it is still clear which of the two is wrong.
+        """Validates data and model, before the parser combines them and its errors become unclear.
 
         Raises:
-            UserError: The data have another shape, or an option says what the folder does.
+            UserError: If the data have another shape, or an option sets what the folder specifies.
         """
         data = self._build_data()
         if tuple(data.shape) != self._shape:
             raise UserError(
-                f"--data: '{data.name}' has shape {tuple(data.shape)}, and the model of {self._folder} is for"
+                f"--data: '{data.name}' has shape {tuple(data.shape)}, but the model of {self._folder} requires"
                 f" {self._shape}; give data of that shape (--data.transform.size, --data.transform.channels)"
             )
         asked = self.plain_config()["model"]
         given = self._model["init_args"]
         if asked["class_path"] != self._model["class_path"]:
-            raise UserError(f"--model is what {self._folder} holds, and cannot be chosen; leave it out")
+            raise UserError(f"--model is set by {self._folder}; leave it out")
         for name in _FIXED:
-            # what the folder does not say, such as the dropout of labels that do not exist, is free
+            # what the folder does not specify, such as the dropout of labels that do not exist, is free
             if asked["init_args"][name] != {**asked["init_args"][name], **given[name]}:
-                raise UserError(f"--model: {name} is what {self._folder} says, and cannot be chosen; leave it out")
+                raise UserError(f"--model: {name} is set by {self._folder}; leave it out")
 
     def _build_data(self) -> DiscreteDataModule:
-        """The data module alone, which reads no file.
+        """Builds the data module only, which reads no file.
 
         Raises:
-            UserError: Its constructor raises one.
+            UserError: If its constructor raises one.
         """
         parser = Parser()
         parser.add_subclass_arguments(DiscreteDataModule, "data")
         try:
             return parser.instantiate(Namespace(data=self.config["data"]))["data"]
-        except ValueError as error:  # in which the parser wraps the constructor's
+        except ValueError as error:  # by which the parser wraps the constructor's error
             if isinstance(error.__cause__, UserError):
                 raise error.__cause__ from None
             raise
 
 
 def make_folder(cli: CLI, out: Path | None) -> Path:
-    """The run's folder: the one that is asked for, or a new one below the Trainer's root.
+    """Creates the run's folder: the given one, or a new one in the Trainer's root.
 
     Raises:
-        UserError: It is there already, or cannot be made.
+        UserError: If it exists, or cannot be created.
     """
     if out is None:
         return make_run_folder(
@@ -91,7 +91,7 @@ def make_folder(cli: CLI, out: Path | None) -> Path:
     try:
         out.mkdir(parents=True)
     except OSError as error:
-        raise UserError(f"--out: cannot make {out} ({error.strerror})") from error
+        raise UserError(f"--out: cannot create {out} ({error.strerror})") from error
     return out
 
 
@@ -101,9 +101,9 @@ def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: 
     Args:
         run: The model and data.
         state: The model's weights.
-        published: Where they came from.
-        folder: Of the run, which is there.
-        averaged: Whether they are an average over training.
+        published: The folder the weights were read from.
+        folder: The run's folder, which exists.
+        averaged: Whether the weights are an average over training.
     """
     path = folder / "checkpoints" / CHECKPOINT
     path.parent.mkdir(exist_ok=True)
@@ -111,12 +111,12 @@ def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: 
     torch.save(checkpoint(state, text, averaged), path)
     (folder / "config.yaml").write_text(text)
     notes = {
-        # Not measured; the leaderboard says n/a.
+        # Not measured; the leaderboard shows n/a.
         "examples_seen": None,
         "train_seconds": None,
         "peak_memory_bytes": None,
         "environment": dataclasses.asdict(environment(run.trainer)),
-        "git_commit": None,  # no code of ours has trained it
+        "git_commit": None,  # not trained by lit_gen
         "created": now(),
         "selection": {"rule": "published weights", "checkpoint": CHECKPOINT, "step": 0},
         "published": {
@@ -130,13 +130,13 @@ def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: 
 
 
 def checkpoint(state: dict[str, Tensor], config: str, averaged: bool) -> dict[str, Any]:
-    """What a run's checkpoint holds, as far as it is known.
+    """Content of a run's checkpoint, as far as it is known.
 
     Args:
         state: The weights.
         config: The resolved configuration.
-        averaged: Whether the weights are an average. The raw ones were then never published: not-a-numbers stand in
-            for them, so that ``scoring.weights=raw`` is refused and no score bears a wrong name.
+        averaged: Whether the weights are an average. The raw ones are then unknown, and stored as NaN, so that
+            ``scoring.weights=raw`` is rejected and no score has a wrong name.
     """
     callbacks: dict[str, Any] = {"Budget": {"examples_seen": None}, "Throughput": {"train_seconds": None}}
     if averaged:

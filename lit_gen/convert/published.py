@@ -1,4 +1,4 @@
-"""What a folder of diffusers says of its model: JSON with diffusers' own names, and defaults where a file is silent."""
+"""Reads a folder of diffusers: JSON with diffusers' own names, and its defaults for missing values."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from lit_gen.records.schema import decode
 INDEX, CONFIG, SCHEDULER = "model_index.json", "config.json", "scheduler_config.json"
 WEIGHTS = ("diffusion_pytorch_model.safetensors", "diffusion_pytorch_model.bin")
 
-# These two draw images from a UNet2DModel by itself; others with such a net denoise latents, or solve other equations.
+# These two sample images from a UNet2DModel alone; other pipelines denoise latents, or solve other equations.
 _PIPELINES = ("DDPMPipeline", "DDIMPipeline")
 
-# Keys that change neither the process that was trained nor a sample in all of its steps.
+# Keys that affect neither the training process nor samples with all of its steps.
 _IRRELEVANT = (
     *("timestep_spacing", "steps_offset", "dynamic_thresholding_ratio", "sample_max_value"),
-    "tensor_format",  # of diffusers before 0.3
+    "tensor_format",  # written by diffusers before 0.3
 )
 
 
 @dataclass(frozen=True, kw_only=True)
 class NetSettings:
-    """The arguments of diffusers' ``UNet2DModel`` 0.42.1, with its defaults: a file need not hold them all."""
+    """Arguments of diffusers' ``UNet2DModel`` 0.42.1 with its defaults, because files may omit some of them."""
 
     sample_size: Sequence[int] | None = None
     in_channels: int = 3
@@ -61,7 +61,7 @@ class NetSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessSettings:
-    """The arguments of diffusers' ``DDPMScheduler`` 0.42.1 that say what was trained, with its defaults."""
+    """Arguments of diffusers' ``DDPMScheduler`` 0.42.1 that define the training process, with its defaults."""
 
     num_train_timesteps: int = 1000
     beta_start: float = 0.0001
@@ -81,13 +81,13 @@ Settings = TypeVar("Settings", NetSettings, ProcessSettings)
 
 @dataclass(frozen=True)
 class Published:
-    """A folder, read but for its weights.
+    """Content of a folder, except for the weights.
 
     Attributes:
-        net: Of ``net_file``.
-        process: Of ``process_file``; where there is none, the defaults of diffusers.
-        net_file: The net's JSON, for messages.
-        process_file: The scheduler's JSON; None where the folder has none.
+        net: Settings in ``net_file``.
+        process: Settings in ``process_file``, or diffusers' defaults without one.
+        net_file: The network's JSON file, for messages.
+        process_file: The scheduler's JSON file; None if there is none.
         weights: The file of weights.
     """
 
@@ -99,18 +99,18 @@ class Published:
 
 
 def read_folder(folder: Path) -> Published:
-    """Finds and reads the files of a pipeline's folder, of one in the old flat layout, or of a lone ``UNet2DModel``.
+    """Finds and reads the files of a pipeline's folder, also in the old flat layout, or of a single ``UNet2DModel``.
 
     Raises:
-        UserError: No such folder, a file that is missing or damaged, or a model of another kind.
+        UserError: If the folder or a file is missing or damaged, or the model is of another kind.
     """
     if not folder.is_dir():
         raise UserError(
-            f"there is no folder {folder}; give one that diffusers' save_pretrained wrote, or that was downloaded from"
+            f"there is no folder {folder}; give one written by diffusers' save_pretrained, or downloaded from"
             " the hub (hf download ID --local-dir FOLDER)"
         )
     if (index := folder / INDEX).is_file():
-        check_class(index, read_json(index), _PIPELINES, "use the folder of a model that denoises images themselves")
+        check_class(index, read_json(index), _PIPELINES, "use the folder of a model in pixel space")
     inner = folder / "unet" if (folder / "unet").is_dir() else folder
     net_file = inner / CONFIG
     if not net_file.is_file():
@@ -129,7 +129,7 @@ def read_folder(folder: Path) -> Published:
 
 def _net_settings(file: Path) -> NetSettings:
     tree = read_json(file)
-    check_class(file, tree, ("UNet2DModel",), "no other net can be converted")
+    check_class(file, tree, ("UNet2DModel",), "other networks cannot be converted")
     if type(size := tree.get("sample_size")) is int:
         tree["sample_size"] = [size, size]
     return settings(NetSettings, tree, file)
@@ -137,59 +137,59 @@ def _net_settings(file: Path) -> NetSettings:
 
 def _process_settings(file: Path) -> ProcessSettings:
     tree = read_json(file)
-    mend = "save the pipeline with DDPMScheduler.from_config(pipeline.scheduler.config)"
-    check_class(file, tree, ("DDPMScheduler",), mend)
+    fix = "save the pipeline with DDPMScheduler.from_config(pipeline.scheduler.config)"
+    check_class(file, tree, ("DDPMScheduler",), fix)
     return settings(ProcessSettings, tree, file)
 
 
 def find_weights(folder: Path) -> Path:
-    """The file of weights, the safer of two.
+    """Finds the file of weights, preferring the safer format.
 
     Raises:
-        UserError: There is none.
+        UserError: If there is none.
     """
     for name in WEIGHTS:
         if (folder / name).is_file():
             return folder / name
-    raise UserError(f"{folder} has no weights; put {' or '.join(WEIGHTS)} there, whole and in one file")
+    raise UserError(f"{folder} has no weights; put {' or '.join(WEIGHTS)} there, as a single file")
 
 
 def read_json(file: Path) -> dict[str, Any]:
-    """A JSON object.
+    """Reads a JSON object.
 
     Raises:
-        UserError: The file cannot be read, or holds something else.
+        UserError: If the file cannot be read, or contains something else.
     """
     try:
         tree = json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"{file} is damaged ({error}); get it anew") from error
+        raise UserError(f"{file} is damaged ({error}); download it again") from error
     if not isinstance(tree, dict):
-        raise UserError(f"{file} is damaged (no JSON object); get it anew")
+        raise UserError(f"{file} is damaged (not a JSON object); download it again")
     return tree
 
 
-def check_class(file: Path, tree: dict[str, Any], known: Iterable[str], mend: str) -> None:
-    """Refuses a file that is of another class; one that does not name its class is taken at its word.
+def check_class(file: Path, tree: dict[str, Any], known: Iterable[str], fix: str) -> None:
+    """Validates the class that a file names, if it names one.
 
     Raises:
-        UserError: Naming both.
+        UserError: If it names another class.
     """
     name = tree.get("_class_name")
     if name is not None and name not in known:
-        raise UserError(f"{file}: _class_name is {json.dumps(name)}, not {' or '.join(known)}; {mend}")
+        raise UserError(f"{file}: _class_name is {json.dumps(name)}, not {' or '.join(known)}; {fix}")
 
 
 def settings(kind: type[Settings], tree: dict[str, Any], file: Path) -> Settings:
-    """A file's settings; what it leaves out is the default, and what is not known is refused, for it might matter.
+    """Settings in a file, with defaults for missing ones; unknown settings are rejected because they might matter.
 
     Raises:
-        UserError: An unknown key, or a value of another type.
+        UserError: If a key is unknown, or a value has another type.
     """
     said = {name: value for name, value in tree.items() if not name.startswith("_") and name not in _IRRELEVANT}
-    defaults = json.loads(json.dumps(dataclasses.asdict(kind())))  # lists, as in a file
+    defaults = json.loads(json.dumps(dataclasses.asdict(kind())))  # tuples become lists, as in a file
     try:
         found: Settings = decode(kind, defaults | said, "")
     except ValueError as error:
-        raise UserError(f"{file}: {error}; this is not as diffusers 0.42.1 writes it") from error
+        raise UserError(f"{file}: {error}; diffusers 0.42.1 does not write this") from error
     return found

@@ -1,4 +1,4 @@
-"""Tensors of diffusers' ``UNet2DModel`` under the names that they have in ours."""
+"""Renames tensors of diffusers' ``UNet2DModel`` to lit_gen's names."""
 
 from __future__ import annotations
 
@@ -27,17 +27,17 @@ _BLOCK = {
     "conv2": "conv2",
     "short_cut": "conv_shortcut",
 }
-# Ours has the three products of attention as one.
+# lit_gen has a single product for queries, keys and values.
 _ATTENTION = {"norm": ("group_norm",), "qkv": ("to_q", "to_k", "to_v"), "out": ("to_out.0",)}
-# Names of diffusers' first versions, which the published DDPMs still bear.
+# Names of diffusers' first versions, which the published DDPMs still use.
 _OLD = {"query": "to_q", "key": "to_k", "value": "to_v", "proj_attn": "to_out.0"}
 
 
 def read_weights(file: Path) -> dict[str, Tensor]:
-    """A file's tensors in float32, attention under its new names; nothing in the file is executed.
+    """Reads a file's tensors in float32, with the new names of attention; nothing in the file is executed.
 
     Raises:
-        UserError: The file is damaged, or holds something else.
+        UserError: If the file is damaged, or contains something else.
     """
     try:
         if file.suffix == ".safetensors":
@@ -45,8 +45,8 @@ def read_weights(file: Path) -> dict[str, Tensor]:
         else:
             tensors = torch.load(file, map_location="cpu", weights_only=True)
         return {_new_name(name): tensor.float() for name, tensor in tensors.items()}
-    except Exception as error:  # whatever a damaged or foreign file provokes, it is the file that is wrong
-        raise UserError(f"{file} is damaged or holds no weights; get it anew") from error
+    except Exception as error:  # damaged and foreign files raise exceptions of many types
+        raise UserError(f"{file} is damaged or contains no weights; download it again") from error
 
 
 def _new_name(name: str) -> str:
@@ -57,17 +57,17 @@ def _new_name(name: str) -> str:
 def translated(
     tensors: Mapping[str, Tensor], net: nn.Module, attends: Sequence[bool], num_res_blocks: int, where: Path
 ) -> dict[str, Tensor]:
-    """The state of our U-Net, out of diffusers' tensors, each of which is used once.
+    """Converts diffusers' tensors into the state of lit_gen's U-Net; each tensor is used once.
 
     Args:
-        tensors: Theirs.
-        net: Ours, whose names and shapes are to be met.
-        attends: Which levels have attention, the finest first.
-        num_res_blocks: A level.
+        tensors: Tensors by diffusers' names.
+        net: lit_gen's U-Net, with the required names and shapes.
+        attends: Whether each resolution has attention, the finest first.
+        num_res_blocks: Number of residual blocks per resolution.
         where: The file, for messages.
 
     Raises:
-        UserError: A tensor is missing, left over, or of another shape.
+        UserError: If a tensor is missing, left over, or has another shape.
     """
     left = dict(tensors)
     modules = dict(correspondence(attends, num_res_blocks))
@@ -77,22 +77,22 @@ def translated(
         parts = [f"{theirs}.{kind}" for theirs in modules[module]]
         for part in parts:
             if part not in left:
-                raise UserError(f"{where} lacks {part}, which the net of its config.json has; get both anew")
-        # Copies, for tensors that share a file's memory would be saved with all of it.
+                raise UserError(f"{where} lacks {part} of the network in its config.json; download both again")
+        # Copies, because tensors that share a file's memory would be saved with all of it.
         found = torch.cat([left.pop(part) for part in parts])
         if found.shape != wanted.shape:
             raise UserError(
-                f"{where}: {parts[0]} makes {list(found.shape)}, and the net of its config.json has"
-                f" {list(wanted.shape)}; get both anew"
+                f"{where}: {parts[0]} has shape {list(found.shape)}, but the network in its config.json"
+                f" has {list(wanted.shape)}; download both again"
             )
         state[name] = found
     if left:
-        raise UserError(f"{where} holds {min(left)}, which the net of its config.json lacks; get both anew")
+        raise UserError(f"{where} contains {min(left)}, which the network in its config.json lacks; download both")
     return state
 
 
 def correspondence(attends: Sequence[bool], num_res_blocks: int) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Each module of ours that may have weights, with those of theirs that make it."""
+    """Yields each module of lit_gen that may have weights, with the modules of diffusers that it is made of."""
     for ours, theirs in _PLAIN.items():
         yield ours, (theirs,)
     yield from _block("middle.0", "mid_block.resnets.0")
@@ -104,7 +104,7 @@ def correspondence(attends: Sequence[bool], num_res_blocks: int) -> Iterator[tup
         for i in range(num_res_blocks):
             yield from _stage(f"down.{stage}", f"down_blocks.{level}", i, attending)
             stage += 1
-        if level < last:  # a stage of its own, for what it makes is also seen on the way up
+        if level < last:  # a stage of its own, because its output has a skip connection
             yield f"down.{stage}.0.conv", (f"down_blocks.{level}.downsamplers.0.conv",)
             stage += 1
     stage = 0

@@ -37,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except BrokenPipeError:
-        # The reader (`| head`) has seen enough; Python must not fail once more on flushing at exit.
+        # The reader (`| head`) has closed the pipe; flushing at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 
@@ -62,14 +62,14 @@ def _show(options: argparse.Namespace) -> None:
         text = as_json(sections, [*found.left_out, *contradictions])
     else:
         text = terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    # A terminal without Unicode shows a run's name in escapes rather than not at all.
+    # A terminal without Unicode shows names of runs with escapes.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
     sys.stdout.flush()
 
 
 def _write_html(options: argparse.Namespace, found: Found) -> None:
-    # The page's code is read only by those who ask for it.
+    # The page's code is imported only if needed.
     from lit_gen.leaderboard.page import write_runs
 
     for line in write_runs(found, options.html, sort=options.sort, strict=options.strict):

@@ -1,12 +1,12 @@
-"""Which score is marked as best: the lowest value that a model certainly attains.
+"""Selects the best scores: the lowest value that a model certainly attains.
 
-The highest, where up is better. Bounds compete only with bounds by the same estimator with as many draws, each
-such group for a mark of its own: of two models, the worse may well have the lower bound if its bound is
-tighter. Exact values compete with every group. A bound below another model's exact value is a sound win, as its
-model's own value is lower still; an exact value below another's bound wins too, in the weaker sense that it is
-what can be shown today. An estimate of a likelihood guarantees nothing and takes the mark only in a column of
-estimates. All scores within two standard errors of the difference from the best are marked with it: we do not
-rank inside the noise. Who has nobody to be compared with has no mark.
+Or the highest, for metrics where higher is better. Bounds are compared only with bounds by the same estimator with as
+many draws, and each such group has its own best: of two models, the worse may have the lower bound if its bound is
+tighter. Exact values are compared with all groups. A bound below another model's exact value is better for certain,
+as its model's own value is lower still; an exact value below another's bound is better in the weaker sense that it
+is what can be shown. An estimate of a likelihood guarantees nothing, and is marked only in a column of estimates.
+All scores within two standard errors of the difference from the best are marked with it, because such differences
+are not significant. A score without others to compare with is not marked.
 """
 
 from __future__ import annotations
@@ -30,18 +30,18 @@ def best_of(cells: Sequence[Sequence[Score]]) -> frozenset[Score]:
             top = min(field, key=merit)
             contests.append((field, {score for score in field if _within_noise(score, top)}))
     winners = frozenset().union(*(won for _, won in contests))
-    # An exact value enters every contest, and is the best only if no bound is lower in any of them.
+    # An exact value is in every comparison, and is the best only if no bound is lower in any of them.
     return frozenset(s for s in winners if all(s in won for field, won in contests if s in field))
 
 
 def _tightness(score: Score) -> str | None:
-    """What a bound's gap to the model's own value depends on; None where there is no gap."""
+    """What a bound's gap to the model's own value depends on; None for other kinds."""
     protocol = score.protocol
     return f"{protocol.estimator}, {protocol.draws}" if score.kind == "bound" else None
 
 
 def merit(score: Score) -> float:
-    """Smaller is better, whichever way the metric points."""
+    """A score's value with the sign chosen such that smaller is better."""
     return -score.value if score.higher_is_better else score.value
 
 

@@ -37,14 +37,14 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
 
 
 def notes(section: Section) -> Markup:
-    """The footnotes: how each model came to its number, and which scores contradict their column."""
+    """The footnotes: how each score was computed, and which scores contradict their column."""
     items = [element("li", element("b", letter), text) for text, letter in section.notes.items()]
     items += [element("li", f"Left out: {line}") for line in section.left_out]
     return element("ul", *items, class_="notes") if items else Markup("")
 
 
 def protocols(section: Section) -> Markup:
-    """Every field that must agree within a column, for all columns side by side; folded."""
+    """Every field that must agree within a column, for all columns side by side; collapsed."""
     if not section.columns:
         return Markup("")
     questions = [{"metric": c.metric, **c.question, **c.differs} for c in section.columns]
@@ -64,7 +64,7 @@ def protocols(section: Section) -> Markup:
 
 
 def typeset(score: Score, decimals: int) -> str:
-    """A score's figure with the signs of print: `≤ 3.12`."""
+    """A score's figure with typographic signs: `≤ 3.12`."""
     text = score_figure(score, decimals)
     return _TYPESET.get(text[:2], text[:2]) + text[2:]
 
@@ -110,7 +110,7 @@ def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -
     """A cell; `card` is the id of the run's card, None for a baseline, which has neither marks nor footnotes."""
     class_ = "number first" if index == 0 else "number"
     decimals = section.columns[index].decimals
-    # Numbers stand below one another only if each leaves as much space for an error and a letter behind it.
+    # Numbers are aligned only if each leaves as much space for an error and a letter behind it.
     width = _error_width(section, index, decimals)
     if not cell:
         parts = [] if card is None else [element("span", "n/a", _error("", width), element("sup"), class_="score")]

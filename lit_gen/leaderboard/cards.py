@@ -1,4 +1,4 @@
-"""A card for each run: its samples, its scores, how it was chosen, where it ran, its config."""
+"""A card for each run: its samples, scores, checkpoint selection, environment and configuration."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def _figure(score: Score, column: Column) -> str:
 
 
 def _answers(column: Column, cell: Cell) -> Markup:
-    """All scores of a cell that the table cuts short, sampler by sampler; folded."""
+    """All scores of a cell that the table shortens, by sampler; collapsed."""
     lines = []
     for score in along(cell):
         paid = evaluations(score)

@@ -22,12 +22,12 @@ class Run(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What lies below a directory.
+    """The records below a directory.
 
     Attributes:
         runs: The runs.
         left_out: One line for each record that could not be read.
-        remarks: Lines about the records that could; one about all keys that this version does not know.
+        remarks: Notes on the readable records, such as on all keys that this version does not know.
     """
 
     runs: list[Run]
@@ -79,6 +79,6 @@ def _printable(text: str) -> str:
 
 
 def no_record(directory: Path, found: Found) -> UserError:
-    """The error about a directory without a single record that can be read."""
+    """The error for a directory without any readable record."""
     broken = f" ({len(found.left_out)} could not be read)" if found.left_out else ""
     return UserError(f"no record below {directory}{broken}; a finished run leaves a {RECORD_NAME}")

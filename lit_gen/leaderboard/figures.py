@@ -1,4 +1,4 @@
-"""How numbers look: scores with their sign and error, costs with their unit."""
+"""Formats numbers: scores with sign and error, costs with unit."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from lit_gen.records.score import SIGNS, Score
 
 
 def score_figure(score: Score, decimals: int) -> str:
-    """The number, after its sign where it is a likelihood, as `<= 3.12`."""
+    """The number, with its sign if it is a likelihood, as `<= 3.12`."""
     number = f"{score.value:.{decimals}f}"
     return f"{SIGNS[score.kind]} {number}" if score.kind else number
 
@@ -75,7 +75,7 @@ def three_digits(value: float) -> str:
 
 
 def tick_count(value: float) -> str:
-    """A round count, without the digits that say nothing.
+    """A round count, without trailing zeros.
 
     >>> tick_count(500), tick_count(2e4), tick_count(1e6)
     ('500', '20k', '1M')
@@ -96,13 +96,13 @@ class CostColumn(NamedTuple):
 
     Attributes:
         field: Name of the column's field in `Cost`.
-        header: In print.
+        header: Header of the column.
         small: Rest of the header, printed small below it on the page.
-        title: The same in full.
-        figure: Form of its numbers.
-        tick: Form of round numbers, on an axis.
-        round_values: Values that are round, where powers of ten are not.
-        own: The cost of one score by itself, where its protocol states it; else None: it cost what its run did.
+        title: The whole header.
+        figure: Function that formats its numbers.
+        tick: Function that formats round numbers, on an axis.
+        round_values: Round values of the axis, if these are not powers of ten.
+        own: Cost of a single score, if its protocol contains it; otherwise None, and the run's cost is used.
     """
 
     field: str
@@ -115,12 +115,12 @@ class CostColumn(NamedTuple):
     own: Callable[[Score], float | None] = lambda score: None
 
     def value(self, cost: Cost | None) -> float | None:
-        """The number behind the cell; None where it was not measured."""
+        """Number in the cell; None if it was not measured."""
         found: float | None = getattr(cost, self.field) if cost else None
         return found
 
     def text(self, cost: Cost | None) -> str:
-        """The cell; empty for a baseline, which costs nothing."""
+        """Text of the cell; empty for a baseline, which has no cost."""
         if cost is None:
             return ""
         value = self.value(cost)

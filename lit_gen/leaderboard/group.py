@@ -1,7 +1,7 @@
-"""From runs to tables: which scores share a column.
+"""Groups the scores of runs into columns.
 
-Two scores stand in one column only if their protocols ask the same (`records.question.merge_questions`). Where one
-metric needs several columns, each header names the fields on which they differ.
+Two scores share a column only if their protocols ask the same question (`records.question.merge_questions`). If one
+metric has several columns, each header names the fields on which they differ.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from lit_gen.leaderboard.table import Cell, Column, Row, Section
 from lit_gen.records.question import INDEPENDENT, Question, canonical, is_answer, merge_questions
 from lit_gen.records.score import METRICS, Score
 
-# A baseline is not a model, so nobody's weights were scored; in all else it answers the column's question.
+# A baseline is not a model, so it has no weights; otherwise it answers the column's question.
 _FREE = (*INDEPENDENT, "weights")
 
 
 class _Group(NamedTuple):
-    """What stands in one column."""
+    """The scores of one column."""
 
     metric: str
     question: Question
@@ -68,7 +68,7 @@ def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
 
 
 def _run_names(runs: Sequence[Run]) -> list[str]:
-    """Names of the runs; where several have one name, each is followed by its directory."""
+    """Names of the runs; runs with equal names are followed by their directories."""
     names = [run.record.run_name for run in runs]
     top = os.path.commonpath([run.directory for run in runs])
     return [
@@ -106,14 +106,14 @@ def _by_question(scores: Iterable[Score], strict: bool) -> dict[str, tuple[Quest
 
 
 def _merged(questions: Sequence[Question]) -> list[Question]:
-    """One question for each column. What a question leaves open is filled in by those that share its column.
+    """One question for each column. Fields that a question leaves open are filled in from the others in its column.
 
-    A score that leaves something open stands in every column that it fits.
+    A score with open fields is in every column that it fits.
     """
     columns: list[Question] = []
     definite_first = sorted(questions, key=lambda question: sum(question[name] is None for name in INDEPENDENT))
-    # Twice, as a question may fit a column that was opened after its turn. Each column holds what all of its scores
-    # say, so that no two of them can contradict each other.
+    # Two passes, as a question may fit a column that is opened later. Each column has the fields of all of its scores,
+    # so that no two of them can contradict each other.
     for question in (*definite_first, *definite_first):
         fitting = {i: both for i, column in enumerate(columns) if (both := merge_questions(column, question))}
         for i, both in fitting.items():
@@ -124,13 +124,13 @@ def _merged(questions: Sequence[Question]) -> list[Question]:
 
 
 def _held(baseline: Question, asked: Question) -> bool:
-    """Whether a baseline answers a column's question, but for what a baseline cannot answer."""
+    """Whether a baseline answers a column's question, except for fields that a baseline cannot have."""
     question = {name: value for name, value in asked.items() if not is_answer(name)}
     return merge_questions(question, {**baseline, "weights": None}, _FREE) is not None
 
 
 def _stated_units(scores: Sequence[Score]) -> dict[tuple[str, str], str]:
-    """Unit of bits per dimension by metric and data: records from before dimensions had names say bits/dim."""
+    """Unit of bits per dimension by metric and data; old records without names of dimensions have bits/dim."""
     unnamed = METRICS["bpd"].unit
     return {(s.name, s.protocol.data_hash): s.unit for s in scores if s.name == "bpd" and s.unit != unnamed}
 
@@ -141,7 +141,7 @@ def _unit(score: Score, stated: Mapping[tuple[str, str], str]) -> str:
 
 
 def _agreeing(group: _Group, stated: Mapping[tuple[str, str], str]) -> tuple[_Group, list[Score]]:
-    """The group with the scores alone that agree with most of it about unit and direction; then the others."""
+    """The scores of the group that agree with most of it on unit and direction; then the others."""
 
     def way(score: Score) -> tuple[str, bool]:
         return _unit(score, stated), score.higher_is_better
@@ -224,7 +224,7 @@ def _metric_order(name: str) -> tuple[int, str]:
 
 
 def _ordered(value: Any) -> tuple[int, float, str]:
-    """A sort key under which numbers stand by size, before texts, and "none" first."""
+    """A sort key by which numbers are sorted by value, before texts, and "none" comes first."""
     if value is None:
         return 0, 0.0, ""
     return (1, float(value), "") if isinstance(value, int | float) else (2, 0.0, str(value))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence, Set
 
 _CHARACTER, _LINE = 6.9, 13  # of a label of 11.5 px, in user units, in a wide typeface
-_CLOSE = 7  # so near a line, a label is taken for the name of it
+_CLOSE = 7  # so close to a line, a label would be read as its name
 
 Place = tuple[float, float]
 Line = tuple[Place, Place]
@@ -16,16 +16,16 @@ Box = tuple[float, float, float, float]
 def place_labels(
     points: Sequence[Place], labels: Sequence[tuple[str, Sequence[int]]], lines: Sequence[Line], frame: Box
 ) -> dict[int, Place]:
-    """Offset of each label's left end from the point that it stands at, by the point's index.
+    """Offset of each label's left end from its point, by the point's index.
 
     Args:
-        points: Coordinates of all marks; labels keep clear of them, of the frame and of one another.
-        labels: Each text with the indices of the points that it may stand at, the preferred one first.
-        lines: Lines that join points; labels keep clear of them as far as they can.
+        points: Coordinates of all marks; labels avoid them, the frame and one another.
+        labels: Each text with the indices of its possible points, the preferred one first.
+        lines: Lines between points; labels avoid them if possible.
         frame: Box that labels must stay within.
 
     Returns:
-        One entry a label; none for a label that fits at none of its points.
+        One entry per label; none for a label that fits at none of its points.
     """
     taken: list[Box] = [(px - 7, py - 7, px + 7, py + 7) for px, py in points]
     placed: dict[int, Place] = {}
@@ -60,12 +60,12 @@ def _overlap(a: Box, b: Box) -> bool:
 
 
 def _doubt(box: Box, lines: Sequence[Line], own: Set[Place]) -> int:
-    """How badly a label stands: its own curve below it is hard to read, another's could be taken for its own."""
+    """Penalty of a label's position: it should not cover its own curve, nor be close to another's."""
     return sum(1 if line[0] in own else 2 for line in lines if _touches(line, box))
 
 
 def _touches(line: Line, box: Box) -> bool:
-    """Whether a line crosses a box or passes it so close that the label could be taken for the line's."""
+    """Whether a line crosses a box, or passes so close that the label could be read as the line's."""
     (ax, ay), (bx, by) = line
     box = (box[0] - _CLOSE, box[1] - _CLOSE, box[2] + _CLOSE, box[3] + _CLOSE)
     if not _overlap((min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)), box):

@@ -1,7 +1,7 @@
-"""One model under several samplers and budgets: which of its scores make a curve, and which stand in the table.
+"""One model with several samplers and budgets: selects scores for curves and for the table.
 
-How many steps a sampler takes is an answer, not a question (`records/question.py`), so all scores of one checkpoint
-share a cell. Those that count their own function evaluations are points against that cost, a curve for each sampler.
+The number of sampler steps is part of an answer, not of a question (`records/question.py`), so all scores of a
+checkpoint share a cell. Those with their own function evaluations are points against that cost, one curve per sampler.
 """
 
 from __future__ import annotations
@@ -12,18 +12,18 @@ from lit_gen.records.question import is_answer, shown
 from lit_gen.records.score import Score
 
 _EVALUATIONS = "function_evaluations"
-_MOST = 4  # answers that a cell of the table can hold and still be read at a glance
+_MOST = 4  # largest number of scores that a cell of the table shows
 
 
 def evaluations(score: Score) -> float | None:
-    """Function evaluations behind one sample of this very score; None where its protocol does not count them."""
+    """Function evaluations per sample of this score; None if its protocol does not have them."""
     counted = score.protocol.sampler_settings.get(_EVALUATIONS)
-    # Without a sampler they would be a likelihood's, which are no cost of sampling.
+    # Without a sampler they would be those of a likelihood, not a cost of sampling.
     return counted if score.protocol.sampler and isinstance(counted, int | float) and counted > 0 else None
 
 
 def excerpt(cell: Sequence[Score]) -> tuple[Score, ...]:
-    """What the table shows of a cell: all of it, but of a crowd each sampler's best alone.
+    """The scores shown in a cell of the table: all, or the best of each sampler if there are many.
 
     Args:
         cell: Scores of one run, best first. Those without function evaluations are on no curve and all stay.
@@ -37,7 +37,7 @@ def excerpt(cell: Sequence[Score]) -> tuple[Score, ...]:
 
 
 def more(cell: Sequence[Score]) -> str:
-    """How many scores the excerpt leaves out, as `+20 more`; empty where it is the whole cell."""
+    """Number of scores that the excerpt leaves out, as `+20 more`; empty if there are none."""
     left_out = len(cell) - len(excerpt(cell))
     return f"+{left_out} more" if left_out else ""
 

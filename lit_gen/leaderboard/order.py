@@ -17,7 +17,7 @@ _TEXTS: Mapping[str, Callable[[Row], str]] = {
 
 
 def sort_sections(sections: Sequence[Section], column: str | None) -> list[Section]:
-    """Sections with their rows in order: better scores first, cheaper first, texts by alphabet, n/a last.
+    """Sorts the rows of sections: better scores first, cheaper first, texts alphabetically, n/a last.
 
     Args:
         sections: The sections to sort, each by itself; one that lacks the column is sorted by its first score.

@@ -1,4 +1,4 @@
-"""Quality against cost, as an inline SVG drawn here: no script or library is needed to look at it."""
+"""Plots of quality against cost as inline SVG, without scripts or libraries."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Point:
         label: The run's name; the same in all points of a curve, and printed once.
         tooltip: The numbers in words.
         shade: Index of its family's colour.
-        shape: `exact`, `bound`, `estimate`, or `plain` for what is no likelihood.
+        shape: `exact`, `bound`, `estimate`, or `plain` for other scores.
         anchor: Id of the run's card on the page.
         curve: Sets a run's curves apart: points of one run and one curve are joined.
     """
@@ -79,7 +79,7 @@ class Axis:
 
 
 def fit_axis(values: Sequence[float], start: float, end: float, *, log: bool) -> Axis:
-    """An axis that holds the values with a margin; a single value stands in its middle."""
+    """An axis that contains the values with a margin; a single value is in its middle."""
     low, high = min(values), max(values)
     if log:
         margin = max((high / low) ** 0.08, 1.15)
@@ -89,9 +89,9 @@ def fit_axis(values: Sequence[float], start: float, end: float, *, log: bool) ->
 
 
 def frontier(points: Sequence[Point], *, higher_is_better: bool) -> list[Point]:
-    """The points that no other beats at equal or lower cost, from cheap to expensive.
+    """The points that no other point dominates at equal or lower cost, from cheap to expensive.
 
-    Estimates of a likelihood are left out: they promise nothing (see `table.py`).
+    Estimates of a likelihood are left out, because they guarantee nothing (see `table.py`).
     """
     sign = -1 if higher_is_better else 1
     kept: list[Point] = []
@@ -120,7 +120,7 @@ def draw(
     higher_is_better: bool,
     log_y: bool,
 ) -> Markup:
-    """The drawing.
+    """Draws the plot.
 
     Args:
         points: The runs, those of a curve joined by a line.

@@ -1,4 +1,4 @@
-"""Which plots a section's page has: every score against every cost, one shown at a time."""
+"""The plots of a section: every score against every cost, one shown at a time."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     """
     if not section.columns:
         return Markup("")
-    # Time first: it is what most people pay.
+    # Time first, as the most common cost.
     costs = sorted(COSTS, key=lambda cost: cost.field != "train_seconds")
     figures = [
         _figure(section, column, cost, families, anchor, shown=column == 0 and cost is costs[0])

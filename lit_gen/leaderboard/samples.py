@@ -1,6 +1,6 @@
-"""A run's samples on its card: a picture, a page of text, or recordings to listen to.
+"""A run's samples on its card: an image, a text, or recordings with players.
 
-They are embedded, so that the page needs no other file; what is large is cut or left out.
+They are embedded, so that the page needs no other file; large ones are shortened or left out.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _PLAYER = re.compile(r"sample_audio_(\d+)")
 
 
 def samples(row: Row) -> tuple[Markup, list[str]]:
-    """The samples embedded; what cannot be shown is named in its place, and by a line with its path.
+    """The embedded samples; what cannot be shown is named in its place, and in a line with its path.
 
     Args:
         row: The row of a run.
@@ -49,7 +49,7 @@ def _one(row: Row, role: str, name: str) -> tuple[Markup, str]:
     assert row.directory is not None
     path = row.directory / name
     try:
-        # A link out of the run's directory would put somebody's other file onto a page meant to be shared.
+        # A link outside the run's directory could put a foreign file onto a page meant to be shared.
         if not path.resolve().is_relative_to(row.directory.resolve()):
             raise ValueError("outside the run's directory")
         return _SHOWN.get(role, _sound)(path, row.label), ""

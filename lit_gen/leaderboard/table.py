@@ -1,6 +1,6 @@
-"""The tables of the leaderboard as values: one section a data set, one row a run, one column a question.
+"""The leaderboard's tables as values: one section per data set, one row per run, one column per question.
 
-`group.py` makes them of runs.
+`group.py` builds them from runs.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ class Column:
 
     @property
     def qualifier(self) -> str:
-        """What sets it apart, as `[num_samples=1000]`; empty where the metric has one column."""
+        """Differing fields of the column, as `[num_samples=1000]`; empty if the metric has one column."""
         parts = [f"{short(name)}={shown(value)}" for name, value in self.differs.items()]
         return f"[{', '.join(parts)}]" if parts else ""
 
@@ -76,7 +76,7 @@ class Row:
 
     @property
     def cost(self) -> Cost | None:
-        """What the run cost; None for a baseline."""
+        """Cost of the run; None for a baseline."""
         return self.record.cost if self.record else None
 
 
@@ -88,7 +88,7 @@ class Section:
         data: Name of the data set.
         columns: The questions.
         rows: The runs.
-        baselines: The references that runs are compared with.
+        baselines: Rows of the baselines.
         left_out: One line for each score that contradicts the others of its column.
     """
 
@@ -112,7 +112,7 @@ class Section:
 
 
 def answer_text(score: Score) -> str:
-    """How the model came to the number, in words; empty where the protocol says nothing of it."""
+    """How the score was computed, in words; empty if the protocol has no such fields."""
     return ", ".join(f"{short(name)}={shown(value)}" for name, value in score.protocol.answer().items())
 
 

@@ -20,7 +20,7 @@ _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
 
 class _Entry(NamedTuple):
-    """One line of a cell: the parts that are aligned by themselves. Without a number, a note on the cell."""
+    """One line of a cell, with separately aligned parts; without a number, a note on the cell."""
 
     number: str
     error: str = ""
@@ -47,7 +47,7 @@ def markdown(sections: Sequence[Section]) -> str:
 
 
 def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
-    """The same for a program: numbers in full, protocols whole."""
+    """The same as JSON: numbers in full, whole protocols."""
     tree = {"sections": [_json_section(section) for section in sections], "left_out": list(left_out)}
     return json.dumps(tree, indent=1, allow_nan=False) + "\n"
 
@@ -123,7 +123,7 @@ def _note(score: Score, notes: dict[str, str]) -> str:
 
 
 def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
-    """Texts of one column, whose numbers, errors, marks and notes stand below one another."""
+    """Texts of one column, with numbers, errors, marks and notes aligned."""
     entries = [entry for cell in cells for entry in cell if entry.number]
     number, error, mark, note = (max(len(entry[part]) for entry in entries) for part in range(4))
     gap = " " if error else ""

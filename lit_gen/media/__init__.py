@@ -1,1 +1,1 @@
-"""Samples as files: pictures, texts and recordings."""
+"""Samples as files: images, texts and recordings."""

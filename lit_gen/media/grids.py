@@ -11,7 +11,7 @@ from torch import Tensor
 
 
 def image_grid(x: Tensor, border: int = 2) -> Tensor:
-    """Images uint8 ``[N, C, H, W]`` side by side in a square or wider: uint8 ``[H', W', C]``, gaps mid-grey."""
+    """Arranges images uint8 ``[N, C, H, W]`` in a grid, square or wider: uint8 ``[H', W', C]``, with grey gaps."""
     n, channels, height, width = x.shape
     columns = math.ceil(math.sqrt(n))
     rows = math.ceil(n / columns)
@@ -24,12 +24,12 @@ def image_grid(x: Tensor, border: int = 2) -> Tensor:
 
 
 def write_grid(x: Tensor, path: Path, least_pixels: int = 500) -> Path:
-    """Writes a PNG of the grid; small images are enlarged by whole pixels until it is wide enough to see.
+    """Writes a PNG of the grid; small images are enlarged by an integer factor.
 
     Args:
-        x: uint8 ``[N, C, H, W]``, C of 1 or 3, values 0..255.
-        path: The file; its folder is made.
-        least_pixels: The wanted width.
+        x: Images uint8 ``[N, C, H, W]``, C of 1 or 3, values 0..255.
+        path: Path of the file; its folder is created.
+        least_pixels: Minimum width.
     """
     grid = image_grid(x)
     scale = max(1, least_pixels // grid.shape[1])

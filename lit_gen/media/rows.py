@@ -1,4 +1,4 @@
-"""Images side by side in rows, with room between what is different."""
+"""Rows of images with gaps between groups."""
 
 from __future__ import annotations
 
@@ -10,21 +10,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-# In pixels of the picture, not of the images, which differ in size.
+# In pixels of the picture, not of the images, whose sizes differ.
 _GAP, _APART, _MARGIN, _FRAME = 4, 12, 12, 3
-_LEAST_SIDE = 64  # of an image, which is enlarged by whole pixels to come near it
+_LEAST_SIDE = 64  # of an image, which is enlarged by an integer factor to come close
 _PAPER, _ACCENT = (255, 255, 255), (230, 120, 0)
 
 
 def row_picture(x: Tensor, framed: Collection[int]) -> Tensor:
-    """Rows of images on white paper: uint8 ``[H', W', 3]``.
+    """Arranges rows of images on a white background: uint8 ``[H', W', 3]``.
 
-    Many rows are laid out in several stacks, read downwards and then from left to right, so that the picture comes
-    out about square.
+    Many rows are arranged in several stacks, read downwards and then from left to right, so that the picture is
+    about square.
 
     Args:
-        x: uint8 ``[R, N, C, H, W]``, C of 1 or 3, values 0..255.
-        framed: Columns that are framed, and set apart from those that are not.
+        x: Images uint8 ``[R, N, C, H, W]``, C of 1 or 3, values 0..255.
+        framed: Columns that are framed, and separated from the others.
     """
     scale = max(1, _LEAST_SIDE // max(x.shape[-2:]))
     x = x.repeat_interleave(scale, -2).repeat_interleave(scale, -1).expand(-1, -1, 3, -1, -1).permute(0, 1, 3, 4, 2)
@@ -50,7 +50,7 @@ def row_picture(x: Tensor, framed: Collection[int]) -> Tensor:
 
 
 def _lefts(num_columns: int, width: int, framed: Collection[int]) -> list[int]:
-    """Where each column of a row begins."""
+    """Left end of each column of a row."""
     lefts = [0]
     for column in range(1, num_columns):
         alike = (column in framed) == (column - 1 in framed)
@@ -59,6 +59,6 @@ def _lefts(num_columns: int, width: int, framed: Collection[int]) -> list[int]:
 
 
 def write_png(pixels: Tensor, file: Path) -> None:
-    """Writes pixels, uint8 ``[H, W, 3]``; the file's folder is made."""
+    """Writes pixels, uint8 ``[H, W, 3]``; the file's folder is created."""
     file.parent.mkdir(parents=True, exist_ok=True)
     Image.fromarray(pixels.contiguous().numpy()).save(file)

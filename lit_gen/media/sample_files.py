@@ -1,4 +1,4 @@
-"""Samples written as what they are: a grid of images, a page of text, or recordings."""
+"""Writes samples by modality: a grid of images, a text file, or recordings."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from lit_gen.quantization import to_uint8
 
 
 def modality_of(data: Any) -> str:
-    """What a data module says its integers are; images where it says nothing, or there is none."""
+    """Modality of a data module; ``image`` if it has none."""
     return str(getattr(data, "modality", "image"))
 
 
 def can_show(shape: tuple[int, ...], data: Any) -> bool:
-    """Whether samples of a shape can be written: all of text and audio, and images ``[1 or 3, H, W]``."""
+    """Whether samples of a shape can be written: all text and audio, and images ``[1 or 3, H, W]``."""
     return modality_of(data) != "image" or (len(shape) == 3 and shape[0] in (1, 3))
 
 
 def write_samples(x: Tensor, num_levels: int, data: Any, stem: Path) -> list[Path]:
-    """Writes samples as what they are; the folder is made.
+    """Writes samples by modality; the folder is created.
 
     Args:
-        x: Levels ``[N, *shape]``, of a shape that :func:`can_show` admits.
-        num_levels: How many levels there are.
+        x: Integers ``[N, *shape]``, of a shape that :func:`can_show` accepts.
+        num_levels: Number of values of the data.
         data: The data module, which decodes text and audio.
-        stem: The files' path without their ends.
+        stem: Path of the files without their suffixes.
 
     Returns:
         The files: one ``.png``, one ``.txt``, or a ``-<i>.wav`` for each sample.

@@ -10,19 +10,19 @@ from torch import Tensor
 
 
 class ShowsText(Protocol):
-    """Data whose levels are text."""
+    """Data whose integers are text."""
 
     def decode(self, x: Tensor) -> str:
-        """The text of levels ``[T]``."""
+        """Decodes integers ``[T]``."""
 
 
 def write_texts(pieces: Iterable[tuple[str, Tensor]], data: ShowsText, path: Path) -> Path:
-    """Writes a UTF-8 file of pieces, each below a line that names it; its folder is made. Line ends are kept.
+    """Writes a UTF-8 file of pieces, each below a line with its name; its folder is created. Line ends are kept.
 
     Args:
-        pieces: Names, and levels ``[L]``.
-        data: Decodes them.
-        path: The file.
+        pieces: Names, and integers ``[L]``.
+        data: Data module that decodes them.
+        path: Path of the file.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     content = "\n".join(f"=== {name} ===\n{data.decode(levels)}\n" for name, levels in pieces)
@@ -31,7 +31,7 @@ def write_texts(pieces: Iterable[tuple[str, Tensor]], data: ShowsText, path: Pat
 
 
 def excerpt(text: str, characters: int = 240, lines: int = 6) -> str:
-    r"""The beginning of a text, safe to print: whatever else a terminal would obey becomes a replacement character.
+    r"""The beginning of a text, safe to print: control characters become replacement characters.
 
     >>> ascii(excerpt("To be\x1b[2J or not\nto be", characters=15))
     "'To be\\ufffd[2J or no ...'"

@@ -27,12 +27,12 @@ def nearest_neighbours(queries: Tensor, examples: Tensor, k: int) -> Neighbours:
     """The k examples nearest to each query, by Euclidean distance between levels.
 
     ``|q|^2 + |e|^2 - 2 q.e`` cancels, and would be wrong in its last digits where it matters most, beside a copy.
-    Levels are integers, though, and in float64 every term is one too: the squared distance is exact, and a copy's
+    Data are integers, though, and in float64 every term is one too: the squared distance is exact, and a copy's
     is 0. So is the order, whatever the blocks, in which both sets are taken to bound the memory.
 
     Args:
-        queries: Levels, uint8 ``[Q, *shape]``.
-        examples: Levels, uint8 ``[N, *shape]``; may be memory-mapped.
+        queries: Integers uint8 ``[Q, *shape]``.
+        examples: Integers uint8 ``[N, *shape]``; may be memory-mapped.
         k: At most N.
 
     Raises:

@@ -1,4 +1,4 @@
-"""Networks without probability: tensors in, tensors out."""
+"""Networks: modules without probability distributions."""
 
 from lit_gen.nets.actnorm import ActNorm
 from lit_gen.nets.autoregressive.causal_transformer import CausalTransformer, KeyValueCache, Positions

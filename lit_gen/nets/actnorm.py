@@ -1,4 +1,4 @@
-"""Activation normalization: batch norm's start without its dependence on the batch."""
+"""Activation normalization: normalizes like batch norm at initialization, but does not depend on the batch later."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from lit_gen.nets.moments import channel_moments
 
 
 class ActNorm(nn.Module):
-    """A scale and a shift for each channel, which start such that one training batch comes out normalized.
+    """Scale and shift per channel, initialized such that the outputs of one training batch are normalized.
 
-    Nothing is initialized by itself: the owner sets ``pending`` on every layer, and passes one batch of
-    training data, on all processes at once, each its share. Until then, and if never, the map is the identity.
+    The layer is not initialized automatically: its owner sets ``pending`` on every layer, and passes one batch of
+    training data, divided among all processes. Before that it is the identity.
 
     Args:
         num_channels: Size of dimension 1.
 
     Attributes:
-        initialized: A buffer, so that a resumed run does not start again.
-        pending: The next forward pass initializes.
+        initialized: Buffer that records the initialization, so that a resumed run does not repeat it.
+        pending: Whether the next forward pass initializes.
 
     References:
         Kingma, Dhariwal: Glow: Generative Flow with Invertible 1x1 Convolutions, 2018, arXiv:1807.03039, section 3.1.
@@ -40,7 +40,7 @@ class ActNorm(nn.Module):
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
         mean, std = channel_moments(x)
-        # A channel that never changes in the batch, a border that is always black, is left as wide as it is.
+        # A constant channel in the batch, such as a black border, keeps its scale.
         scale = torch.where(std > 1e-3, 1 / std.clamp_min(1e-3), 1.0)
         self.log_scale.copy_(scale.log())
         self.bias.copy_(-mean * scale)
@@ -48,11 +48,11 @@ class ActNorm(nn.Module):
         self.pending = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """``scale * x + bias`` of ``[B, C, ...]``."""
+        """Computes ``scale * x + bias`` of ``[B, C, ...]``."""
         if self.pending:
             self._initialize(x)
         return torch.addcmul(self._shaped(self.bias, x), x, self._shaped(self.log_scale.exp(), x))
 
     def inverse(self, z: Tensor) -> Tensor:
-        """``(z - bias) / scale``."""
+        """Computes ``(z - bias) / scale``."""
         return (z - self._shaped(self.bias, z)) * self._shaped((-self.log_scale).exp(), z)

@@ -1,4 +1,4 @@
-"""Gates: one half of the features lets the other through."""
+"""Gated activations."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def glu(x: Tensor, dim: int) -> Tensor:
-    """``a sigmoid(b)`` of the two halves of a dimension, which is half as large after it.
+    """``a sigmoid(b)`` of the two halves of a dimension, which is halved.
 
     References:
         Dauphin, Fan, Auli, Grangier: Language Modeling with Gated Convolutional Networks, 2017, arXiv:1612.08083.
@@ -30,5 +30,5 @@ def tanh_gate(x: Tensor, dim: int) -> Tensor:
 
 
 def sigmoid(x: Tensor) -> Tensor:
-    """The sigmoid, of a copy in bfloat16: on a CPU it takes numbers with gaps between them six times as long."""
+    """The sigmoid of a contiguous copy in bfloat16: on CPUs, strided inputs take six times as long."""
     return torch.sigmoid(x.clone() if x.dtype == torch.bfloat16 else x)

@@ -1,4 +1,4 @@
-"""A masked autoencoder asked for one dimension after the other."""
+"""Incremental evaluation of a masked autoencoder."""
 
 from __future__ import annotations
 
@@ -12,25 +12,25 @@ from torch import Tensor, nn
 if TYPE_CHECKING:
     from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 
-_BLOCK = 64  # dimensions whose sums over all before them are taken together
+_BLOCK = 64  # dimensions whose sums over all previous ones are computed together
 
 
 class OneByOne:
-    """The outputs of a masked autoencoder for one dimension after the other, each hidden unit computed once.
+    """Incremental evaluation of a masked autoencoder, dimension by dimension, computing each hidden unit once.
 
-    The whole costs as many products as one forward pass, where calling that for each dimension costs D times as many.
-    For a block of dimensions, what they take from those before it is one product; then each adds what is new in the
-    block. These products are so small that cutting their operands costs more than they do: all views are made at the
-    start, and a bias is the weight of a first unit that is always 1.
+    All steps together take as many multiplications as one forward pass, instead of D passes. For a block of
+    dimensions, the contributions of all previous ones are one matrix product; each step then adds the contributions
+    within the block. These products are so small that slicing takes longer than multiplying: all views are made in
+    advance, and a bias is the weight of an additional first unit that is always 1.
 
     Args:
         net: The masked autoencoder.
         batch_size: Number of examples B.
-        order: See :meth:`MaskedAutoencoder.forward`.
+        order: Order of the dimensions, as in :meth:`MaskedAutoencoder.forward`.
 
     Attributes:
-        x: The dimensions in the order, ``[D, B]``.
-        columns: Each of them, to be filled by :meth:`put`, or by hand before :meth:`advance`.
+        x: The dimensions in the given order, ``[D, B]``.
+        columns: Views of them, set by :meth:`put`, or directly before :meth:`advance`.
     """
 
     def __init__(self, net: MaskedAutoencoder, batch_size: int, order: Tensor | None = None) -> None:
@@ -39,13 +39,13 @@ class OneByOne:
         for layer, where in zip(net.layers, net.arrangement(order), strict=True):
             weight, bias = layer.arranged(*where)  # type: ignore[operator]
             weights.append(torch.cat([bias[:, None], weight * layer.mask], 1).detach())
-        # Units first, so that what is known is contiguous. What is not yet known is 0, and its weights are.
+        # Units first, so that known values are contiguous. Unknown values and their weights are 0.
         units = [weight.new_zeros(weight.shape[1], batch_size) for weight in weights]
         for each in units:
             each[0] = 1.0
         self.x = units[0][1:]
         self.columns = self.x.unbind()
-        # How many units of each layer are new with a dimension.
+        # Number of units of each layer that can be computed after each dimension.
         new = [[after - before for before, after in pairwise([0, *known])] for known in net.known]
         k = net.num_parameters
         outputs = units[0].new_empty(net.num_dims * k, batch_size)
@@ -59,7 +59,7 @@ class OneByOne:
         self.activation = _in_place(net.activation)
 
     def parameters(self) -> Tensor:
-        """Of the next dimension, ``[num_parameters, B]``; they may be overwritten."""
+        """Parameters of the next dimension, ``[num_parameters, B]``; they may be overwritten."""
         if self.filled % _BLOCK == 0:
             for layer in self.layers:
                 layer.begin(self.filled // _BLOCK)
@@ -67,12 +67,12 @@ class OneByOne:
         return out.addmm_(weight, units)
 
     def put(self, value: Tensor) -> None:
-        """Fills the next dimension ``[B]``."""
+        """Sets the next dimension ``[B]``."""
         self.columns[self.filled].copy_(value)
         self.advance()
 
     def advance(self) -> None:
-        """The next of ``columns`` is filled: computes the units that now see all they may."""
+        """Computes the hidden units whose inputs are complete, after the next of ``columns`` was set."""
         for steps in self.hidden:
             weight, units, out = steps[self.filled]
             if len(out):
@@ -84,15 +84,15 @@ class _Layer:
     """Views for the products of one layer.
 
     Args:
-        weight: ``[rows, 1 + inputs]``.
-        units: ``[1 + inputs, B]``.
-        new: How many rows each dimension has.
-        before: How many of the inputs are known before a dimension, never fewer than before the last.
-        seen: How many of them its rows see.
-        out: ``[rows, B]``.
+        weight: Weights ``[rows, 1 + inputs]``.
+        units: Inputs ``[1 + inputs, B]``.
+        new: Number of rows of each dimension.
+        before: Number of inputs known before each dimension, non-decreasing.
+        seen: Number of inputs connected to the rows of each dimension.
+        out: Outputs ``[rows, B]``.
 
     Attributes:
-        steps: For each dimension its rows' weights of the inputs that are new in its block, these inputs, and the sums.
+        steps: For each dimension, its rows' weights of the block's new inputs, these inputs, and the sums.
     """
 
     def __init__(
@@ -118,11 +118,11 @@ class _Layer:
             self.steps += [(part, inside, to) for part, to in zip(parts, sums, strict=True)]
 
     def begin(self, block: int) -> None:
-        """Sums up what a block's rows take from before it."""
+        """Adds up the contributions of inputs before a block to its rows."""
         weight, units, out = self.blocks[block]
         torch.mm(weight, units, out=out)
 
 
 def _in_place(activation: nn.Module) -> Callable[[Tensor], Tensor]:
-    """The same, over its argument."""
+    """The in-place version of an activation."""
     return torch.relu_ if isinstance(activation, nn.ReLU) else lambda x: x.copy_(activation(x))

@@ -1,4 +1,4 @@
-"""Masked autoencoders: fully connected nets whose i-th outputs see only the inputs before i."""
+"""Masked autoencoders: fully connected networks whose i-th outputs depend only on the inputs before i."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _ROW_BLOCKS = 4
 
 
 class _Staircase(torch.autograd.Function):
-    """``x W' + b`` for a W that is zero to the right of a staircase, without forming what is zero.
+    """``x W' + b`` for a block-triangular W, without computing products with its zeros.
 
-    ``steps`` holds ``(a, b, m, n)``: rows a to b see all columns before m, some of those before n, and none after.
-    One operation, because the gradients of many slices of W would each be as large as W.
+    ``steps`` contains ``(a, b, m, n)``: rows a to b use all columns before m, some of those before n, and none after.
+    Implemented as one operation, because the gradients of many slices of W would each be as large as W.
     """
 
     @staticmethod
     def forward(
         ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, mask: Tensor, steps: list[tuple[int, int, int, int]]
     ) -> Tensor:
-        """``[B, inputs]`` to ``[B, outputs]``."""
+        """Maps ``[B, inputs]`` to ``[B, outputs]``."""
         edges = [weight[a:b, m:n] * mask[a:b, m:n] for a, b, m, n in steps]
         out = x.new_empty(len(x), len(weight))
         for (a, b, m, n), edge in zip(steps, edges, strict=True):
@@ -55,15 +55,15 @@ class _Staircase(torch.autograd.Function):
 
 
 class MaskedLinear(nn.Module):
-    """A linear layer whose units see a prefix of its inputs, the longer the later they stand.
+    """A masked linear layer whose units are connected to a prefix of its inputs, of increasing length.
 
-    Both sides are sorted by degree, so that the mask is a staircase. Rows are computed in a few blocks, each of
-    which reads only the columns that any of its rows sees: about half of the products are never formed.
+    Inputs and outputs are sorted by degree, so that the mask is block-triangular. Rows are computed in a few blocks,
+    each of which reads only the columns connected to any of its rows: about half of the products are skipped.
 
     Args:
         degrees_in: Sorted degrees of the inputs.
         degrees_out: Sorted degrees of the outputs.
-        strict: An output sees the inputs of smaller degree; if not, of smaller or the same degree.
+        strict: Whether outputs are connected to inputs of smaller degree only, or also of equal degree.
     """
 
     mask: Tensor
@@ -79,7 +79,7 @@ class MaskedLinear(nn.Module):
         self.steps = [(a, b, int(seen[a]), int(seen[b - 1])) for a, b in pairwise(rows) if b > a]
 
     def arranged(self, inputs: Tensor | None = None, outputs: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Weights and biases, inputs and outputs taken in another order than their own, which the mask follows."""
+        """Weights and biases for inputs and outputs in another order, with the mask permuted accordingly."""
         weight: Tensor = self.weight
         bias: Tensor = self.bias
         if inputs is not None:
@@ -89,7 +89,7 @@ class MaskedLinear(nn.Module):
         return weight, bias
 
     def forward(self, x: Tensor, inputs: Tensor | None = None, outputs: Tensor | None = None) -> Tensor:
-        """``[B, inputs]`` to ``[B, outputs]``, both in the order that :meth:`arranged` is asked for."""
+        """Maps ``[B, inputs]`` to ``[B, outputs]``, both in the order given to :meth:`arranged`."""
         device = x.device.type
         dtype = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else x.dtype
         x, weight, bias, mask = (t.to(dtype) for t in (x, *self.arranged(inputs, outputs), self.mask))
@@ -97,22 +97,22 @@ class MaskedLinear(nn.Module):
 
 
 def _spread(size: int, last: int) -> Tensor:
-    """So many sorted degrees from 0 to last, both included; a single one is 0."""
+    """Sorted degrees, evenly spread from 0 to last, inclusive; a single one is 0."""
     return torch.linspace(0, last, size).round().long()
 
 
 class MaskedAutoencoder(nn.Module):
-    """From x ``[B, D]`` to ``num_parameters`` numbers for each dimension, those of i from what stands before i alone.
+    """Computes ``num_parameters`` outputs per dimension of x ``[B, D]``, which depend only on the previous dimensions.
 
-    The order is the natural one unless another is asked for. Hidden degrees are spread evenly over 0..D-2, both ends
-    included: in a layer of D - 1 units or more every dimension has some that see all before it; in a narrower one,
-    some see less.
+    The default is the natural order. Hidden degrees are spread evenly over 0..D-2, inclusive: in a layer of at least
+    D - 1 units, every dimension has units that are connected to all previous ones; in narrower layers, some have
+    fewer connections.
 
     Args:
-        num_dims: D.
-        num_parameters: Outputs a dimension.
-        hidden_sizes: Widths of the hidden layers; none for a linear net.
-        activation: Between the layers.
+        num_dims: Number of dimensions D.
+        num_parameters: Number of outputs per dimension.
+        hidden_sizes: Widths of the hidden layers; empty for a linear network.
+        activation: Nonlinearity between the layers.
 
     References:
         Germain, Gregor, Murray, Larochelle: MADE, 2015, arXiv:1502.03509, equations 8 to 14; section 4.2 for orders.
@@ -134,13 +134,13 @@ class MaskedAutoencoder(nn.Module):
         layers.append(MaskedLinear(degrees[-1], torch.arange(num_dims).repeat_interleave(num_parameters), strict=True))
         self.layers = nn.ModuleList(layers)
         self.activation = activation_module(activation)
-        # How many units of each layer have a degree of at most i: what may be known after x[i].
+        # Number of units of each layer with a degree of at most i, which are known after x[i].
         self.known = [torch.searchsorted(d, torch.arange(num_dims), right=True).tolist() for d in degrees]
         nn.init.zeros_(layers[-1].weight)
         nn.init.zeros_(layers[-1].bias)
 
     def arrangement(self, order: Tensor | None) -> list[tuple[Tensor | None, Tensor | None]]:
-        """For each layer, its inputs and its outputs in the given order of the dimensions ``[D]``."""
+        """Inputs and outputs of each layer in the given order of the dimensions ``[D]``."""
         where: list[tuple[Tensor | None, Tensor | None]] = [(None, None)] * len(self.layers)
         if order is not None:
             rows = order[:, None] * self.num_parameters + torch.arange(self.num_parameters, device=order.device)
@@ -149,11 +149,11 @@ class MaskedAutoencoder(nn.Module):
         return where
 
     def forward(self, x: Tensor, order: Tensor | None = None) -> Tensor:
-        """``[B, D]`` to ``[B, num_parameters, D]``.
+        """Maps ``[B, D]`` to ``[B, num_parameters, D]``.
 
         Args:
-            x: The dimensions, as they lie.
-            order: Which of them comes first, second ...: int64 ``[D]``; None for the natural order.
+            x: The dimensions, in the natural order.
+            order: Indices of the first, second ... dimension: int64 ``[D]``; None for the natural order.
         """
         h = x if order is None else x.index_select(1, order)
         where = self.arrangement(order)
@@ -164,14 +164,14 @@ class MaskedAutoencoder(nn.Module):
 
     @torch.no_grad()
     def in_order(self, batch_size: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Fills x one dimension after the other in the natural order, as :class:`OneByOne` does.
+        """Fills x incrementally in the natural order, as :class:`OneByOne` does.
 
         Args:
             batch_size: Number of examples B.
-            value: From i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
+            value: Function from i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
 
         Returns:
-            ``[B, D]``.
+            The filled x, ``[B, D]``.
         """
         one_by_one = OneByOne(self, batch_size)
         for i in range(self.num_dims):

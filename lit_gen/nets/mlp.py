@@ -1,4 +1,4 @@
-"""Fully connected stacks."""
+"""Multilayer perceptrons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh"]
 
 
 def activation_module(name: Activation) -> nn.Module:
-    """The elementwise nonlinearity of that name; ``leaky_relu`` has DCGAN's slope of 0.2."""
+    """Module of the named nonlinearity; ``leaky_relu`` has DCGAN's slope of 0.2."""
     modules: dict[str, nn.Module] = {
         "relu": nn.ReLU(),
         "leaky_relu": nn.LeakyReLU(0.2),
@@ -24,7 +24,7 @@ def activation_module(name: Activation) -> nn.Module:
 
 
 def mlp(sizes: Sequence[int], activation: Activation = "relu", dropout: float = 0.0) -> nn.Sequential:
-    """Linear layers of the given widths with a nonlinearity between them, none after the last.
+    """Linear layers of the given widths with a nonlinearity between them, but not after the last.
 
     >>> [type(m).__name__ for m in mlp([4, 8, 2])]
     ['Linear', 'ReLU', 'Linear']

@@ -1,4 +1,4 @@
-"""Mean and spread of each channel, over one batch that several processes may share."""
+"""Mean and standard deviation per channel, over a batch that may be divided among processes."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from torch import Tensor, distributed
 def channel_moments(x: Tensor) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation of each channel of ``[B, C, ...]``: float32, each ``[C]``.
 
-    Of the batches of all processes together, whose shares may differ in size. In two passes, so that float32 is
-    enough: not every device has float64.
+    Computed over the batches of all processes together, which may differ in size. Uses two passes, so that float32 is
+    sufficient: not every device supports float64.
     """
     rows = x.transpose(0, 1).flatten(1).float()
     sums = _of_all(torch.stack([rows.sum(1), torch.full_like(rows[:, 0], rows.shape[1])]))

@@ -48,7 +48,7 @@ class Muon(torch.optim.Optimizer):
         lr: Learning rate of both.
         betas: Decay rates of AdamW.
         weight_decay: Decoupled weight decay of both.
-        momentum: Of Muon.
+        momentum: Momentum of Muon.
 
     Raises:
         UserError: No group is hidden.

@@ -1,1 +1,1 @@
-"""``python -m lit_gen.sample``: looking at a trained model. Importing this costs nothing."""
+"""``python -m lit_gen.sample``: shows what a trained model generates. Importing this is cheap."""

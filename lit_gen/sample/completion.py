@@ -1,4 +1,4 @@
-"""What a model makes of the beginning of a real example."""
+"""Completions of real examples by a model."""
 
 from __future__ import annotations
 
@@ -17,36 +17,36 @@ from lit_gen.sample.options import Options
 
 @runtime_checkable
 class Completes(Protocol):
-    """A model that draws the rest of an example whose first dimensions are given.
+    """A model that samples the rest of an example given its first dimensions.
 
-    No part of the contract: a family has this method where it can keep the promise exactly.
+    Not part of the common interface: a family has this method if it can sample the rest exactly.
     """
 
     def first(self, count: int) -> Tensor:
-        """Which dimensions can be given, so many of them: bool ``[*shape]``."""
+        """Mask of the first ``count`` dimensions: bool ``[*shape]``."""
 
     def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """Keeps the first dimensions of levels x ``[B, *shape]`` in the order, draws the rest: uint8, alike."""
+        """Keeps the first dimensions of integers x ``[B, *shape]`` in the order, and samples the others: uint8."""
 
 
 def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[Tensor, Tensor, Tensor]:
-    """Completions of each example, each with a noise of its own.
+    """Completions of each example, each with its own noise.
 
     Args:
-        model: One that :class:`Completes`.
-        x: Levels uint8 ``[N, *shape]``: those rows of a split that ``options.complete`` names. A row's
-            completions have the same noise whichever rows stand beside it.
-        options: ``complete``, ``given``, ``k``, ``seed`` and ``label``.
+        model: A model that :class:`Completes`.
+        x: Integers uint8 ``[N, *shape]``: the rows of a split in ``options.complete``. A row's completions have
+            the same noise whichever other rows are completed.
+        options: Uses ``complete``, ``given``, ``k``, ``seed`` and ``label``.
 
     Raises:
-        UserError: A label that the model does not know.
+        UserError: If the label is not one of the model's classes.
 
     Returns:
-        x; which of its dimensions are given, bool ``[*shape]``; uint8 ``[N, k, *shape]``, on the CPU.
+        x; the mask of given dimensions, bool ``[*shape]``; the completions, uint8 ``[N, k, *shape]``, on the CPU.
     """
     assert isinstance(model, Completes)
     model.check_label(options.label)
-    # Whole rows of an image, of which the order takes one after the other.
+    # Whole rows of an image, which are consecutive in the order.
     row = math.prod(model.shape) // model.shape[-2] if len(model.shape) == 3 else 1
     num_given = row * round(options.given * math.prod(model.shape) / row)
     given = model.first(num_given).cpu()
@@ -59,7 +59,7 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
 def _complete(
     model: Completes, begun: Tensor, num_given: int, numbers: Sequence[int], options: Options, block: int
 ) -> Tensor:
-    """The rest of ``[n, *shape]``, some at a time, each with the noise of its number: on the CPU."""
+    """Completions of ``[n, *shape]`` in chunks, each with the noise of its index: on the CPU."""
     assert isinstance(model, GenerativeModule)
     parts = []
     for x, rows in zip(begun.split(block), torch.tensor(numbers).split(block), strict=True):
@@ -70,17 +70,17 @@ def _complete(
 
 
 def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, block: int | None = None) -> Tensor:
-    """Samples that begin as they are told: uint8 ``[n, *shape]``, on the CPU. Sample i is of noise i.
+    """Samples that begin with a prompt: uint8 ``[n, *shape]``, on the CPU. Sample i depends on noise i only.
 
     Args:
-        model: One that :class:`Completes`.
-        prompt: Levels uint8 ``[L]`` of the first dimensions.
-        n: How many.
-        options: ``seed`` and ``label``.
-        block: Drawn at a time; :attr:`GenerativeModule.sample_block` if not given.
+        model: A model that :class:`Completes`.
+        prompt: Integers uint8 ``[L]`` of the first dimensions.
+        n: Number of samples.
+        options: Uses ``seed`` and ``label``.
+        block: Number of samples drawn at a time; :attr:`GenerativeModule.sample_block` if not given.
 
     Raises:
-        UserError: A label that the model does not know; or the model does not begin with the first dimensions.
+        UserError: If the label is not one of the model's classes, or its order does not start at the first dimensions.
     """
     assert isinstance(model, Completes)
     model.check_label(options.label)

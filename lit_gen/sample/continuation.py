@@ -1,4 +1,4 @@
-"""Text and sound: samples, what follows a prompt, and completions of real windows."""
+"""Text and audio: samples, continuations of a prompt, and completions of real windows."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from lit_gen.sample.completion import completions, prompted
 from lit_gen.sample.options import Options
 
 Named = tuple[str, Tensor]
-"""What a piece is, in words, and its levels ``[L]``."""
+"""Name of a piece and its integers ``[L]``."""
 
 
 def encoded(prompt: str, data: Any) -> Tensor:
-    """Levels of a prompt: uint8 ``[L]``.
+    """Integers of a prompt: uint8 ``[L]``.
 
     Raises:
-        UserError: A character that the data lack; or it leaves nothing to be drawn.
+        UserError: If the data lack a character, or the prompt fills the whole window.
     """
     try:
         levels: Tensor = data.encode(prompt)
@@ -31,13 +31,13 @@ def encoded(prompt: str, data: Any) -> Tensor:
         raise UserError(f"--prompt: {error}") from error
     if len(levels) >= data.length:
         raise UserError(
-            f"--prompt has {len(levels)} {data.noun}, and a window has {data.length}; give at most {data.length - 1}"
+            f"--prompt has {len(levels)} {data.noun}, but a window has {data.length}; give at most {data.length - 1}"
         )
     return levels
 
 
 def pieces(run: Run, options: Options) -> Iterator[Named]:
-    """Draws what is asked for: samples, or what is real, what is given of it and its completions, row by row."""
+    """Yields samples, or for each row the real window, its given part and its completions."""
     model, data = run.model, run.data
     n = options.count(data.modality)
     with run.trainer.precision_plugin.forward_context():
@@ -57,7 +57,7 @@ def pieces(run: Run, options: Options) -> Iterator[Named]:
 
 
 def write_text(run: Run, options: Options, file: Path) -> None:
-    """Writes a UTF-8 file, each piece below a line that names it; prints the first one that the model has made."""
+    """Writes a UTF-8 file, each piece below a line with its name; prints the first generated one."""
     data: Any = run.data
     found = list(pieces(run, options))
     write_texts(found, data, file)
@@ -67,7 +67,7 @@ def write_text(run: Run, options: Options, file: Path) -> None:
 
 
 def write_sound(run: Run, options: Options, file: Path) -> None:
-    """Writes a WAV file for each piece, ``<stem>-<i>.wav`` for samples; of what is given, if that is anything."""
+    """Writes a WAV file for each piece, ``<stem>-<i>.wav`` for samples; of the given part only if it is not empty."""
     data: Any = run.data
     files = []
     for name, levels in pieces(run, options):

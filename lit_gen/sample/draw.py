@@ -1,4 +1,4 @@
-"""A checkpoint's samples, from the options to the files: what is refused, and what is drawn of which modality."""
+"""Draws samples from a checkpoint, from the options to the files."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from lit_gen.sample.options import SUFFIXES, Options
 
 
 def draw(path: Path, options: Options, rest: list[str]) -> None:
-    """Draws what is asked for, and prints where it is.
+    """Draws the requested samples, and prints the path.
 
     Args:
-        path: The checkpoint.
-        options: Of the samples.
+        path: Path of the checkpoint.
+        options: The command's own options.
         rest: Options of ``lit_gen.fit``.
     """
     checkpoint = read_checkpoint(path)
     usual = run_folder_of(path) / "samples" / f"{path.stem}-{options.name}"
     check_place(options.out or usual)
     configure_process(rest)
-    # One device, whatever the run had: a picture is no work to be shared.
+    # One device, whatever the run used: drawing is not distributed.
     run = run_from_checkpoint(checkpoint, ["--trainer.devices=1", *rest])
     data = run.data
     check_modality(data, options)
@@ -51,10 +51,10 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
 
 
 def sampling_with(model: GenerativeModule, options: Options) -> SamplingOptions:
-    """The model's sampling options with those of the command line.
+    """The model's sampling options, overridden by those of the command line.
 
     Raises:
-        UserError: The model has no such option, or cannot be sampled so.
+        UserError: If the model has no such option, or does not support it.
     """
     asked = {
         "sampler": options.sampler,
@@ -65,14 +65,14 @@ def sampling_with(model: GenerativeModule, options: Options) -> SamplingOptions:
     return model.sampling_with(**{name: value for name, value in asked.items() if value is not None})
 
 
-# ------------------------------------------------------------------ what is refused
+# ------------------------------------------------------------------ validation
 
 
 def check_place(file: Path) -> None:
-    """Refuses a file that could not be written, before it is drawn; makes nothing.
+    """Validates that a file could be written, before samples are drawn; creates nothing.
 
     Raises:
-        UserError: Naming the part of the path that stands in the way.
+        UserError: If a part of the path prevents it.
     """
     there = next(folder for folder in file.absolute().parents if folder.exists())
     if file.is_dir() or not there.is_dir() or not os.access(there, os.W_OK):
@@ -80,10 +80,10 @@ def check_place(file: Path) -> None:
 
 
 def check_modality(data: DiscreteDataModule, options: Options) -> None:
-    """Refuses what cannot be asked for of such data.
+    """Validates the options for data of this modality.
 
     Raises:
-        UserError: An option for another modality; a file, or a prompt, that does not suit the data.
+        UserError: If an option is for another modality, or a file or prompt does not fit the data.
     """
     for name, modality in (("interpolate", "image"), ("nearest", "image"), ("prompt", "text")):
         if getattr(options, name) and data.modality != modality:
@@ -93,43 +93,43 @@ def check_modality(data: DiscreteDataModule, options: Options) -> None:
             )
     suffix = SUFFIXES[data.modality]
     if options.out is not None and options.out.suffix.lower() != suffix:
-        written = f"{suffix}, which is what is written of {PLURAL[data.modality]}"
+        written = f"{suffix}, the format of {PLURAL[data.modality]}"
         raise UserError(f"--out: {options.out} does not end in {written}")
     if options.prompt:
         encoded(options.prompt, data)
 
 
 def check_model(model: GenerativeModule, options: Options, modality: str = "image") -> None:
-    """Refuses what this model cannot be asked for.
+    """Validates the options for this model.
 
     Raises:
-        UserError: It makes neither images nor text nor audio, or has no latents.
+        UserError: If its samples are not images, text or audio, or it cannot complete or interpolate.
     """
     name = type(model).__name__
     if (options.complete or options.prompt) and not isinstance(model, Completes):
-        raise UserError(f"{name} cannot complete what is given; these can: {those_with(Completes)}")
+        raise UserError(f"{name} cannot complete examples; these can: {those_with(Completes)}")
     model.check_label(options.label)
     if modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
         raise UserError(
-            f"the samples of this {name} have shape {model.shape}, and only grey and colour images [1 or 3, H, W]"
+            f"the samples of this {name} have shape {model.shape}, but only grey and colour images [1 or 3, H, W]"
             " can be drawn"
         )
     if options.interpolate and not isinstance(model, Latents):
         raise UserError(
-            f"{name} has no encoder, so there is no way from one image to another; these have: {those_with(Latents)}"
+            f"{name} has no encoder, so it cannot interpolate; these can: {those_with(Latents)}"
         )
 
 
 def those_with(ability: type) -> str:
-    """The families that have it, by name."""
+    """Names of the families with an ability."""
     return ", ".join(sorted(name for name in families.__all__ if issubclass(getattr(families, name), ability)))
 
 
 def check_rows(data: DiscreteDataModule, options: Options) -> None:
-    """Refuses rows that the split lacks.
+    """Validates that the split has the requested rows.
 
     Raises:
-        UserError: With those it has.
+        UserError: If a row is out of range.
     """
     asked: list[tuple[str, tuple[int, ...]]] = [("interpolate", pair) for pair in options.interpolate]
     asked += [("complete", options.complete)] if options.complete else []

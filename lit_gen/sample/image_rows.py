@@ -1,4 +1,4 @@
-"""Images: a grid of samples, ways between two, completions, and samples beside the nearest training images."""
+"""Pictures: a grid of samples, interpolations, completions, and samples beside the nearest training images."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from lit_gen.quantization import to_uint8
 from lit_gen.runs.run import Run
 from lit_gen.sample.completion import completions
 from lit_gen.sample.latents import great_circle, interpolate, straight
-from lit_gen.sample.memorisation import similarity
+from lit_gen.sample.memorisation import training_neighbours
 from lit_gen.sample.options import Options
 
 
 def write_pictures(run: Run, options: Options, file: Path) -> None:
-    """Draws the picture that is asked for, and prints where it is."""
+    """Draws the requested picture, and prints its path."""
     pictures = {
         "samples": write_samples,
         "interpolation": write_interpolations,
@@ -31,20 +31,20 @@ def write_pictures(run: Run, options: Options, file: Path) -> None:
 
 
 def write_samples(run: Run, options: Options, file: Path) -> None:
-    """A grid of samples."""
+    """Writes a grid of samples."""
     with run.trainer.precision_plugin.forward_context():
         x = run.model.sample(options.count("image"), seed=options.seed, label=options.label)
     write_grid(to_uint8(x, run.model.num_levels), file)
 
 
 def write_interpolations(run: Run, options: Options, file: Path) -> None:
-    """A row for each pair: a real image, the way from its reconstruction to the other's, the other real image."""
+    """Writes a row for each pair: a real image, interpolated reconstructions, the other real image."""
     real = run.data.split(options.split).x
-    model: Any = run.model  # which has latents: checked before anything was drawn
+    model: Any = run.model  # a model with latents, as checked before
     rows = []
     for pair in options.interpolate:
         ends = real[list(pair)]
-        # By itself, so that a row is the same whichever pairs are asked for beside it.
+        # Separately, so that a row does not depend on the other pairs.
         with run.trainer.precision_plugin.forward_context():
             noise = Noise(options.seed, pair, run.model.device)
             way = straight if options.linear else great_circle
@@ -55,24 +55,24 @@ def write_interpolations(run: Run, options: Options, file: Path) -> None:
 
 
 def write_completions(run: Run, options: Options, file: Path) -> None:
-    """A row for each image: itself, what is given of it, and what the model makes of that."""
+    """Writes a row for each image: the image, its given part, and the completions."""
     real = run.data.split(options.split).x
     with run.trainer.precision_plugin.forward_context():
         x, given, done = completions(run.model, real[list(options.complete)], options)
     x, done = (to_uint8(levels, run.model.num_levels) for levels in (x, done))
-    begun = torch.where(given, x, 128).to(torch.uint8)  # grey also where the data know black and white alone
+    begun = torch.where(given, x, 128).to(torch.uint8)  # grey also if the data are black and white
     write_png(row_picture(torch.cat([x[:, None], begun[:, None], done], 1), framed=(0, 1)), file)
 
 
 def write_neighbours(run: Run, options: Options, file: Path) -> None:
-    """A row for each sample, with its nearest training images; prints how near they are."""
+    """Writes a row for each sample with its nearest training images; prints the distances."""
     n = options.count("image")
     with run.trainer.precision_plugin.forward_context():
         x_hat = run.model.sample(n, seed=options.seed, label=options.label)
-    found = similarity(x_hat, run.data, options.split, options.k, options.label)
+    found = training_neighbours(x_hat, run.data, options.split, options.k, options.label)
     write_png(row_picture(to_uint8(found.rows, run.model.num_levels), framed=(0,)), file)
     print(
         f"median distance to the nearest training image: {found.median:.4g} from {n} samples,"
         f" {found.held_out_median:.4g} from {found.num_held_out} held-out {options.split} images"
-        f" (Euclidean, levels 0..{run.model.num_levels - 1})"
+        f" (Euclidean, values 0..{run.model.num_levels - 1})"
     )

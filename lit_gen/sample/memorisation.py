@@ -1,4 +1,4 @@
-"""Whether samples are copies: how near they come to the training data, beside how near held-out data come."""
+"""Detects copied training data: distances of samples to the training data, compared with those of held-out data."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.metrics.nearest import nearest_neighbours
 
-_REFERENCES = 1_000  # held-out examples looked up, spread evenly over their split: enough for a median
+_REFERENCES = 1_000  # number of held-out examples, evenly spread over their split; enough for a median
 
 
 @dataclass(frozen=True)
-class Likeness:
-    """Samples beside the training examples nearest to them.
+class TrainingNeighbours:
+    """Samples with their nearest training examples.
 
-    A median far below the held-out one says that samples are copies. It is a hint and no proof: a smooth image lies
-    nearer to everything than a sharp one does, so look at the rows.
+    A median far below the held-out one indicates that samples are copies. It is no proof: a smooth image is closer to
+    everything than a sharp one, so inspect the rows.
 
     Attributes:
-        rows: uint8 ``[n, 1 + k, *shape]``: a sample and its neighbours, nearest first. The sample that lies nearest
-            to the training data comes first.
-        median: Of the distances from a sample to the nearest training example, in levels.
+        rows: Samples with their neighbours, nearest first, uint8 ``[n, 1 + k, *shape]``. The sample closest to the
+            training data comes first.
+        median: Median distance from a sample to the nearest training example, in units of the integers.
         held_out_median: The same for held-out examples.
-        num_held_out: How many of them.
+        num_held_out: Number of held-out examples.
 
     References:
         Meehan, Chaudhuri, Dasgupta: A Non-Parametric Test to Detect Data-Copying in Generative Models, 2020,
@@ -39,29 +39,31 @@ class Likeness:
     num_held_out: int
 
 
-def similarity(x_hat: Tensor, data: DiscreteDataModule, split: str, k: int, label: int | None = None) -> Likeness:
-    """Looks samples up in the training data.
+def training_neighbours(
+    x_hat: Tensor, data: DiscreteDataModule, split: str, k: int, label: int | None = None
+) -> TrainingNeighbours:
+    """Finds the nearest training examples of samples.
 
     Args:
-        x_hat: Samples, levels ``[n, *shape]``.
+        x_hat: Samples, integers ``[n, *shape]``.
         data: The data the model was trained on.
         split: The held-out split.
-        k: Neighbours of each sample.
-        label: The samples' class, if one was asked for: the held-out examples are then of that class too, for the
-            classes differ in how near their members lie to each other.
+        k: Number of neighbours of each sample.
+        label: Class of the samples, if they are class-conditional: the held-out examples are then of that class too,
+            because distances within classes differ.
 
     Raises:
-        UserError: There are fewer training examples than neighbours, or none of that class is held out.
+        UserError: If there are fewer training examples than neighbours, or no held-out example of that class.
     """
     train = data.split("train").x
     if k > len(train):
-        raise UserError(f"--k is {k}, and there are {len(train)} training images")
+        raise UserError(f"--k is {k}, but there are only {len(train)} training images")
     held_out = _held_out(data, split, label)
     reference = nearest_neighbours(held_out, train, 1).distance
     found = nearest_neighbours(x_hat, train, k)
     order = found.distance[:, 0].argsort(stable=True)
     rows = torch.cat([x_hat[:, None], train[found.index.flatten()].unflatten(0, found.index.shape)], 1)
-    return Likeness(
+    return TrainingNeighbours(
         rows[order], _median(found.distance[:, 0]), _median(reference[:, 0]), len(held_out)
     )
 

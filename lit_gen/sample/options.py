@@ -1,4 +1,4 @@
-"""What the user asks of the samples; told apart from the options of ``lit_gen.fit``, which are handed on."""
+"""The command's own options; other options are passed on to ``lit_gen.fit``."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ from lit_gen.errors import UserError
 
 @dataclass(frozen=True)
 class Options:
-    """The command's own options; the defaults are those of its usage.
+    """The command's own options.
 
     Attributes:
-        n: Samples; None for as many as suit the data.
-        seed: Names all noise.
-        label: Class of the samples; None for any.
-        temperature: Of the samples; None for the model's own.
-        sampler: Of a diffusion model; None for the model's own.
-        sampler_steps: Of that sampler; None for the model's own.
-        guidance: Of a diffusion model with classes; None for the model's own.
-        out: The file, or of audio the files' common name; None for one beside the run's samples.
-        interpolate: Pairs of rows of the split.
-        steps: Images on the way between two.
-        linear: Whether the way is straight.
+        n: Number of samples; None for the modality's default.
+        seed: Seed of all noise.
+        label: Class of the samples; None for all classes.
+        temperature: Temperature of sampling; None for the model's own.
+        sampler: Sampler of a diffusion model; None for the model's own.
+        sampler_steps: Number of the sampler's steps; None for the model's own.
+        guidance: Guidance scale of a diffusion model with classes; None for the model's own.
+        out: The file, or the common name of audio files; None for the run's samples folder.
+        interpolate: Pairs of rows of the split to interpolate between.
+        steps: Number of images of an interpolation.
+        linear: Whether to interpolate along straight lines.
         split: ``test`` or ``val``.
-        nearest: Whether samples are shown beside their neighbours.
-        complete: Rows of the split whose first part is kept and whose rest is drawn.
-        prompt: The beginning of every sample of text; None for none.
-        given: How much of them is kept: a share of the rows of an image, of the length of anything else.
-        k: How many neighbours, or completions, of each.
+        nearest: Whether to show samples beside their nearest neighbours.
+        complete: Rows of the split whose first part is kept and whose rest is sampled.
+        prompt: Beginning of every text sample; None for none.
+        given: Kept share of an example: of the rows of an image, of the length of anything else.
+        k: Number of neighbours, or of completions, of each example.
     """
 
     n: int | None = None
@@ -58,7 +58,7 @@ class Options:
 
     @property
     def picture(self) -> str:
-        """Which picture is asked for."""
+        """The kind of output that is requested."""
         asked = {
             "interpolation": bool(self.interpolate),
             "nearest": self.nearest,
@@ -68,15 +68,15 @@ class Options:
         return next((picture for picture, wanted in asked.items() if wanted), "samples")
 
     def count(self, modality: str) -> int:
-        """How many samples: 64 images, 8 of what takes its time to read or hear, where the user says nothing."""
+        """Number of samples; by default 64 images, or 8 texts or recordings."""
         usual = 64 if modality == "image" else 8
         return usual if self.n is None else self.n
 
     @property
     def name(self) -> str:
-        """A name for the picture's file that tells what was asked, so that another one does not replace it.
+        """Name of the output file, which depends on the options, so that outputs do not replace one another.
 
-        The number of samples is left out: more of them begin with the same ones.
+        The number of samples is left out, because more samples begin with the same ones.
         """
         said = [self.picture]
         said += [_short("-".join(str(row) for pair in self.interpolate for row in pair))] if self.interpolate else []
@@ -97,13 +97,13 @@ class Options:
 
 
 def _short(text: str) -> str:
-    """What can stand in a file's name, at most 20 characters; where it says less than the text, a checksum too."""
+    """A text reduced to characters for file names, at most 20; with a checksum if information is lost."""
     words = re.sub(r"[^\w-]+", "_", text)
     start = words[:20].strip("_")
     return start if start.replace("_", " ") == text else f"{start}_{zlib.crc32(text.encode()):08x}"
 
 
-# What an option is for, where it is not for every picture: elsewhere it would do nothing, in silence.
+# Options that apply to some kinds of output only; elsewhere they would be ignored silently.
 _MEANT_FOR = {
     "n": ("samples", "nearest", "prompted"),
     "label": ("samples", "nearest", "completions", "prompted"),
@@ -125,15 +125,15 @@ _ASKED_BY = {
     "prompted": "--prompt",
 }
 SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
-"""What is written of each modality."""
+"""Suffixes of the files of each modality."""
 _LEAST = {"sampler_steps": 1, "guidance": 0, "n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
 
 
 def parse(args: list[str]) -> tuple[Options, list[str]]:
-    """The command's own options, and the others in their order.
+    """Parses the command's own options; returns them and the others in their order.
 
     Raises:
-        UserError: An option's value cannot be, or it does nothing for the picture that is asked for.
+        UserError: If a value is invalid, or an option does not apply to the requested output.
     """
     parser = _parser()
     given, rest = parser.split(args)
@@ -182,7 +182,7 @@ def _number(text: str) -> float:
 def _check(options: Options, given: dict[str, object]) -> None:
     asked = [name for name in ("interpolate", "nearest", "complete", "prompt") if getattr(options, name)]
     if len(asked) > 1:
-        raise UserError(f"--{asked[0]} and --{asked[1]} are two pictures; ask for one at a time")
+        raise UserError(f"--{asked[0]} and --{asked[1]} cannot be combined; give one at a time")
     if options.prompt == "":
         raise UserError("--prompt is empty; give a beginning, or leave it out")
     if options.given > 1:
@@ -190,7 +190,7 @@ def _check(options: Options, given: dict[str, object]) -> None:
     for name in given:
         if (meant_for := _MEANT_FOR.get(name)) and options.picture not in meant_for:
             wanted = " or ".join(_ASKED_BY[picture] for picture in meant_for)
-            raise UserError(f"--{name.replace('_', '-')} is for {wanted}, and does nothing here; leave it out")
+            raise UserError(f"--{name.replace('_', '-')} applies to {wanted} only; leave it out")
     for name, least in _LEAST.items():
         value = getattr(options, name)
         if value is not None and not least <= value < math.inf:

@@ -50,7 +50,7 @@ from .folders import (
         ({"mid_block_scale_factor": 2}, "mid_block_scale_factor"),
         ({"attn_norm_num_groups": 2}, "attn_norm_num_groups is 2"),
         ({"out_channels": 2}, "out_channels is 2"),
-        ({"block_out_channels": [8, 12]}, "multiples of the first's channels"),
+        ({"block_out_channels": [8, 12]}, "multiples of the first resolution's channels"),
         ({"block_out_channels": []}, "must be positive"),
         ({"block_out_channels": 8}, "'block_out_channels' must be a list"),
         ({"norm_num_groups": None}, "'norm_num_groups' must be a whole number"),
@@ -137,9 +137,9 @@ class _Touches:
     ("change", "words"),
     [
         ({"conv_out.bias": None}, "lacks conv_out.bias"),
-        ({"up_blocks.1.attentions.0.to_q.bias": torch.zeros(8)}, "holds up_blocks.1.attentions.0.to_q.bias"),
-        ({"mid_block.attentions.0.to_v.weight": torch.zeros(8, 16)}, "attentions.0.to_q.weight makes [40, 16]"),
-        ({"conv_in.weight": torch.zeros(8, 3, 3, 3)}, "conv_in.weight makes [8, 3, 3, 3]"),
+        ({"up_blocks.1.attentions.0.to_q.bias": torch.zeros(8)}, "contains up_blocks.1.attentions.0.to_q.bias"),
+        ({"mid_block.attentions.0.to_v.weight": torch.zeros(8, 16)}, "attentions.0.to_q.weight has shape [40, 16]"),
+        ({"conv_in.weight": torch.zeros(8, 3, 3, 3)}, "conv_in.weight has shape [8, 3, 3, 3]"),
     ],
     ids=["missing", "left over", "attention", "shape"],
 )
@@ -167,10 +167,10 @@ def test_data_of_another_shape_are_refused(
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        (["--model.init_args.nets.init_args.channels=16"], "--model: nets is what"),
-        (["--model.init_args.schedule.init_args.beta_last=0.1"], "--model: schedule is what"),
-        (["--model.init_args.labels.num_classes=10"], "--model: labels is what"),
-        (["--model=VDM"], "--model is what"),
+        (["--model.init_args.nets.init_args.channels=16"], "--model: nets is set by"),
+        (["--model.init_args.schedule.init_args.beta_last=0.1"], "--model: schedule is set by"),
+        (["--model.init_args.labels.num_classes=10"], "--model: labels is set by"),
+        (["--model=VDM"], "--model is set by"),
         (["--model.init_args.sampling.steps=2000"], "steps=2000"),
         (["--data.init_args.batch_size=0"], "batch_size of data set 'digits' is 0"),
         (["--avaraged"], "did you mean 'averaged'"),
@@ -190,9 +190,9 @@ def test_command_line_is_checked_first(net: UNet, tmp_path: Path, capsys: pytest
     assert "there is no folder" in refusal([str(tmp_path / "nothing"), data], capsys)
     assert "which data?" in refusal([folder], capsys)
     assert "there is no file nothing.yaml" in refusal([folder, "--data", "nothing.yaml"], capsys)
-    assert "is there already" in refusal([folder, data, f"--out={tmp_path / 'model'}"], capsys)
+    assert "exists already" in refusal([folder, data, f"--out={tmp_path / 'model'}"], capsys)
     (tmp_path / "file").touch()
-    assert "cannot make" in refusal([folder, data, f"--out={tmp_path / 'file' / 'run'}"], capsys)
+    assert "cannot create" in refusal([folder, data, f"--out={tmp_path / 'file' / 'run'}"], capsys)
     assert run_command(convert.main, ["--help"]) == 0
     assert "usage: python -m lit_gen.convert" in capsys.readouterr().out
 

@@ -174,9 +174,9 @@ def test_learned_features_of_a_level_are_seen_where_the_level_is(num_channels: i
     ("message", "settings"),
     [
         ("kernel_size must be odd and at least 3, not 4", {"kernel_size": 4}),
-        ("2 features cannot be shared among 3 colour channels", {"channels": 2}),
-        ("num_blocks is -1; give at least 0", {"num_blocks": -1}),
-        ("level_features is -1; give at least 0", {"level_features": -1}),
+        ("2 channels cannot be divided among 3 colour channels", {"channels": 2}),
+        ("num_blocks=-1 must be at least 0", {"num_blocks": -1}),
+        ("level_features=-1 must be at least 0", {"level_features": -1}),
     ],
 )
 def test_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, int]) -> None:
@@ -203,7 +203,7 @@ def test_rows_far_above_are_heard_through_many_layers_before_training() -> None:
         ("first_kernel_size must be odd", {"first_kernel_size": 1}),
         ("dilations must name at least one layer", {"dilations": ()}),
         (r"each at least 1, not \[1, 0\]", {"dilations": (1, 0)}),
-        ("level_features is -1; give at least 0", {"level_features": -1}),
+        ("level_features=-1 must be at least 0", {"level_features": -1}),
     ],
 )
 def test_gated_sizes_that_cannot_be_are_refused(message: str, settings: dict[str, object]) -> None:

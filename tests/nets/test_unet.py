@@ -139,9 +139,9 @@ def test_heads_are_asked_of_levels_that_attend_alone() -> None:
     [
         ({"multipliers": (1, 2, 2)}, (1, 10, 10), "halve the sides 2 times, and 10x10 cannot"),
         ({"multipliers": (1, 3), "num_groups": 5}, (1, 8, 8), "multiple of num_groups 5"),
-        ({"head_channels": 24}, (1, 8, 8), "64 channels attend, and are no multiple of head_channels 24"),
-        ({"head_channels": 64, "attention": (8,)}, (1, 8, 8), "32 channels attend"),
-        ({"multipliers": ()}, (1, 8, 8), "there must be a level"),
+        ({"head_channels": 24}, (1, 8, 8), "64 channels with attention must be a multiple of head_channels 24"),
+        ({"head_channels": 64, "attention": (8,)}, (1, 8, 8), "32 channels with attention"),
+        ({"multipliers": ()}, (1, 8, 8), "multipliers not empty"),
         ({}, (16,), "takes images"),
     ],
 )

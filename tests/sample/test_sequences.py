@@ -215,10 +215,10 @@ def refusal(args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
         ("text", "--interpolate 1 2", "--interpolate is for images, and the data 'my_text' are text; leave it out"),
         ("audio", "--nearest", "--nearest is for images, and the data 'tones' are audio; leave it out"),
         ("audio", "--prompt=a", "--prompt is for text, and the data 'tones' are audio; leave it out"),
-        ("text", "--out=OUT.png", "a.png does not end in .txt, which is what is written of text"),
-        ("audio", "--out=OUT.txt", "a.txt does not end in .wav, which is what is written of audio"),
+        ("text", "--out=OUT.png", "a.png does not end in .txt, the format of text"),
+        ("audio", "--out=OUT.txt", "a.txt does not end in .wav, the format of audio"),
         ("text", "--prompt=abcd", "--prompt: the text of data set 'my_text' has characters that the training text"),
-        ("text", "--prompt=abcabcabcabc", "--prompt has 12 characters, and a window has 12; give at most 11"),
+        ("text", "--prompt=abcabcabcabc", "--prompt has 12 characters, but a window has 12; give at most 11"),
         ("text", "--complete 0 16", "--complete 0 16: the test split has windows 0..15"),
         ("text", "--label=1", "Transformer cannot be asked for label 1: it was trained without labels"),
     ],
@@ -237,8 +237,8 @@ def test_what_does_not_suit_the_data_is_one_line(
     ("options", "said"),
     [
         (["--prompt="], "--prompt is empty; give a beginning, or leave it out"),
-        (["--prompt=a", "--complete", "1"], "--complete and --prompt are two pictures"),
-        (["--prompt=a", "--given=0.5"], "--given is for --complete, and does nothing here"),
+        (["--prompt=a", "--complete", "1"], "--complete and --prompt cannot be combined"),
+        (["--prompt=a", "--given=0.5"], "--given applies to --complete only"),
         (["--prompt=a", "--split=val"], "--split is for --interpolate or --nearest or --complete"),
         (["--promt=a"], "unknown option --promt; did you mean 'prompt'?"),
         (["--out=a.mp3"], "a.mp3 does not end in .png (images), .txt (text) or .wav (audio)"),
@@ -264,5 +264,5 @@ def test_a_prompt_needs_a_model_that_goes_from_the_beginning() -> None:
 
 
 def test_models_that_cannot_complete_are_told_who_can() -> None:
-    with pytest.raises(UserError, match=r"VAE cannot complete what is given; these can: .*Transformer"):
+    with pytest.raises(UserError, match=r"VAE cannot complete examples; these can: .*Transformer"):
         draw.check_model(VAE((6,), 3), Options(prompt="a"), "text")

@@ -60,7 +60,7 @@ class MAF(Flow):
         if num_layers < 0 or num_components < 0 or not num_layers + num_components:
             raise UserError(f"MAF: num_layers={num_layers} and num_components={num_components} must not both be 0")
         if num_components and num_classes:
-            raise UserError("MAF: num_components cannot be combined with num_classes; leave one of them out")
+            raise UserError("MAF: num_components cannot be combined with num_classes; leave num_classes out")
         self.num_layers, self.num_components = num_layers, num_components
         self.hidden_sizes, self.alpha = tuple(hidden_sizes), alpha
         super().__init__(

@@ -118,19 +118,19 @@ class FeatureSpace(nn.Module, abc.ABC):
         return torch.device("cpu") if self.device.type == "mps" else self.device
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
-        """Refuses data of the right modality that it cannot take, before a run starts.
+        """Validates that it supports data of the right modality, before a run starts.
 
         Args:
-            shape: Of one example.
-            num_levels: How many levels there are.
-            sample_rate: Of audio, in Hz.
+            shape: Shape of one example.
+            num_levels: Number of values of the data.
+            sample_rate: Sample rate of audio in Hz.
 
         Raises:
             UserError: Saying what does not fit.
         """
 
     def check(self, x: Tensor) -> None:
-        """Refuses examples that it cannot take.
+        """Validates examples.
 
         Raises:
             ValueError: For another dtype or shape, or an empty batch.
@@ -153,7 +153,7 @@ class FeatureSpace(nn.Module, abc.ABC):
             x: uint8 [B, ...]: images [B, C, H, W] with values in 0..255, C of 1 or 3; text [B, T]; audio [B, 1, T].
 
         Raises:
-            ValueError: What ``check`` refuses.
+            ValueError: If ``check`` rejects them.
         """
         self.check(x)
         self.eval()  # also where a part was put into train mode by hand

@@ -103,7 +103,7 @@ class LogMel(FeatureSpace):
         self.sha256 = hashlib.sha256(settings.encode() + bank.numpy().tobytes()).hexdigest()
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
-        """Refuses windows shorter than a frame, another sample rate, and what is no 8-bit mu-law."""
+        """Validates that windows are at least a frame long, the sample rate, and that data are 8-bit mu-law."""
         if num_levels != MU + 1:
             raise UserError(f"LogMel takes the {MU + 1} levels of 8-bit mu-law, and the data have {num_levels}")
         if sample_rate not in (None, self.sample_rate):
@@ -121,7 +121,7 @@ class LogMel(FeatureSpace):
             )
 
     def check(self, x: Tensor) -> None:
-        """Refuses examples that it cannot take.
+        """Validates examples.
 
         Raises:
             ValueError: For another dtype or shape, or an empty batch.

@@ -61,7 +61,7 @@ class NGrams(FeatureSpace):
         return (JensenShannon,)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
-        """Refuses windows shorter than an n-gram, and a vocabulary that is too small."""
+        """Validates that windows are at least an n-gram long, and that the vocabulary is large enough."""
         self._check_length(shape[-1])
         if num_levels > self.num_symbols:
             raise UserError(
@@ -74,7 +74,7 @@ class NGrams(FeatureSpace):
             raise UserError(f"NGrams: n is {self.n}, and windows have {length} symbols; set n to at most that")
 
     def check(self, x: Tensor) -> None:
-        """Refuses examples that it cannot take.
+        """Validates examples.
 
         Raises:
             ValueError: For another dtype or shape, or an empty batch.

@@ -24,7 +24,7 @@ def jensen_shannon(a: Tensor, b: Tensor) -> float:
 
     Args:
         a: Number of times that each n-gram occurs, float64 [K].
-        b: The same of the other distribution.
+        b: Counts of the other distribution.
 
     Raises:
         ValueError: A side has no n-gram.

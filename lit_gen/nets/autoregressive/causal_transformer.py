@@ -1,4 +1,4 @@
-"""A causal transformer: for each position of a sequence, numbers that depend on what stands before it."""
+"""A causal transformer over sequences of symbols."""
 
 from __future__ import annotations
 
@@ -15,26 +15,25 @@ Positions = Literal["learned", "rotary"]
 
 
 class CausalTransformer(nn.Module):
-    """From symbols ``[B, T]`` to ``num_symbols`` numbers for each position, those of i from ``x[:, :i]`` alone.
+    """Logits for each position of symbols ``[B, T]``, which depend on ``x[:, :i]`` only.
 
-    The input is moved on by one: a start symbol stands before the first, and the last is never read. Where there
-    are classes, the class stands in the start's place. Blocks are normalized at their entrance, as in GPT-2, and
-    there is a last norm after them. Norms have gains and no biases, and no matrix has a bias. Input and output
-    embeddings are apart.
+    The input is shifted by one: a start symbol precedes the first, and the last is never read. With label classes, the
+    class embedding replaces the start symbol. Blocks are pre-norm, as in GPT-2, with a final norm. Norms have gains
+    but no biases, and no matrix has a bias. Input and output embeddings are not tied.
 
     Args:
-        num_symbols: L, of the input and of the output.
-        length: T, the longest sequence.
+        num_symbols: Number of symbols L, of the input and of the output.
+        length: Maximum sequence length T.
         width: Width of the residual stream.
-        num_blocks: Attention and a two-layer perceptron four times as wide, each.
-        num_heads: Of the attention; width is a multiple.
-        positions: ``learned``: a vector for each position is added to the input. ``rotary``: queries and keys are
-            turned by angles in proportion to their position, so that attention knows distances alone.
-        dropout: Rate, on the input and on what each half of a block adds.
+        num_blocks: Number of blocks, each attention and a two-layer MLP four times as wide.
+        num_heads: Number of attention heads; width is a multiple.
+        positions: ``learned``: an embedding of each position is added to the input. ``rotary``: queries and keys are
+            rotated by angles proportional to their position, so that attention depends on distances only.
+        dropout: Dropout rate, on the input and on the output of each half of a block.
         num_classes: Number of label classes; 0 means unconditional.
 
     Raises:
-        UserError: Sizes that cannot be.
+        UserError: If the sizes are invalid.
 
     References:
         Vaswani et al.: Attention Is All You Need, 2017, arXiv:1706.03762, section 3.
@@ -71,7 +70,7 @@ class CausalTransformer(nn.Module):
 
     @torch.no_grad()
     def _start_small(self) -> None:
-        """GPT-2's start: the residual stream's variance must not grow with the number of blocks."""
+        """GPT-2's initialization: the variance of the residual stream must not grow with the number of blocks."""
         for parameter in self.parameters():
             if parameter.ndim == 2:
                 parameter.normal_(0.0, 0.02)
@@ -80,13 +79,13 @@ class CausalTransformer(nn.Module):
                 parameter.div_(math.sqrt(2 * len(self.blocks)))
 
     def first(self, batch_size: int, label: Tensor | None = None) -> Tensor:
-        """What stands before the first symbol, ``[B, width]``: the class, label int64 ``[B]``, where there are some.
+        """Input before the first symbol, ``[B, width]``: the embedding of the class, label int64 ``[B]``, if any.
 
         Raises:
-            ValueError: There are classes, and no label.
+            ValueError: If there are classes, but no label.
         """
         if label is None and self.num_classes:
-            raise ValueError("the transformer has classes, and was given no label")
+            raise ValueError("the transformer has classes, but no label was given")
         if label is None or not self.num_classes:
             label = torch.zeros(batch_size, dtype=torch.long, device=self.start.weight.device)
         return self.start(label)
@@ -104,12 +103,12 @@ class CausalTransformer(nn.Module):
 
 
 class TransformerBlock(nn.Module):
-    """``h + attention(norm(h))``, then ``h + perceptron(norm(h))``; queries see their own position and those before.
+    """``h + attention(norm(h))``, then ``h + mlp(norm(h))``; attention is causal and includes the own position.
 
     Args:
         width: Width of the residual stream.
-        num_heads: Of the attention.
-        dropout: Rate on what is added.
+        num_heads: Number of attention heads.
+        dropout: Dropout rate of both branches.
     """
 
     def __init__(self, width: int, num_heads: int, dropout: float) -> None:
@@ -123,11 +122,11 @@ class TransformerBlock(nn.Module):
         self.contract = nn.Linear(4 * width, width, bias=False)
 
     def forward(self, h: Tensor, turns: Tensor | None = None) -> Tensor:
-        """``[B, T, width]`` to the same.
+        """Maps ``[B, T, width]`` to the same shape.
 
         Args:
             h: The residual stream.
-            turns: Of :meth:`Rotary.turns`; None where positions are in the stream.
+            turns: Rotations by :meth:`Rotary.turns`; None if positions are in the stream.
         """
         heads = self.qkv(self.norm_attention(h)).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
         q, k, v = heads if turns is None else (*rotate(heads[:2], turns), heads[2])
@@ -138,18 +137,18 @@ class TransformerBlock(nn.Module):
 
 
 class KeyValueCache:
-    """One position after the other: the keys and values of all before it are kept, so that a call costs one query.
+    """Incremental decoding with cached keys and values, so that a call computes a single query.
 
-    Room for the whole sequence is laid out at the start, and nothing is joined or moved afterwards. Weights are read
-    at the start: a cache does not outlive a training step.
+    The cache is allocated for the whole sequence in advance. Weights are read on construction: do not use a cache
+    after a training step.
 
     Args:
-        net: In eval mode.
+        net: The network, in eval mode.
         batch_size: Number of examples B.
-        label: int64 ``[B]``.
+        label: Classes int64 ``[B]``.
 
     Raises:
-        UserError: One position more than the net has.
+        UserError: If more positions are requested than the network has.
     """
 
     def __init__(self, net: CausalTransformer, batch_size: int, label: Tensor | None = None) -> None:
@@ -159,10 +158,10 @@ class KeyValueCache:
 
     @torch.no_grad()
     def next(self, symbol: Tensor | None) -> Tensor:
-        """Logits ``[B, L]`` of the next position, from the symbols int64 ``[B]`` at the last; None at the first."""
+        """Logits ``[B, L]`` of the next position, given the previous symbols int64 ``[B]``; None in the first call."""
         net, i = self.net, self.asked
         if i == net.length:
-            raise UserError(f"transformer: it has {net.length} positions, and was asked for one more")
+            raise UserError(f"transformer: it has only {net.length} positions")
         self.asked += 1
         turns = None if self.turns is None else self.turns[i]
         h = self.start if symbol is None else F.embedding(symbol, net.symbols.weight)
@@ -174,13 +173,13 @@ class KeyValueCache:
 
 
 class _CachedBlock:
-    """A block for one position ``[B, width]``, with the keys and values of those before: ``[2, B, heads, T, d]``."""
+    """A block for one position ``[B, width]``, with cached keys and values: ``[2, B, heads, T, d]``."""
 
     def __init__(self, block: TransformerBlock, batch_size: int, length: int) -> None:
         self.block, weight = block, block.qkv.weight.detach()
         self.heads = block.num_heads
         width = weight.shape[1] // self.heads
-        # The attention's scale goes into the queries' weights, once.
+        # Folds the attention's scale into the queries' weights.
         scale = torch.ones(3, device=weight.device)
         scale[0] = 1 / math.sqrt(width)
         self.qkv = (weight.unflatten(0, (3, -1)) * scale[:, None, None]).flatten(0, 1).T.contiguous()
@@ -190,13 +189,13 @@ class _CachedBlock:
         self.expand = block.expand.weight.T
 
     def step(self, h: Tensor, i: int, turns: Tensor | None) -> Tensor:
-        """Position i of :meth:`TransformerBlock.forward`: ``[B, width]`` to the same."""
+        """Position i of :meth:`TransformerBlock.forward`: maps ``[B, width]`` to the same shape."""
         block = self.block
         qkv = torch.mm(_normalized(h, block.norm_attention), self.qkv).view(len(h), 3, self.heads, -1)
         if turns is not None:
             qkv[:, :2] = rotate(qkv[:, :2], turns)
         self.cache[:, :, :, i] = qkv[:, 1:].transpose(0, 1)
-        # Two batched products: one query is too little for a fused attention to gain by.
+        # Two batched products: fused attention does not pay off for a single query.
         weights = torch.bmm(qkv[:, 0].reshape(len(self.keys), 1, -1), self.keys[:, : i + 1].transpose(1, 2)).softmax(2)
         seen = torch.bmm(weights, self.values[:, : i + 1]).view(h.shape)
         h = torch.addmm(h, seen, self.out)
@@ -208,11 +207,11 @@ def _normalized(h: Tensor, norm: nn.LayerNorm) -> Tensor:
 
 
 class Rotary(nn.Module):
-    """The turns of positions: ``exp(i p 10000^(-2j/width))`` for position p and the j-th pair of a head's numbers.
+    """Rotations of positions: ``exp(i p 10000^(-2j/width))`` for position p and the j-th pair of a head's channels.
 
     Args:
-        length: How many positions.
-        width: Of a head, even.
+        length: Number of positions.
+        width: Width of a head, even.
 
     References:
         Su et al. 2021, arXiv:2104.09864, section 3.2.2.
@@ -226,12 +225,12 @@ class Rotary(nn.Module):
         self.register_buffer("angles", torch.arange(length)[:, None] * frequencies, persistent=False)
 
     def turns(self, start: int, stop: int) -> Tensor:
-        """Complex numbers of length one for the positions from start to stop, ``[stop - start, width / 2]``."""
+        """Complex numbers of modulus one for the positions from start to stop, ``[stop - start, width / 2]``."""
         angles = self.angles[start:stop].float()
         return torch.polar(torch.ones_like(angles), angles)
 
 
 def rotate(x: Tensor, turns: Tensor) -> Tensor:
-    """Turns the pairs of neighbours in ``[..., T, width]``, read as complex numbers, as their position says."""
+    """Rotates pairs of neighbours in ``[..., T, width]``, read as complex numbers, by their positions' angles."""
     pairs = torch.view_as_complex(x.float().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs * turns).flatten(-2).to(x.dtype)

@@ -1,4 +1,4 @@
-"""WaveNet's network: dilated causal convolutions with gates, and their queues for one sample after the other."""
+"""WaveNet's network: gated dilated causal convolutions, and queues for incremental decoding."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from lit_gen.nets.gates import tanh_gate
 
 
 class DilatedConvNet(nn.Module):
-    """From symbols ``[B, T]`` to ``num_symbols`` numbers for each position, those of i from ``x[:, :i]`` alone.
+    """Logits for each position of symbols ``[B, T]``, which depend on ``x[:, :i]`` only.
 
     Figure 4 of the paper: a causal convolution of the one-hot input, residual layers of dilation 1, 2, 4 ..., and a
-    head ReLU-1x1-ReLU-1x1 on the sum of what the layers let skip. All kernels have two taps. Before the start there
-    are zeros, which stand for no symbol.
+    head ReLU-1x1-ReLU-1x1 on the sum of the skip connections. All kernels have two taps. The start is padded with
+    zeros, which represent no symbol.
 
-    Sums are taken in another order than in the figure, with the same result: a convolution with two taps is two
-    products on time, one of them moved, and the layers' 1x1 convolutions to the skip sum are one product on all
-    gates at once. Inside, time comes first: what is moved then lies in one piece.
+    Sums are computed in another order than in the figure, with the same result: a convolution with two taps is two
+    products, one of them shifted in time, and the layers' 1x1 convolutions to the skip sum are one product on all
+    gates at once. Internally, time is the first dimension, so that shifted tensors are contiguous.
 
     Args:
-        num_symbols: L, of the input and of the output.
-        num_blocks: How often the dilations are gone through.
-        layers_per_block: n: dilations 1, 2 ... ``2^(n-1)`` in a block; 10 in the paper.
-        channels: Of the residual stream and of each gate.
-        skip_channels: Of the skip sum and of the head.
-        num_classes: Classes for the global conditioning; 0 for none.
+        num_symbols: Number of symbols L, of the input and of the output.
+        num_blocks: Number of repetitions of the dilations.
+        layers_per_block: Number n of dilations 1, 2 ... ``2^(n-1)`` in a block; 10 in the paper.
+        channels: Number of channels of the residual stream and of each gate.
+        skip_channels: Number of channels of the skip sum and of the head.
+        num_classes: Number of label classes for global conditioning; 0 means unconditional.
 
     Attributes:
-        receptive_field: How many symbols before a position it sees.
+        receptive_field: Number of previous symbols that a position depends on.
 
     Raises:
-        UserError: Sizes that cannot be.
+        UserError: If the sizes are invalid.
 
     References:
         van den Oord et al.: WaveNet, 2016, arXiv:1609.03499, section 2, equation 2, figure 4.
@@ -57,12 +57,12 @@ class DilatedConvNet(nn.Module):
         self.channels = channels
         dilations = [2**i for _ in range(num_blocks) for i in range(layers_per_block)]
         self.receptive_field = 2 + sum(dilations)
-        # One-hot vectors times a matrix: its rows are looked up. A table for each tap of the first convolution.
+        # Products of one-hot vectors and a matrix: looks up rows. One table for each tap of the first convolution.
         self.last_symbol = nn.Embedding(num_symbols, channels)
         self.symbol_before = nn.Embedding(num_symbols, channels)
         self.layers = nn.ModuleList([GatedLayer(channels, d) for d in dilations])
-        # The 1x1 convolutions of the residual connections: none leads on from the last layer. They have no bias, for
-        # the next convolution's does the same.
+        # 1x1 convolutions of the residual connections: the last layer has none. They have no bias, because the next
+        # convolution has one.
         self.carries = nn.ModuleList([_alive(nn.Linear(channels, channels, bias=False)) for _ in dilations[1:]])
         self.classes = nn.Embedding(num_classes, len(dilations) * 2 * channels) if num_classes else None
         self.skip = nn.Linear(len(dilations) * channels, skip_channels)
@@ -70,15 +70,15 @@ class DilatedConvNet(nn.Module):
         self.out = nn.Linear(skip_channels, num_symbols)
 
     def conditioning(self, label: Tensor | None) -> Tensor | None:
-        """What the class, label int64 ``[B]``, adds inside the gates: ``[layers, B, 2 channels]``.
+        """Contribution of the class, label int64 ``[B]``, to the gates: ``[layers, B, 2 channels]``.
 
         Raises:
-            ValueError: There are classes, and no label.
+            ValueError: If there are classes, but no label.
         """
         if self.classes is None:
             return None
         if label is None:
-            raise ValueError("the WaveNet has classes, and was given no label")
+            raise ValueError("the WaveNet has classes, but no label was given")
         return self.classes(label).unflatten(1, (len(self.layers), -1)).transpose(0, 1)
 
     def head(self, gates: Tensor) -> Tensor:
@@ -86,7 +86,7 @@ class DilatedConvNet(nn.Module):
         return self.out(F.relu(self.hidden(F.relu(self.skip(gates)))))
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Logits ``[B, T, L]`` of symbols int64 ``[B, T]``; label int64 ``[B]``. They lie in memory time first."""
+        """Logits ``[B, T, L]`` of symbols int64 ``[B, T]``; label int64 ``[B]``. Their memory layout is time first."""
         x = x.T
         h = moved(self.last_symbol(x), 1) + moved(self.symbol_before(x), 2)
         conditioning = self.conditioning(label)
@@ -99,12 +99,12 @@ class DilatedConvNet(nn.Module):
 
 
 def moved(h: Tensor, steps: int) -> Tensor:
-    """``[T, B, C]``, so many steps later, after zeros."""
+    """Shifts ``[T, B, C]`` by a number of steps, padding with zeros."""
     return F.pad(h, (0, 0, 0, 0, steps, 0))[: len(h)]
 
 
 def _alive(layer: nn.Linear, gain: float = 1.0) -> nn.Linear:
-    """Starts as wide as its input: by torch's defaults each layer takes nine tenths of what comes from afar."""
+    """Initializes with unit gain: torch's default would lose nine tenths of distant inputs in each layer."""
     nn.init.normal_(layer.weight, std=gain * layer.in_features**-0.5)
     return layer
 
@@ -113,8 +113,8 @@ class GatedLayer(nn.Module):
     """``tanh(W_f * h + V_f c) sigmoid(W_g * h + V_g c)``, equations 2 and 3: ``*`` has two taps, d steps apart.
 
     Args:
-        channels: Of the input and of the gate.
-        dilation: d.
+        channels: Number of channels of the input and of the gate.
+        dilation: Distance d of the taps.
 
     References:
         van den Oord et al. 2016, arXiv:1609.03499, equations 2 and 3.
@@ -128,7 +128,7 @@ class GatedLayer(nn.Module):
         self.past = _alive(nn.Linear(channels, 2 * channels, bias=False), gain)
 
     def forward(self, h: Tensor, conditioning: Tensor | None = None) -> Tensor:
-        """The gate ``[T, B, C]`` of ``[T, B, C]``; conditioning ``[B, 2 C]``."""
+        """Maps ``[T, B, C]`` to the gate ``[T, B, C]``; conditioning ``[B, 2 C]``."""
         both = self.now(h)
         both[self.dilation :] += self.past(h[: max(len(h) - self.dilation, 0)])
         if conditioning is not None:
@@ -137,20 +137,20 @@ class GatedLayer(nn.Module):
 
 
 class WaveNetQueues:
-    """One position after the other: each layer keeps as many of its last inputs as its dilation says.
+    """Incremental decoding: each layer keeps as many of its last inputs as its dilation.
 
-    A call costs one column of the network, whatever its receptive field. What the layers saw a dilation ago is known
-    before the call: it is read, and multiplied, for all layers at once. Weights are read at the start: queues do not
-    outlive a training step.
+    A call computes one position of the network, whatever its receptive field. The layers' inputs one dilation ago
+    are known before the call: they are multiplied for all layers at once. Weights are read on construction: do not
+    use queues after a training step.
 
     Args:
         net: The network.
         batch_size: Number of examples B.
-        length: Positions that will be asked for; longer queues would never be read.
-        label: int64 ``[B]``.
+        length: Number of positions to decode; longer queues would never be read.
+        label: Classes int64 ``[B]``.
 
     Raises:
-        UserError: One position more than that.
+        UserError: If more positions are requested than ``length``.
 
     References:
         Paine et al.: Fast WaveNet Generation Algorithm, 2016, arXiv:1611.09482, section 3.
@@ -168,7 +168,7 @@ class WaveNetQueues:
         conditioning = net.conditioning(label)
         if conditioning is not None:
             self.bias = self.bias + conditioning
-        # All queues lie in one tensor, one after the other, each a ring.
+        # All queues are in one tensor, each as a ring buffer.
         sizes = torch.tensor([min(layer.dilation, length) for layer in layers], device=weight.device)
         self.sizes, self.starts = sizes, sizes.cumsum(0) - sizes
         self.rings = weight.new_zeros(int(sizes.sum()), batch_size, net.channels)
@@ -178,9 +178,9 @@ class WaveNetQueues:
 
     @torch.no_grad()
     def next(self, symbol: Tensor | None) -> Tensor:
-        """Logits ``[B, L]`` of the next position, from the symbols int64 ``[B]`` at the last; None at the first."""
+        """Logits ``[B, L]`` of the next position, given the previous symbols int64 ``[B]``; None in the first call."""
         if self.asked == self.length:
-            raise UserError(f"WaveNet: its queues are for {self.length} positions, and were asked for one more")
+            raise UserError(f"WaveNet: its queues are for {self.length} positions only")
         net, channels = self.net, self.net.channels
         slots = self.starts + self.asked % self.sizes
         self.asked += 1
@@ -196,7 +196,7 @@ class WaveNetQueues:
         return net.head(self.gates.flatten(1))
 
     def _read(self, symbol: Tensor | None) -> None:
-        """The first convolution: of the last symbol and the one before, where there are any."""
+        """The first convolution, of the last symbol and the one before, if there are any."""
         h = self.inputs[0].zero_()
         if symbol is not None:
             h += self.net.last_symbol(symbol)

@@ -1,4 +1,4 @@
-"""Gated PixelCNN one pixel after the other: the vertical stack row by row, the horizontal one pixel by pixel."""
+"""Per-column cache of Gated PixelCNN: the vertical stack is computed per row, the horizontal one per pixel."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from lit_gen.nets.gates import tanh_gate
 
 
 class _VerticalRow:
-    """A :class:`VerticalConv2d` at one row, from the rows of its input that were pushed."""
+    """A :class:`VerticalConv2d` at one row, from the rows of its input pushed so far."""
 
     def __init__(self, conv: VerticalConv2d, batch_size: int, width: int) -> None:
         self.dilation, reach = conv.dilation[0], conv.reach
         self.columns = 2 * reach + 1
         first = int(conv.first)
         self.weights = list(reversed(taps_first(conv.weight)))
-        # The newest row that was pushed is the one above in the first layer, and in the others the row itself.
+        # In the first layer, the newest row pushed is the one above; in the others, the row itself.
         self.ago = [self.dilation * t for t in range(len(self.weights))]
         num_rows = self.ago[-1] + 1
         pad = self.dilation * reach
@@ -28,7 +28,7 @@ class _VerticalRow:
         assert not first or self.dilation == 1
 
     def next(self, row: Tensor) -> Tensor:
-        """From the newest input row ``[B, W, inputs]`` to ``[B, W, outputs]``."""
+        """Maps the newest input row ``[B, W, inputs]`` to ``[B, W, outputs]``."""
         self.rows.push(row)
         out = self.bias
         for ago, weight in zip(self.ago, self.weights, strict=True):
@@ -53,27 +53,27 @@ class _LayerColumn:
         self.tanh, self.sigmoid = self.inside.split(p, 1)
 
     def start_row(self, v: Tensor) -> Tensor:
-        """The vertical stack at the new row, before its gate; what it gives to the horizontal one is kept."""
+        """The vertical stack at the new row, before its gate; stores its contribution to the horizontal stack."""
         v = self.vertical.next(v) + self.v_class
         self.conv.start_row()
         self.conv.base.add_(v @ self.link + self.h_class)
         return v
 
     def at(self, j: int, out: Tensor) -> None:
-        """From the features in the convolution's slot to those after the layer, ``[B, p]`` into out."""
+        """Maps the features in the convolution's slot to the layer's output, ``[B, p]``, into out."""
         self.conv.at(j, self.inside)
         torch.mul(self.tanh.tanh_(), self.sigmoid.sigmoid_(), out=self.gated)
         torch.addmm(self.conv.slots[j], self.whole, self.out, out=out)
 
 
 class GatedPixelCNNColumns(Columns):
-    """:class:`GatedPixelCNNNet` at one pixel.
+    """Per-column cache of :class:`GatedPixelCNNNet`.
 
     Args:
         net: The network.
         batch_size: Number of examples B.
-        width: W.
-        label: Classes int64 ``[B]``, for a class-conditional net.
+        width: Image width W.
+        label: Classes int64 ``[B]``, for a class-conditional network.
     """
 
     @torch.no_grad()
@@ -87,7 +87,7 @@ class GatedPixelCNNColumns(Columns):
         self.levels = weight.T.contiguous()
         self.size = (net.levels.num_channels, net.levels.num_levels)
         self.last = weight.new_empty(batch_size, len(self.head))
-        # Each layer writes where the next one's convolution reads.
+        # Each layer writes into the input of the next one's convolution.
         self.outs = [layer.conv.slots for layer in self.layers] + [[self.last] * width]
 
     @override

@@ -14,22 +14,22 @@ from lit_gen.nets.gates import tanh_gate
 
 
 class VerticalConv2d(nn.Conv2d):
-    """A convolution over whole rows, without masks: nothing in the rows above comes after a pixel.
+    """A convolution over whole rows without masks: no pixel in the rows above comes later.
 
     Args:
-        num_inputs: Features that come in.
-        num_outputs: That go out.
-        reach: Rows above, and columns to both sides, that are seen.
-        first: The row itself is not seen: in it the image stands. Later layers see it, for in what this layer gives,
-            a row holds only what stood above it.
-        dilation: Distance between the pixels that are seen.
+        num_inputs: Number of input channels.
+        num_outputs: Number of output channels.
+        reach: Number of rows above, and of columns to both sides, in the kernel.
+        first: Whether to exclude the row itself, which contains the image in the first layer. Later layers include it,
+            because a row of the first layer's output depends only on the rows above.
+        dilation: Dilation of the kernel.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int, reach: int, first: bool = False, dilation: int = 1) -> None:
         super().__init__(num_inputs, num_outputs, (reach + (not first), 2 * reach + 1), dilation=dilation)
         self.reach, self.first = reach, first
-        # A gate at small numbers halves what passes, and no short cut goes past it: weights of unit gain would leave
-        # a thousandth of the image after ten layers.
+        # A gate halves small inputs, and there is no skip connection: weights of unit gain would leave a thousandth of
+        # the image after ten layers.
         nn.init.normal_(self.weight, std=2.0 * self.weight[0].numel() ** -0.5)
         assert self.bias is not None
         nn.init.zeros_(self.bias)
@@ -37,21 +37,21 @@ class VerticalConv2d(nn.Conv2d):
         self.pads = (side, side, side, -dilation if first else 0)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, inputs, H, W]`` to ``[B, outputs, H, W]``."""
+        """Maps ``[B, inputs, H, W]`` to ``[B, outputs, H, W]``."""
         return super().forward(F.pad(x, self.pads))
 
 
 class GatedLayer(nn.Module):
-    """One layer of both stacks. The class moves what goes into every gate (equation 4).
+    """One layer of both stacks. The class contributes to the input of every gate (equation 4).
 
-    The vertical stack is given out before its gate, which the last layer does not need. The class's term is added
-    before the vertical features go to the horizontal stack, where figure 2 of the paper leaves it out.
+    The vertical stack is returned before its gate, which the last layer does not need. The class's term is added
+    before the vertical features go to the horizontal stack, where figure 2 of the paper omits it.
 
     Args:
         groups: Colour channel of each of p features.
         reach: Half the kernel size.
-        dilation: Of both convolutions.
-        num_classes: 0 for none.
+        dilation: Dilation of both convolutions.
+        num_classes: Number of label classes; 0 means unconditional.
 
     References:
         van den Oord, Kalchbrenner, Vinyals, Espeholt, Graves, Kavukcuoglu: Conditional Image Generation with PixelCNN
@@ -67,18 +67,18 @@ class GatedLayer(nn.Module):
         self.out = MaskedConv2d(groups, groups)
         for conv in (self.link, self.horizontal):
             nn.init.normal_(conv.weight, std=conv.weight[0].numel() ** -0.5)
-        # A start at zero: classes are alike until the data say otherwise.
+        # Initialized to zero: classes do not differ initially.
         self.classes = nn.Parameter(torch.zeros(2, num_classes, 2 * p)) if num_classes else None
 
     def of_class(self, label: Tensor | None) -> tuple[Tensor | float, Tensor | float]:
-        """What the class adds in the two stacks, each ``[B, 2p, 1, 1]``."""
+        """Contributions of the class to the two stacks, each ``[B, 2p, 1, 1]``."""
         if self.classes is None or label is None:
             return 0.0, 0.0
         vertical, horizontal = self.classes[:, label][..., None, None]
         return vertical, horizontal
 
     def forward(self, v: Tensor, h: Tensor, label: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Both stacks' features ``[B, p, H, W]`` to the vertical one's before its gate and the horizontal one's."""
+        """Maps both stacks' features ``[B, p, H, W]`` to the vertical ones before the gate and the horizontal ones."""
         v_class, h_class = self.of_class(label)
         v = self.vertical(v) + v_class
         inside = self.horizontal(h) + self.link(v) + h_class
@@ -86,20 +86,20 @@ class GatedLayer(nn.Module):
 
 
 class GatedPixelCNNNet(nn.Module):
-    """Logits of every channel of every pixel, from all the channels and pixels before it within reach: no blind spot.
+    """Logits of every channel of every pixel, given all previous channels and pixels within reach: no blind spot.
 
-    The first layer is a plain convolution in each stack, as PixelCNN's; the last is a 1x1 convolution between ReLUs.
+    The first layer is a plain convolution in each stack, as in PixelCNN; the last is a 1x1 convolution between ReLUs.
 
     Args:
-        num_channels: C of the image.
-        num_levels: L of the data.
-        channels: p: features of each stack; gates have twice as many before them.
-        dilations: Of each gated layer.
-        head_channels: Features between the two 1x1 convolutions at the end.
-        kernel_size: Of the gated layers, odd.
-        first_kernel_size: Of the first layer, odd.
-        num_classes: 0 for none.
-        level_features: E: there are 1 + E features of each channel's level, side by side.
+        num_channels: Number of image channels C.
+        num_levels: Number of values L of the data.
+        channels: Number of channels p of each stack; twice as many before the gates.
+        dilations: Dilation of each gated layer.
+        head_channels: Number of channels between the two 1x1 convolutions at the end.
+        kernel_size: Kernel size of the gated layers, odd.
+        first_kernel_size: Kernel size of the first layer, odd.
+        num_classes: Number of label classes; 0 means unconditional.
+        level_features: Number E of learned features; each image channel has 1 + E contiguous input channels.
 
     References:
         van den Oord et al. 2016, arXiv:1606.05328, section 2. Dilations: Lippe, UvA Deep Learning tutorial 12.
@@ -120,9 +120,9 @@ class GatedPixelCNNNet(nn.Module):
         super().__init__()
         for name, size in (("kernel_size", kernel_size), ("first_kernel_size", first_kernel_size)):
             if size < 3 or size % 2 == 0:
-                raise UserError(f"model.{name} must be odd and at least 3, not {size}")
+                raise UserError(f"{name} must be odd and at least 3, not {size}")
         if min(dilations, default=0) < 1:
-            raise UserError(f"model.dilations must name at least one layer, each at least 1, not {list(dilations)}")
+            raise UserError(f"dilations must name at least one layer, each at least 1, not {list(dilations)}")
         reach = first_kernel_size // 2
         groups, head = (channel_groups(n, num_channels) for n in (channels, head_channels))
         levels = level_groups(num_channels, level_features)
@@ -133,7 +133,7 @@ class GatedPixelCNNNet(nn.Module):
         self.levels = LevelLogits(head, num_channels, num_levels)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """Real ``[B, C (1 + E), H, W]`` and labels int64 ``[B]`` to ``[B, H, W, C, L]``."""
+        """Maps real ``[B, C (1 + E), H, W]`` and labels int64 ``[B]`` to ``[B, H, W, C, L]``."""
         v, h = (conv(x).contiguous(memory_format=torch.channels_last) for conv in (self.vertical, self.horizontal))
         for i, layer in enumerate(self.layers):
             v, h = layer(tanh_gate(v, 1) if i else v, h, label)

@@ -15,11 +15,11 @@ from lit_gen.nets.autoregressive.masked_conv import LevelLogits, MaskedConv2d, c
 
 
 class _CroppedReLU(torch.autograd.Function):
-    """ReLU of the first rows of x: what autograd makes of a slice fills and copies one more map backwards."""
+    """ReLU of the first rows of x: autograd of a slice would fill and copy one more tensor in the backward pass."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, height: int) -> Tensor:
-        """``[B, C, more than H, W]`` to ``[B, C, H, W]``."""
+        """Maps ``[B, C, more than H, W]`` to ``[B, C, H, W]``."""
         out = F.relu(x[:, :, :height])
         ctx.save_for_backward(out)
         ctx.rows = x.shape[2]
@@ -27,7 +27,7 @@ class _CroppedReLU(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Any:
-        """Gradient of x: zero in the rows that were dropped."""
+        """Gradient of x: zero in the dropped rows."""
         (out,) = ctx.saved_tensors
         B, C, H, W = out.shape
         gradient = out.new_empty(B, ctx.rows, W, C).permute(0, 3, 1, 2)  # channels-last
@@ -37,11 +37,11 @@ class _CroppedReLU(torch.autograd.Function):
 
 
 class MaskedBlock(nn.Module):
-    """``x + conv1x1(relu(conv3x3(relu(conv1x1(relu(x))))))``, masked, through half as many features.
+    """``x + conv1x1(relu(conv3x3(relu(conv1x1(relu(x))))))``, masked, with half as many channels inside.
 
     Args:
         groups: Colour channels of the 2h features.
-        groups_inside: Of the h features inside.
+        groups_inside: Colour channels of the h features inside.
 
     References:
         van den Oord et al. 2016, arXiv:1601.06759, figure 5, left.
@@ -54,22 +54,22 @@ class MaskedBlock(nn.Module):
         self.out = MaskedConv2d(groups_inside, groups)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, 2h, H, W]``. A convolution does not keep what it returns, so that may be changed in place."""
+        """Maps ``[B, 2h, H, W]`` to the same shape; works in place on outputs of convolutions, which are not saved."""
         h = self.conv.taller(F.relu_(self.into(F.relu(x))))
         return self.out(_CroppedReLU.apply(h, x.shape[2])).add_(x)
 
 
 class PixelCNNNet(nn.Module):
-    """Logits of every channel of every pixel, from the channels and pixels before it.
+    """Logits of every channel of every pixel, given the previous channels and pixels.
 
     Args:
-        num_channels: C of the image.
-        num_levels: L of the data.
-        channels: h: features inside a block; there are twice as many between blocks.
-        num_blocks: Residual blocks.
-        head_channels: Features between the two 1x1 convolutions at the end.
-        kernel_size: Of the first convolution, odd.
-        level_features: E: there are 1 + E features of each channel's level, side by side.
+        num_channels: Number of image channels C.
+        num_levels: Number of values L of the data.
+        channels: Number of channels h inside a block; there are twice as many between blocks.
+        num_blocks: Number of residual blocks.
+        head_channels: Number of channels between the two 1x1 convolutions at the end.
+        kernel_size: Kernel size of the first convolution, odd.
+        level_features: Number E of learned features; each image channel has 1 + E contiguous input channels.
 
     References:
         van den Oord, Kalchbrenner, Kavukcuoglu: Pixel Recurrent Neural Networks, 2016, arXiv:1601.06759,
@@ -88,9 +88,9 @@ class PixelCNNNet(nn.Module):
     ) -> None:
         super().__init__()
         if kernel_size < 3 or kernel_size % 2 == 0:
-            raise UserError(f"model.kernel_size must be odd and at least 3, not {kernel_size}")
+            raise UserError(f"PixelCNN: kernel_size must be odd and at least 3, not {kernel_size}")
         if num_blocks < 0:
-            raise UserError(f"model.num_blocks is {num_blocks}; give at least 0")
+            raise UserError(f"PixelCNN: num_blocks={num_blocks} must be at least 0")
         reach = kernel_size // 2
         between, inside = (channel_groups(n, num_channels) for n in (2 * channels, channels))
         head = channel_groups(head_channels, num_channels)
@@ -101,7 +101,7 @@ class PixelCNNNet(nn.Module):
         self.levels = LevelLogits(head, num_channels, num_levels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Real ``[B, C (1 + E), H, W]`` to ``[B, H, W, C, L]``."""
+        """Maps real ``[B, C (1 + E), H, W]`` to ``[B, H, W, C, L]``."""
         h = self.first(x).contiguous(memory_format=torch.channels_last)
         for block in self.blocks:
             h = block(h)
@@ -119,7 +119,7 @@ class _BlockColumn:
         self.whole, self.inside = with_one(batch_size, len(weight), weight)
 
     def add_to(self, x: Tensor, relu: Tensor, j: int) -> None:
-        """Changes x, ``[B, 2h]`` at pixel j; relu is space as large."""
+        """Adds the block to x, ``[B, 2h]`` at pixel j, in place; relu is a buffer of the same size."""
         torch.clamp_min(x, 0, out=relu)
         torch.addmm(self.into_bias, relu, self.into, out=self.conv.slots[j]).relu_()
         self.conv.at(j, self.inside).relu_()
@@ -127,12 +127,12 @@ class _BlockColumn:
 
 
 class PixelCNNColumns(Columns):
-    """:class:`PixelCNNNet` at one pixel.
+    """Per-column cache of :class:`PixelCNNNet`.
 
     Args:
         net: The network.
         batch_size: Number of examples B.
-        width: W.
+        width: Image width W.
     """
 
     @torch.no_grad()

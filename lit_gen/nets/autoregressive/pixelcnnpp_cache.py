@@ -1,4 +1,4 @@
-"""PixelCNN++ one pixel at a time: what a sampler asks, at the cost of about one pass for a whole image."""
+"""Incremental decoding of PixelCNN++ in about one pass per image."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lit_gen.nets.autoregressive.shifted_cache import (
 
 
 class _Walk:
-    """A stream at one position after another: resolution s at every ``2^s``-th, the finest being number 0.
+    """A stream evaluated at successive positions: resolution s at every ``2^s``-th, where 0 is the finest.
 
     Args:
-        down: Blocks of each resolution on the way down.
-        shrink: From each resolution to the next.
-        grow: Back.
-        up: Blocks on the way up, by resolution.
+        down: Blocks of each resolution in the downward path.
+        shrink: Downsampling from each resolution to the next.
+        grow: Upsampling back.
+        up: Blocks of each resolution in the upward path.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class _Walk:
         self.down, self.shrink, self.grow, self.up = down, shrink, grow, up
 
     def __call__(self, x: Tensor, at: int, depth: int) -> Tensor:
-        """What the stream makes of x at a position of the finest resolution, where ``depth`` resolutions are due."""
+        """Output of the stream for x at a position of the finest resolution, evaluating ``depth`` resolutions."""
         stack = [x]
         for s in range(depth):
             if s:
@@ -83,17 +83,17 @@ def _pixel_walk(stream: Stream, rows: _Walk, batch_size: int, width: int) -> _Wa
 
 
 class PixelCNNppCache:
-    """What the network says of one pixel after another, in the order of reading.
+    """Outputs of the network for one pixel per call, in raster order.
 
-    The stream that sees the rows above advances a row at a time, the other a pixel at a time; a coarser resolution
-    is visited at every second row and column. All calls together cost about one forward pass.
+    The stream of the rows above advances row by row, the other pixel by pixel; a coarser resolution is evaluated at
+    every second row and column. All calls together take about one forward pass.
 
     Args:
-        net: In eval mode, and not to be changed while the cache is used.
+        net: The network, in eval mode, which must not change while the cache is used.
         batch_size: Number of examples B.
-        height: Of the images.
-        width: Of the images.
-        label: int64 ``[B]``.
+        height: Height of the images.
+        width: Width of the images.
+        label: Classes int64 ``[B]``.
 
     References:
         Ramachandran et al.: Fast Generation for Convolutional Autoregressive Models, 2017, arXiv:1704.06001.
@@ -109,16 +109,16 @@ class PixelCNNppCache:
         self.rows_above, self.row_above = net.rows_above.weight(), net.row_above.weight()
         self.column_left = net.column_left.weight().flatten(1).T
         self.head = net.head.weight()[:, :, 0, 0].T
-        # Two rows of padding above the image; the last channel says where the image is known.
+        # Two rows of padding above the image; the last channel marks the inside of the image.
         self.x = self.head.new_zeros(batch_size, net.num_channels + 1, height + 2, width)
         self.known: Tensor
 
     @torch.no_grad()
     def next(self, pixel: Tensor | None) -> Tensor:
-        """The outputs for the next pixel, ``[B, num_outputs]``.
+        """Outputs for the next pixel, ``[B, num_outputs]``.
 
         Args:
-            pixel: The one asked for last, ``[B, C]``; None at the first call, and only there.
+            pixel: The previous pixel, ``[B, C]``; None in the first call only.
         """
         if pixel is not None:
             r, c = divmod(self.asked - 1, self.width)
@@ -136,7 +136,7 @@ class PixelCNNppCache:
         return F.elu(ul) @ self.head + self.net.head.bias
 
     def _depth(self, at: int) -> int:
-        """How many resolutions are due at a row or column."""
+        """Number of resolutions to evaluate at a row or column."""
         depth = 1
         while depth < self.net.num_scales and at % 2**depth == 0:
             depth += 1
@@ -147,7 +147,7 @@ class PixelCNNppCache:
         if r:
             u = F.conv2d(above, self.rows_above, self.net.rows_above.bias, 1, (0, 1))
             self.known = columns(F.conv2d(above[:, :, 1:], self.row_above, self.net.row_above.bias, 1, (0, 1)))
-        else:  # both are shifted down, and nothing comes in from above
+        else:  # both are shifted down, with no input from above
             u = self.x.new_zeros(len(self.x), len(self.net.rows_above.bias), 1, self.width)
             self.known = columns(u)
         depth, walk = self._depth(r), self.above_and_left

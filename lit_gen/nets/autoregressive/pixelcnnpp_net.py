@@ -1,4 +1,4 @@
-"""PixelCNN++'s network: two streams of shifted convolutions through several resolutions."""
+"""PixelCNN++'s network: two streams of shifted convolutions at several resolutions."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from lit_gen.nets.gates import glu
 
 
 class GatedResidual(nn.Module):
-    """``x + a sigmoid(b)``, with a and b from two shifted convolutions, a shortcut and the class in between.
+    """``x + a sigmoid(b)``, with a and b from two shifted convolutions, a skip connection and the class.
 
     Args:
-        conv: Makes a shifted convolution of so many inputs and outputs.
-        num_filters: Channels of x.
-        num_aux: Channels of what comes by the shortcut; 0 for none.
+        conv: Function that builds a shifted convolution, given the numbers of inputs and outputs.
+        num_filters: Number of channels of x.
+        num_aux: Number of channels of the skip connection; 0 for none.
         num_classes: Number of label classes; 0 means unconditional.
-        dropout: Rate before the second convolution.
+        dropout: Dropout rate before the second convolution.
     """
 
     def __init__(
@@ -38,13 +38,13 @@ class GatedResidual(nn.Module):
         self.dropout = dropout
 
     def forward(self, x: Tensor, active: Tensor, aux: Tensor | None, label: Tensor | None) -> Tensor:
-        """The same shape as x.
+        """Maps x to the same shape.
 
         Args:
-            x: ``[B, num_filters, H, W]``.
-            active: ``concat_elu(x)``, which others use too.
-            aux: What comes by the shortcut, ``[B, 2 num_aux, H, W]``.
-            label: int64 ``[B]``.
+            x: Features ``[B, num_filters, H, W]``.
+            active: ``concat_elu(x)``, which other blocks also use.
+            aux: Input of the skip connection, ``[B, 2 num_aux, H, W]``.
+            label: Classes int64 ``[B]``.
         """
         return self.between(self.conv1, self.conv2, x, active, aux, label)
 
@@ -57,7 +57,7 @@ class GatedResidual(nn.Module):
         aux: Tensor | None,
         label: Tensor | None,
     ) -> Tensor:
-        """The block with its two convolutions done by others: a cache evaluates them row by row."""
+        """The block with given functions as its two convolutions: a cache evaluates them row by row."""
         h = conv1(active)
         if self.shortcut is not None and aux is not None:
             h = h + self.shortcut(aux)
@@ -68,16 +68,16 @@ class GatedResidual(nn.Module):
 
 
 class Stream(nn.Module):
-    """Residual blocks down through the resolutions and up again, each on the way up with a shortcut to its mirror.
+    """Residual blocks down through the resolutions and up again, with a skip connection to each block on the way up.
 
     Args:
-        reach_right: Kernels are 2x3 and see to the right in rows above; if not, 2x2.
-        beside: Every block has, by its shortcut, the like block of another stream.
-        num_filters: Channels.
-        num_resnet: Blocks on each resolution on the way down; on the way up one more, but for the coarsest.
-        num_scales: Resolutions.
+        reach_right: Whether kernels are 2x3 and extend to the right in rows above; otherwise they are 2x2.
+        beside: Whether every block has a skip connection from the corresponding block of another stream.
+        num_filters: Number of channels.
+        num_resnet: Number of blocks per resolution on the way down; one more on the way up, except at the coarsest.
+        num_scales: Number of resolutions.
         num_classes: Number of label classes; 0 means unconditional.
-        dropout: Rate.
+        dropout: Dropout rate.
     """
 
     def __init__(
@@ -109,12 +109,12 @@ class Stream(nn.Module):
     def forward(
         self, x: Tensor, beside: list[Tensor] | None, label: Tensor | None
     ) -> tuple[Tensor, list[Tensor]]:
-        """``[B, num_filters, H, W]`` to the same, and ``concat_elu`` of what every block made, in order.
+        """Maps ``[B, num_filters, H, W]`` to the same shape; also returns ``concat_elu`` of all blocks' outputs.
 
         Args:
-            x: What the stream starts with.
-            beside: The like list of the other stream.
-            label: int64 ``[B]``.
+            x: Input of the stream.
+            beside: The corresponding list of the other stream.
+            label: Classes int64 ``[B]``.
         """
         others = iter(beside or [])
         made: list[Tensor] = []
@@ -141,25 +141,25 @@ class Stream(nn.Module):
 
 
 class PixelCNNppNet(nn.Module):
-    """From x ``[B, C, H, W]`` to numbers for each pixel that depend on the pixels before it alone.
+    """Outputs for each pixel of x ``[B, C, H, W]``, which depend on the previous pixels only.
 
-    One stream sees all rows above; the other the row to the left too, and, block by block, the first.
+    One stream sees all rows above; the other also the row to the left and, in each block, the first stream.
 
     Args:
-        num_channels: C.
-        num_outputs: Numbers a pixel.
-        num_filters: Channels of both streams; 160 in the paper for CIFAR-10.
-        num_resnet: Blocks a resolution; 5 in the paper.
-        num_scales: Resolutions, each half as high and wide as the last; 3 in the paper.
+        num_channels: Number of image channels C.
+        num_outputs: Number of outputs per pixel.
+        num_filters: Number of channels of both streams; 160 in the paper for CIFAR-10.
+        num_resnet: Number of blocks per resolution; 5 in the paper.
+        num_scales: Number of resolutions, each half as high and wide as the previous one; 3 in the paper.
         num_classes: Number of label classes; 0 means unconditional.
-        dropout: Rate in the blocks; 0.5 in the paper.
+        dropout: Dropout rate in the blocks; 0.5 in the paper.
 
     Raises:
-        UserError: A number that leaves no net.
+        UserError: If a size is too small, or dropout is not in [0, 1).
 
     References:
         Salimans, Karpathy, Chen, Kingma: PixelCNN++, 2017, arXiv:1701.05517, sections 2.3 to 2.5, figure 2, and
-        where that is silent (kernels, gates, the channel of ones) the authors' code.
+        where these are silent (kernels, gates, the channel of ones) the authors' code.
     """
 
     def __init__(
@@ -179,7 +179,7 @@ class PixelCNNppNet(nn.Module):
                 f" not {num_filters}, {num_resnet}, {num_scales} and {dropout}"
             )
         self.num_channels, self.num_scales = num_channels, num_scales
-        # The further input is one inside of the image, and zero in the padding.
+        # The additional input is one inside the image, and zero in the padding.
         self.rows_above = ShiftedConv(num_channels + 1, num_filters, (2, 3), True)
         self.row_above = ShiftedConv(num_channels + 1, num_filters, (1, 3), True)
         self.column_left = ShiftedConv(num_channels + 1, num_filters, (2, 1), False)
@@ -190,14 +190,14 @@ class PixelCNNppNet(nn.Module):
         self.to(memory_format=torch.channels_last)
 
     def forward(self, x: Tensor, label: Tensor | None = None) -> Tensor:
-        """``[B, C, H, W]`` to ``[B, num_outputs, H, W]``, laid out channels-last.
+        """Maps ``[B, C, H, W]`` to ``[B, num_outputs, H, W]``, in channels-last layout.
 
         Args:
             x: Real numbers, about -1 to 1.
-            label: int64 ``[B]``.
+            label: Classes int64 ``[B]``.
 
         Raises:
-            UserError: The sides cannot be halved so often.
+            UserError: If the sides cannot be halved so often.
         """
         check_sides(x.shape[2], x.shape[3], self.num_scales)
         x = torch.cat([x, torch.ones_like(x[:, :1])], 1).contiguous(memory_format=torch.channels_last)
@@ -208,21 +208,21 @@ class PixelCNNppNet(nn.Module):
         return self.head(F.elu(ul))
 
     def layers(self) -> list[WeightNormalized]:
-        """All that start from data."""
+        """All layers that are initialized from data."""
         return [module for module in self.modules() if isinstance(module, WeightNormalized)]
 
 
 def check_sides(height: int, width: int, num_scales: int) -> None:
-    """Refuses an image that has an odd side before its last halving.
+    """Validates that both sides of an image are even before each halving.
 
     Raises:
-        UserError: With the number of resolutions that fits.
+        UserError: If they are not; the message has the largest valid number of resolutions.
     """
     fits = 1
     while height % 2**fits == 0 and width % 2**fits == 0:
         fits += 1
     if num_scales > fits:
         raise UserError(
-            f"model.num_scales={num_scales} halves the sides {num_scales - 1} times, which {height}x{width} does not"
+            f"PixelCNN++: num_scales={num_scales} halves images {num_scales - 1} times, which {height}x{width} does not"
             f" allow; set it to {fits} or less"
         )

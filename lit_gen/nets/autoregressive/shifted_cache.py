@@ -1,4 +1,4 @@
-"""Shifted convolutions of rows or pixels that come one after another: each activation is computed once."""
+"""Incremental evaluation of shifted convolutions by rows or pixels: each activation is computed once."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from lit_gen.nets.autoregressive.pixelcnnpp_net import GatedResidual
 from lit_gen.nets.autoregressive.shifted_conv import ShiftedConv, ShiftedDeconv, concat_elu
 from lit_gen.nets.gates import glu
 
-# Rows are maps [B, C, 1, W]. Pixels are [B, C], and what is known of them a row ahead is [B, W, C].
+# Rows are tensors [B, C, 1, W]. Pixels are [B, C], and their known contributions a row ahead are [B, W, C].
 
 
 def columns(row: Tensor) -> Tensor:
-    """A row ``[B, C, 1, W]`` as pixels: ``[B, W, C]``."""
+    """Converts a row ``[B, C, 1, W]`` to pixels: ``[B, W, C]``."""
     return row[:, :, 0].transpose(1, 2)
 
 
@@ -22,25 +22,25 @@ def columns(row: Tensor) -> Tensor:
 
 
 class RowConv:
-    """A 2x3 convolution of rows that come one after another: it remembers the last."""
+    """A 2x3 convolution over successive rows, which stores the last one."""
 
     def __init__(self, conv: ShiftedConv) -> None:
         self.weight, self.bias, self.stride = conv.weight(), conv.bias, conv.stride
         self.last: Tensor | None = None
 
     def __call__(self, row: Tensor, at: int = 0) -> Tensor:
-        """The output ``[B, out, 1, W]``, or half as wide, below the last row."""
+        """Output ``[B, out, 1, W]``, or half as wide, at the row below the last."""
         last = torch.zeros_like(row) if self.last is None else self.last
         self.last = row
         return F.conv2d(torch.cat([last, row], 2), self.weight, self.bias, (1, self.stride), (0, 1))
 
     def remember(self, row: Tensor, at: int) -> None:
-        """A row at which no output stands."""
+        """Stores a row without computing an output."""
         self.last = row
 
 
 class RowBlock:
-    """A residual block; its last output is there for the other stream."""
+    """A residual block; keeps its last output for the other stream."""
 
     def __init__(self, block: GatedResidual, label: Tensor | None) -> None:
         self.block, self.label = block, label
@@ -48,7 +48,7 @@ class RowBlock:
         self.active: Tensor
 
     def __call__(self, row: Tensor, skip: Tensor | None, at: int) -> Tensor:
-        """The output, with what comes by the shortcut from the way down."""
+        """Output of the block, with the skip connection from the downward path."""
         aux = None if skip is None else concat_elu(skip)
         out = self.block.between(self.conv1, self.conv2, row, concat_elu(row), aux, self.label)
         self.active = concat_elu(out)
@@ -56,18 +56,18 @@ class RowBlock:
 
 
 class RowGrow:
-    """Keeps the two fine rows that a coarse row becomes."""
+    """Keeps the two fine rows upsampled from a coarse row."""
 
     def __init__(self, deconv: ShiftedDeconv) -> None:
         self.deconv = deconv
         self.rows: Tensor
 
     def store(self, row: Tensor, at: int) -> None:
-        """A coarse row."""
+        """Upsamples a coarse row."""
         self.rows = self.deconv(row)
 
     def pick(self, at: int) -> Tensor:
-        """A fine row."""
+        """Returns a fine row."""
         return self.rows[:, :, at % 2, None]
 
 
@@ -75,7 +75,7 @@ class RowGrow:
 
 
 class PixelConv:
-    """A 2x2 convolution of pixels; what the row above gives is computed for a whole row at once."""
+    """A 2x2 convolution over pixels; contributions of the row above are computed for a whole row at once."""
 
     def __init__(self, conv: ShiftedConv, batch_size: int, width: int) -> None:
         above, own = conv.weight().permute(2, 3, 1, 0).flatten(1, 2)  # each [2 C, out], the left pixel first
@@ -85,7 +85,7 @@ class PixelConv:
         self.known: Tensor
 
     def start_row(self, at: int = 0, more: Tensor | None = None) -> None:
-        """The pixels remembered are now the row above; more ``[B, W, out]`` is added to the outputs."""
+        """Moves the stored pixels to the row above; more ``[B, W, out]`` is added to the outputs."""
         if at % self.stride == 0:
             pairs = self.inputs.unfold(1, 2 * self.num_inputs, self.stride * self.num_inputs)
             self.known = pairs @ self.above + (self.bias if more is None else self.bias + more)
@@ -94,17 +94,17 @@ class PixelConv:
         return self.inputs[:, at * self.num_inputs : (at + 2) * self.num_inputs]
 
     def remember(self, x: Tensor, at: int) -> None:
-        """The input of a pixel."""
+        """Stores the input of a pixel."""
         self._pair(at)[:, self.num_inputs :] = x
 
     def __call__(self, x: Tensor, at: int) -> Tensor:
-        """The output ``[B, out]`` where x ``[B, C]`` stands in column ``at``."""
+        """Output ``[B, out]`` for x ``[B, C]`` at column ``at``."""
         self.remember(x, at)
         return torch.addmm(self.known[:, at // self.stride], self._pair(at), self.own)
 
 
 class PixelBlock:
-    """A residual block beside one of the other stream, whose whole row is known."""
+    """A residual block with a skip connection from the other stream, whose whole row is known."""
 
     def __init__(self, block: GatedResidual, beside: RowBlock, batch_size: int, width: int) -> None:
         assert block.shortcut is not None
@@ -118,13 +118,13 @@ class PixelBlock:
         self.of_class = block.classes(beside.label)[:, None] if known else None  # type: ignore[misc]
 
     def start_row(self) -> None:
-        """Of this block's own resolution."""
+        """Starts a row at this block's resolution."""
         assert self.block.shortcut is not None
         self.conv1.start_row(0, columns(self.beside.active) @ self.from_beside + self.block.shortcut.bias)
         self.conv2.start_row(0, self.of_class)
 
     def __call__(self, x: Tensor, skip: Tensor | None, at: int) -> Tensor:
-        """The output, with what comes by the shortcut from the way down."""
+        """Output of the block, with the skip connection from the downward path."""
         h = self.conv1(concat_elu(x), at)
         if skip is not None:
             h.addmm_(concat_elu(skip), self.from_skip)
@@ -132,7 +132,7 @@ class PixelBlock:
 
 
 class PixelGrow:
-    """Keeps the two fine rows that coarse pixels become."""
+    """Keeps the two fine rows upsampled from coarse pixels."""
 
     def __init__(self, deconv: ShiftedDeconv, batch_size: int, width: int) -> None:
         self.weight = deconv.weight().permute(0, 2, 3, 1).flatten(1)  # [in, 2 2 out]
@@ -141,13 +141,13 @@ class PixelGrow:
         self.row = 0
 
     def start_row(self, at: int) -> None:
-        """A fine row."""
+        """Starts a fine row."""
         self.row = at % 2
 
     def store(self, x: Tensor, at: int) -> None:
-        """A coarse pixel."""
+        """Upsamples a coarse pixel."""
         self.rows[:, :, 2 * at : 2 * at + 2] = (x @ self.weight).view(len(x), 2, 2, -1) + self.bias
 
     def pick(self, at: int) -> Tensor:
-        """A fine pixel."""
+        """Returns a fine pixel."""
         return self.rows[:, self.row, at]

@@ -1,4 +1,4 @@
-"""Convolutions that see no pixel below or to the right: padded on the other sides, normalized by their weights."""
+"""Shifted convolutions, which see no pixel below or to the right, with weight normalization."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from lit_gen.nets.moments import channel_moments
 
 
 def concat_elu(x: Tensor) -> Tensor:
-    """``elu([x, -x])``, ``[B, C, ...]`` to ``[B, 2C, ...]``: a gradient on both sides of zero.
+    """Concatenated ELU ``elu([x, -x])``, ``[B, C, ...]`` to ``[B, 2C, ...]``: a gradient on both sides of zero.
 
-    In place on its own copy, so that the one tensor which is kept for the gradient is the next layer's input.
+    In place on its own copy, so that the only tensor saved for the gradient is the next layer's input.
 
     >>> concat_elu(torch.tensor([[2.0]])).round(decimals=3).tolist()
     [[2.0, -0.8650000095367432]]
@@ -24,23 +24,23 @@ def concat_elu(x: Tensor) -> Tensor:
 
 
 class WeightNormalized(nn.Module, abc.ABC):
-    """A linear map of images with weights ``g v / ||v||``, a length and a direction for each output channel.
+    """A convolution with weights ``g v / ||v||``, with a norm and a direction for each output channel.
 
-    Nothing is initialized by itself: the owner sets ``pending`` on every layer, and passes one batch of training
-    data, on all processes at once, each its share. Then each channel comes out with mean 0 and a standard deviation
-    of ``init_scale``. Until then, and if never, g is ``init_scale`` and the bias 0.
+    The layer is not initialized automatically: its owner sets ``pending`` on every layer, and passes one batch of
+    training data, divided among all processes. Each output channel then has mean 0 and standard deviation
+    ``init_scale``. Before that, g is ``init_scale`` and the bias is 0.
 
     Args:
-        shape: Of v, whose entries start as normal numbers of standard deviation 0.05.
-        output_dim: Which dimension of v counts the output channels.
-        init_scale: See above.
+        shape: Shape of v, whose entries are initialized as normal with standard deviation 0.05.
+        output_dim: Dimension of v that indexes output channels.
+        init_scale: Standard deviation of the outputs after initialization.
 
     Attributes:
-        initialized: A buffer, so that a resumed run does not start again.
-        pending: The next forward pass initializes.
+        initialized: Buffer that records the initialization, so that a resumed run does not repeat it.
+        pending: Whether the next forward pass initializes.
 
     References:
-        Salimans, Kingma: Weight Normalization, 2016, arXiv:1602.07868, section 3 (the start from data).
+        Salimans, Kingma: Weight Normalization, 2016, arXiv:1602.07868, section 3 (data-dependent initialization).
     """
 
     initialized: Tensor
@@ -58,17 +58,17 @@ class WeightNormalized(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def convolve(self, x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
-        """``[B, C, H, W]`` through given weights."""
+        """Convolves ``[B, C, H, W]`` with the given weights."""
 
     def weight(self) -> Tensor:
-        """What v and g stand for, shaped as v."""
+        """The normalized weights, of v's shape."""
         return self.v * (self.g / torch.linalg.vector_norm(self.v, dim=self.others, keepdim=True))
 
     @torch.no_grad()
     def _initialize(self, x: Tensor) -> None:
         direction = self.v / torch.linalg.vector_norm(self.v, dim=self.others, keepdim=True)
         mean, std = channel_moments(self.convolve(x, direction, None))
-        # A channel that never changes in the batch has no width to be brought to one.
+        # A constant channel in the batch cannot be rescaled to unit standard deviation.
         scale = self.init_scale * torch.where(std > 1e-3, 1 / std.clamp_min(1e-3), 1.0)
         self.g.copy_(scale.view_as(self.g))
         self.bias.copy_(-mean * scale)
@@ -76,22 +76,22 @@ class WeightNormalized(nn.Module, abc.ABC):
         self.pending = False
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]``, the channels and the sides becoming the layer's own."""
+        """Maps ``[B, C, H, W]`` to the layer's numbers of channels and sides."""
         if self.pending:
             self._initialize(x)
         return self.convolve(x, self.weight(), self.bias)
 
 
 class ShiftedConv(WeightNormalized):
-    """A convolution whose kernel reaches up, and to the left or to both sides, but never down.
+    """A convolution whose kernel extends upwards, and to the left or to both sides, but not down.
 
     Args:
-        num_inputs: Channels.
-        num_outputs: Channels.
-        kernel_size: Height, whose last row is the pixel's own; and width.
-        reach_right: The width is centred; if not, its last column is the pixel's own.
+        num_inputs: Number of input channels.
+        num_outputs: Number of output channels.
+        kernel_size: Kernel height, whose last row is the pixel's own, and width.
+        reach_right: Whether the kernel is centred horizontally; otherwise its last column is the pixel's own.
         stride: 2 keeps every second row and column, from the first.
-        init_scale: See :class:`WeightNormalized`.
+        init_scale: Standard deviation of the outputs after initialization.
 
     References:
         Salimans et al. 2017, arXiv:1701.05517, the authors' code (``down_shifted``, ``down_right_shifted``).
@@ -120,14 +120,14 @@ class ShiftedConv(WeightNormalized):
 
 
 class ShiftedDeconv(WeightNormalized):
-    """Twice the height and width: each pixel is spread over its own two rows, and two or four columns.
+    """Upsamples by 2: each pixel contributes to its own two rows, and to two or four columns.
 
-    Fine rows 2i and 2i + 1 are made of coarse row i, which a :class:`ShiftedConv` of stride 2 made of rows up to 2i.
+    Fine rows 2i and 2i + 1 depend on coarse row i, which :class:`ShiftedConv` of stride 2 computed from rows up to 2i.
 
     Args:
-        num_inputs: Channels.
-        num_outputs: Channels.
-        reach_right: The kernel is 2x3 and centred; if not, 2x2.
+        num_inputs: Number of input channels.
+        num_outputs: Number of output channels.
+        reach_right: Whether the kernel is 2x3 and centred; otherwise it is 2x2.
     """
 
     def __init__(self, num_inputs: int, num_outputs: int, reach_right: bool) -> None:

@@ -1,4 +1,4 @@
-"""U-Nets with adaptive group norms: that of improved DDPM, and ADM, which resamples inside residual blocks."""
+"""U-Nets with adaptive group normalization: that of improved DDPM, and ADM, which resamples inside residual blocks."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from lit_gen.nets.diffusion.unet_blocks import zeroed
 
 
 class ImprovedUNet(UNet):
-    """A U-Net whose blocks are told the time by a scale and a shift after their second norm.
+    """A U-Net whose blocks use the time as scale and shift after their second norm.
 
     Arguments and errors are those of :class:`UNet`.
 
@@ -19,37 +19,37 @@ class ImprovedUNet(UNet):
     """
 
     def block(self, width: int, wanted: int) -> nn.Module:
-        """A residual block with an adaptive norm."""
+        """A residual block with adaptive group normalization."""
         return AdaptiveResBlock(width, wanted, 4 * self.channels, self.dropout, self.num_groups, self.eps)
 
 
 class ADMUNet(ImprovedUNet):
-    """The same, whose sides are halved and doubled by residual blocks that resample both of their branches.
+    """The same U-Net with downsampling and upsampling inside residual blocks, in both branches.
 
     References:
         Dhariwal, Nichol: Diffusion Models Beat GANs on Image Synthesis, 2021, arXiv:2105.05233, section 3.
     """
 
     def down_block(self, width: int) -> nn.Module:
-        """Halves the sides."""
+        """A downsampling residual block."""
         return AdaptiveResBlock(width, width, 4 * self.channels, self.dropout, self.num_groups, self.eps, Half())
 
     def up_block(self, width: int) -> nn.Module:
-        """Doubles the sides."""
+        """An upsampling residual block."""
         return AdaptiveResBlock(width, width, 4 * self.channels, self.dropout, self.num_groups, self.eps, Double())
 
 
 class AdaptiveResBlock(nn.Module):
-    """``norm(h) (1 + scale) + shift`` between two convolutions, beside a short cut.
+    """A residual block with ``norm(h) (1 + scale) + shift`` between two convolutions.
 
     Args:
-        width: Channels in.
-        wanted: Channels out.
-        signal: Width of the time's signal.
-        dropout: Rate before the second convolution.
+        width: Number of input channels.
+        wanted: Number of output channels.
+        signal: Width of the time embedding.
+        dropout: Dropout rate before the second convolution.
         num_groups: Number of groups of the group norms.
         eps: Epsilon of the group norms.
-        resample: What changes the sides, of both branches; nothing if not given.
+        resample: Module that downsamples or upsamples both branches; none if not given.
     """
 
     def __init__(
@@ -73,7 +73,7 @@ class AdaptiveResBlock(nn.Module):
         self.short_cut = nn.Identity() if width == wanted else nn.Conv2d(width, wanted, 1)
 
     def forward(self, x: Tensor, signal: Tensor) -> Tensor:
-        """``[B, width, H, W]`` and ``[B, signal]`` to ``[B, wanted, H', W']``."""
+        """Maps ``[B, width, H, W]`` and the embedding ``[B, signal]`` to ``[B, wanted, H', W']``."""
         h = self.conv1(self.resample(F.silu(self.norm1(x))))
         scale, shift = self.signal(signal)[:, :, None, None].chunk(2, 1)
         h = F.silu(self.norm2(h) * (1 + scale) + shift)
@@ -81,7 +81,7 @@ class AdaptiveResBlock(nn.Module):
 
 
 class Half(nn.Module):
-    """The mean of each square of four."""
+    """2x2 average pooling."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, C, H/2, W/2]``."""
@@ -89,7 +89,7 @@ class Half(nn.Module):
 
 
 class Double(nn.Module):
-    """Each position four times."""
+    """Nearest-neighbour upsampling by 2."""
 
     def forward(self, x: Tensor) -> Tensor:
         """``[B, C, H, W]`` to ``[B, C, 2H, 2W]``."""
@@ -100,12 +100,12 @@ class ImprovedNets(UNetNets):
     """The U-Net of improved DDPM.
 
     Args:
-        channels: Of the first level.
-        multipliers: Of the channels, one a level.
-        num_res_blocks: A level.
-        attention: Heights of maps that are followed by attention.
-        head_channels: Of one attention head; 0 for a single head.
-        dropout: Rate inside the blocks.
+        channels: Number of channels of the first resolution.
+        multipliers: Factor of the channels for each resolution.
+        num_res_blocks: Number of residual blocks per resolution.
+        attention: Heights of feature maps that are followed by attention.
+        head_channels: Number of channels per attention head; 0 for a single head.
+        dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
     """
 
@@ -116,12 +116,12 @@ class ADMNets(UNetNets):
     """The U-Net of ADM.
 
     Args:
-        channels: Of the first level.
-        multipliers: Of the channels, one a level.
-        num_res_blocks: A level.
-        attention: Heights of maps that are followed by attention.
-        head_channels: Of one attention head; 0 for a single head.
-        dropout: Rate inside the blocks.
+        channels: Number of channels of the first resolution.
+        multipliers: Factor of the channels for each resolution.
+        num_res_blocks: Number of residual blocks per resolution.
+        attention: Heights of feature maps that are followed by attention.
+        head_channels: Number of channels per attention head; 0 for a single head.
+        dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
     """
 

@@ -1,4 +1,4 @@
-"""A perceptron that removes noise from data of any shape: what a U-Net is for images."""
+"""A residual MLP that denoises data of any shape."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from lit_gen.nets.diffusion.unet_blocks import sinusoids, zeroed
 
 
 class DenoisingMLP(nn.Module):
-    """Residual blocks of two layers over the flattened data; the time is added inside each block.
+    """Residual blocks of two layers on the flattened data; the time embedding is added inside each block.
 
-    There are no norms: how far z lies from the data is what has to be told.
+    There are no norms, because the distance of z from the data is what the network has to predict.
 
     Args:
-        num_inputs: Numbers in.
-        shape: Of what comes out.
+        num_inputs: Number of inputs.
+        shape: Shape of one output.
         width: Width of the residual stream.
-        num_blocks: How many.
-        num_classes: Number of label classes; 0 means unconditional. There is one more label for "no class".
+        num_blocks: Number of blocks.
+        num_classes: Number of label classes; 0 means unconditional. Label ``num_classes`` means "no class".
     """
 
     def __init__(self, num_inputs: int, shape: tuple[int, ...], width: int, num_blocks: int, num_classes: int) -> None:
@@ -42,7 +42,7 @@ class DenoisingMLP(nn.Module):
         self.leave = zeroed(nn.Linear(width, math.prod(shape)))
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """``[B, ...]`` at times ``[B]`` to ``[B, *shape]``; label int64 ``[B]``, None for no class."""
+        """Maps ``[B, ...]`` at times ``[B]`` to ``[B, *shape]``; label int64 ``[B]``, None for no class."""
         signal = self.time(sinusoids(time, self.width))
         if self.label is not None:
             label = torch.full((len(x),), self.num_classes, device=x.device) if label is None else label
@@ -55,11 +55,11 @@ class DenoisingMLP(nn.Module):
 
 
 class MLPDenoiser(DenoisingNets):
-    """A perceptron, for small data of any shape.
+    """A residual MLP, for small data of any shape.
 
     Args:
         width: Width of the residual stream.
-        num_blocks: Of two layers each.
+        num_blocks: Number of blocks of two layers each.
     """
 
     def __init__(self, width: int = 64, num_blocks: int = 2) -> None:
@@ -67,7 +67,7 @@ class MLPDenoiser(DenoisingNets):
 
     @override
     def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
-        """A channel is one along the first dimension of the shape."""
+        """Builds the network; channels are indices of the first dimension of the shape."""
         rest = shape[1:]
         inputs = in_channels * math.prod(rest)
         return DenoisingMLP(inputs, (out_channels, *rest), self.width, self.num_blocks, num_classes)

@@ -1,4 +1,4 @@
-"""The U-Net of the diffusion models, as Ho et al. 2020 have it; others override its parts."""
+"""The U-Net of Ho et al. 2020; variants override its parts."""
 
 from __future__ import annotations
 
@@ -15,30 +15,30 @@ from lit_gen.nets.diffusion.unet_blocks import Attention, Downsample, ResBlock, 
 
 
 class UNet(nn.Module):
-    """From noised images ``[B, C, H, W]`` and a time ``[B]`` to images of as many channels as asked.
+    """U-Net from noised images ``[B, C, H, W]`` and times ``[B]`` to images with ``out_channels`` channels.
 
-    On each level ``num_res_blocks`` residual blocks, each followed by attention where the level's maps have one of the
-    sides in ``attention``; between levels the sides are halved. On the way up there is one block more a level, and
-    each block sees, beside its own input, what stood at the same place on the way down.
+    Each resolution has ``num_res_blocks`` residual blocks, each followed by attention if the height of its feature
+    maps is in ``attention``; between resolutions the sides are halved. The upward path has one more block per
+    resolution, and each of its blocks has a skip connection from the downward path.
 
     A variant overrides :meth:`block`, :meth:`down_block` and :meth:`up_block`.
 
     Args:
-        shape: Of an image, ``(C, H, W)``; C is of no account.
-        in_channels: Of the input.
-        out_channels: Of the output.
-        channels: Of the first level.
-        multipliers: Of the channels, one a level.
-        num_res_blocks: A level.
-        attention: Heights of maps that are followed by attention.
-        head_channels: Of one attention head; 0 for a single head of all channels.
-        dropout: Rate before each block's second convolution.
-        num_groups: Of all group norms.
-        eps: Of all group norms.
+        shape: Shape of an image, ``(C, H, W)``; C is ignored.
+        in_channels: Number of input channels.
+        out_channels: Number of output channels.
+        channels: Number of channels of the first resolution.
+        multipliers: Factor of the channels for each resolution.
+        num_res_blocks: Number of residual blocks per resolution.
+        attention: Heights of feature maps that are followed by attention.
+        head_channels: Number of channels per attention head; 0 for a single head.
+        dropout: Dropout rate before each block's second convolution.
+        num_groups: Number of groups of all group norms.
+        eps: Epsilon of all group norms.
         num_classes: Number of label classes; 0 means unconditional. Label ``num_classes`` means "no class".
 
     Raises:
-        UserError: Sides that cannot be halved so often, or channels that the groups or heads do not divide.
+        UserError: If the sides cannot be halved so often, or groups or heads do not divide the channels.
 
     References:
         Ho, Jain, Abbeel: Denoising Diffusion Probabilistic Models, 2020, arXiv:2006.11239, appendix B.
@@ -101,30 +101,30 @@ class UNet(nn.Module):
         return ResBlock(width, wanted, 4 * self.channels, self.dropout, self.num_groups, self.eps)
 
     def attend(self, width: int) -> nn.Module:
-        """Attention over all positions."""
+        """Self-attention over all positions."""
         return Attention(width, self.head_channels, self.num_groups, self.eps)
 
     def down_block(self, width: int) -> nn.Module:
-        """Halves the sides."""
+        """A downsampling block."""
         return Downsample(width)
 
     def up_block(self, width: int) -> nn.Module:
-        """Doubles the sides."""
+        """An upsampling block."""
         return Upsample(width)
 
     def forward(self, x: Tensor, time: Tensor, label: Tensor | None = None) -> Tensor:
-        """``[B, in_channels, H, W]`` at times float ``[B]`` to ``[B, out_channels, H, W]``.
+        """Maps ``[B, in_channels, H, W]`` at times float ``[B]`` to ``[B, out_channels, H, W]``.
 
         Args:
-            x: The noised images, and whatever stands beside them.
-            time: In the unit of the embedding, of which a period is 2 pi and more.
-            label: int64 ``[B]``, ``num_classes`` for "no class", which is also what None says.
+            x: The noised images, and further input channels.
+            time: Times in the unit of the embedding, whose shortest period is 2 pi.
+            label: Classes int64 ``[B]``; ``num_classes`` or None means "no class".
         """
         signal = self.time(sinusoids(time, self.channels))
         if self.label is not None:
             label = torch.full((len(x),), self.num_classes, device=x.device) if label is None else label
             signal = signal + self.label(label)
-        signal = F.silu(signal)  # what every block begins with
+        signal = F.silu(signal)  # the first operation of every block
         h = self.enter(x)
         skips = [h]
         for stage in self.down:
@@ -141,24 +141,24 @@ class UNet(nn.Module):
 
 
 def check_sizes(shape: tuple[int, ...], widths: Sequence[int], num_groups: int) -> None:
-    """Refuses a U-Net that cannot be built.
+    """Validates the sizes of a U-Net.
 
     Args:
-        shape: Of the images.
-        widths: Numbers of channels, of what enters and of each level.
+        shape: Shape of the images.
+        widths: Numbers of channels of the input and of each resolution.
         num_groups: Number of groups of the group norms.
 
     Raises:
-        UserError: Naming what does not fit.
+        UserError: If the sizes are invalid.
     """
     if len(shape) != 3:
         raise UserError(f"a U-Net takes images (C, H, W), not data of shape {tuple(shape)}")
     halvings = len(widths) - 2
     if halvings < 0 or min(*widths, num_groups) < 1:
-        raise UserError("nets: channels, multipliers and num_groups must be positive, and there must be a level")
+        raise UserError("nets: channels, multipliers and num_groups must be positive, and multipliers not empty")
     if shape[1] % 2**halvings or shape[2] % 2**halvings:
         raise UserError(
-            f"nets: {halvings + 1} levels halve the sides {halvings} times, and {shape[1]}x{shape[2]} cannot be;"
+            f"nets: {halvings + 1} multipliers halve the sides {halvings} times, and {shape[1]}x{shape[2]} cannot be;"
             " give fewer multipliers"
         )
     for width in widths:
@@ -169,39 +169,39 @@ def check_sizes(shape: tuple[int, ...], widths: Sequence[int], num_groups: int) 
 
 
 def check_heads(widths: Sequence[int], head_channels: int) -> None:
-    """Refuses heads that do not share the channels of a level with attention, or of the middle, which has it always.
+    """Validates that the head size divides the channels of resolutions with attention, and of the middle.
 
     Raises:
-        UserError: Naming a width.
+        UserError: If it does not.
     """
     for width in widths:
         if head_channels and width % head_channels:
             raise UserError(
-                f"nets: {width} channels attend, and are no multiple of head_channels {head_channels}; change either"
+                f"nets: {width} channels with attention must be a multiple of head_channels {head_channels}"
             )
 
 
-# ------------------------------------------------------------------ what a configuration names
+# ------------------------------------------------------------------ for configurations
 
 
 class DenoisingNets(abc.ABC):
-    """How the network of a diffusion model is built, once the data's shape is known."""
+    """Builds the network of a diffusion model, given the shape of the data."""
 
     @abc.abstractmethod
     def build(self, shape: tuple[int, ...], in_channels: int, out_channels: int, num_classes: int) -> nn.Module:
-        """A network ``(x [B, in_channels, H, W], time [B], label [B] or None) -> [B, out_channels, H, W]``."""
+        """Builds a network ``(x [B, in_channels, H, W], time [B], label [B] or None) -> [B, out_channels, H, W]``."""
 
 
 class UNetNets(DenoisingNets):
     """The U-Net of DDPM.
 
     Args:
-        channels: Of the first level.
-        multipliers: Of the channels, one a level.
-        num_res_blocks: A level.
-        attention: Heights of maps that are followed by attention.
-        head_channels: Of one attention head; 0 for a single head.
-        dropout: Rate inside the blocks.
+        channels: Number of channels of the first resolution.
+        multipliers: Factor of the channels for each resolution.
+        num_res_blocks: Number of residual blocks per resolution.
+        attention: Heights of feature maps that are followed by attention.
+        head_channels: Number of channels per attention head; 0 for a single head.
+        dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
         eps: Epsilon of the group norms.
     """

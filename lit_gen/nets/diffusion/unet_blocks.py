@@ -1,4 +1,4 @@
-"""What the U-Nets of the diffusion models are put together from."""
+"""Building blocks of the U-Nets."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from torch import Tensor, nn
 
 
 def sinusoids(time: Tensor, width: int) -> Tensor:
-    """Sines, then cosines, of a time ``[B]`` at ``width / 2`` frequencies from 1 down to 1/10,000: ``[B, width]``.
+    """Sinusoidal embedding of times ``[B]``: sines, then cosines, at frequencies from 1 to 1/10,000: ``[B, width]``.
 
     References:
-        Vaswani et al. 2017, arXiv:1706.03762, section 3.5; the last frequency is reached, as in Ho et al.'s code.
+        Vaswani et al. 2017, arXiv:1706.03762, section 3.5; including the last frequency, as in Ho et al.'s code.
     """
     half = width // 2
     steps = torch.arange(half, dtype=torch.float32, device=time.device)
@@ -22,20 +22,20 @@ def sinusoids(time: Tensor, width: int) -> Tensor:
 
 
 def zeroed(module: nn.Module) -> nn.Module:
-    """The module with all of its parameters at zero: a residual branch that starts as no branch at all."""
+    """Sets all parameters of a module to zero, so that a residual branch starts as zero."""
     for parameter in module.parameters():
         nn.init.zeros_(parameter)
     return module
 
 
 class ResBlock(nn.Module):
-    """Two convolutions beside a short cut; the time is added between them.
+    """A residual block of two convolutions; the time embedding is added between them.
 
     Args:
-        width: Channels in.
-        wanted: Channels out.
-        signal: Width of the time's signal, its activation already taken.
-        dropout: Rate before the second convolution.
+        width: Number of input channels.
+        wanted: Number of output channels.
+        signal: Width of the time embedding, after its activation.
+        dropout: Dropout rate before the second convolution.
         num_groups: Number of groups of the group norms.
         eps: Epsilon of the group norms.
     """
@@ -51,19 +51,19 @@ class ResBlock(nn.Module):
         self.short_cut = nn.Identity() if width == wanted else nn.Conv2d(width, wanted, 1)
 
     def forward(self, x: Tensor, signal: Tensor) -> Tensor:
-        """``[B, width, H, W]`` and ``[B, signal]`` to ``[B, wanted, H, W]``."""
+        """Maps ``[B, width, H, W]`` and the embedding ``[B, signal]`` to ``[B, wanted, H, W]``."""
         h = self.conv1(F.silu(self.norm1(x))) + self.signal(signal)[:, :, None, None]
         return self.short_cut(x) + self.conv2(self.dropout(F.silu(self.norm2(h))))
 
 
 class Attention(nn.Module):
-    """What each position gathers from all others, beside a short cut.
+    """Self-attention over all positions, with a residual connection.
 
     Args:
-        width: Channels.
-        head_channels: Of one head; 0 for a single head.
-        num_groups: Of the norm.
-        eps: Of the norm.
+        width: Number of channels.
+        head_channels: Number of channels per head; 0 for a single head.
+        num_groups: Number of groups of the norm.
+        eps: Epsilon of the norm.
     """
 
     def __init__(self, width: int, head_channels: int, num_groups: int, eps: float) -> None:
@@ -74,10 +74,10 @@ class Attention(nn.Module):
         self.out = zeroed(nn.Linear(width, width))
 
     def forward(self, x: Tensor, signal: Tensor) -> Tensor:
-        """``[B, width, H, W]`` to the same; the time plays no part."""
+        """Maps ``[B, width, H, W]`` to the same shape; does not use the time embedding."""
         positions = self.norm(x).flatten(2).transpose(1, 2)
         q, k, v = self.qkv(positions).unflatten(2, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
-        if x.device.type == "cpu":  # where bfloat16's attention takes twice to six times as long backwards
+        if x.device.type == "cpu":  # where the backward pass of attention in bfloat16 takes 2 to 6 times as long
             with torch.autocast("cpu", enabled=False):
                 seen = F.scaled_dot_product_attention(q.float(), k.float(), v.float())
         else:
@@ -99,11 +99,11 @@ class Downsample(nn.Module):
 
 
 class Upsample(nn.Module):
-    """Each position four times, and a convolution of three by three.
+    """Nearest-neighbour upsampling by 2, and a 3x3 convolution.
 
-    Of the nine weights those that meet the same original position are added first, which leaves four of each sixteen
-    that a transposed convolution holds: the same function without the larger maps in between, by a tenth faster in
-    training the whole net.
+    The nine weights that apply to the same input position are summed first, which leaves four of each sixteen
+    weights of a transposed convolution: the same function without the larger intermediate, about 10% faster when
+    training the whole network.
     """
 
     def __init__(self, width: int) -> None:

@@ -1,4 +1,4 @@
-"""Networks inside coupling layers: they say how one part of the data moves another."""
+"""Networks inside coupling layers, which compute the parameters of the transforms."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from lit_gen.nets.mlp import Activation, mlp
 
 
 class CouplingNets(abc.ABC):
-    """How the net of a coupling layer is built. Its last layer starts at zero, so that a flow starts still."""
+    """Builds the network of a coupling layer. Its last layer starts at zero, and the flow as the identity."""
 
     @abc.abstractmethod
     def net(self, num_inputs: int, num_outputs: int) -> nn.Module:
-        """A net from ``[B, num_inputs, ...]`` to ``[B, num_outputs, ...]``."""
+        """Builds a network from ``[B, num_inputs, ...]`` to ``[B, num_outputs, ...]``."""
 
 
 class ImageCouplingNets(CouplingNets):
-    """Nets from maps to maps of the same height and width, laid out channels-last, in which a CPU convolves faster."""
+    """Convolutional networks that keep height and width, in channels-last layout, which is faster on CPUs."""
 
     @override
     def net(self, num_inputs: int, num_outputs: int) -> nn.Module:
@@ -32,7 +32,7 @@ class ImageCouplingNets(CouplingNets):
 
     @abc.abstractmethod
     def layers(self, num_inputs: int, num_outputs: int) -> list[nn.Module]:
-        """The layers, one after another."""
+        """Builds the layers."""
 
 
 class MLPCouplings(CouplingNets):
@@ -40,8 +40,8 @@ class MLPCouplings(CouplingNets):
 
     Args:
         hidden_sizes: Widths of the hidden layers.
-        activation: Between the layers.
-        dropout: Rate after each hidden layer.
+        activation: Nonlinearity between the layers.
+        dropout: Dropout rate after each hidden layer.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class GlowCouplings(ImageCouplingNets):
     """Glow's: 3x3, 1x1 and 3x3 convolutions, the first two with activation normalization.
 
     Args:
-        channels: Of the hidden layers; 512 in the paper.
+        channels: Number of channels of the hidden layers; 512 in the paper.
 
     References:
         Kingma, Dhariwal 2018, arXiv:1807.03039, section 5 and the authors' code.
@@ -86,12 +86,12 @@ class GlowCouplings(ImageCouplingNets):
 class ResidualCouplings(ImageCouplingNets):
     """Residual blocks of 3x3 convolutions, as in RealNVP, normalized over channels.
 
-    RealNVP has batch norm inside; here each pixel's channels are normalized instead (layer norm), so that what an
-    image costs does not depend on the other images of its batch, in training as in scoring.
+    RealNVP uses batch norm; here each pixel's channels are normalized instead (layer norm), so that the negative
+    log-likelihood of an image does not depend on the rest of its batch, in training as in scoring.
 
     Args:
-        channels: Of the hidden layers.
-        num_blocks: Residual blocks, two convolutions each.
+        channels: Number of channels of the hidden layers.
+        num_blocks: Number of residual blocks, two convolutions each.
 
     References:
         Dinh et al. 2017, arXiv:1605.08803, section 4.1.
@@ -115,8 +115,8 @@ class GatedCouplings(ImageCouplingNets):
     """Gated residual blocks with concatenated ELUs and layer norm, as in Flow++ (without its attention).
 
     Args:
-        channels: Of the hidden layers.
-        num_blocks: Residual blocks: a 3x3 and a gating 1x1 convolution each.
+        channels: Number of channels of the hidden layers.
+        num_blocks: Number of residual blocks, a 3x3 and a gating 1x1 convolution each.
 
     References:
         Ho, Chen, Srinivas, Duan, Abbeel: Flow++, 2019, arXiv:1902.00275, section 3.3.
@@ -135,18 +135,18 @@ class GatedCouplings(ImageCouplingNets):
         ]
 
 
-# ------------------------------------------------------------------ their parts
+# ------------------------------------------------------------------ building blocks
 
 
 class ChannelNorm(nn.Module):
-    """Layer norm over the channels of each pixel, ``[B, C, H, W]``: no pixel sees another by it."""
+    """Layer norm over the channels of each pixel, ``[B, C, H, W]``; pixels stay independent."""
 
     def __init__(self, num_channels: int) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(num_channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Maps x to the same shape."""
         return self.norm(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
 
 
@@ -169,7 +169,7 @@ class ResidualBlock(nn.Module):
         self.layers = nn.Sequential(*layers)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Maps x to the same shape."""
         return x + self.layers(x)
 
 
@@ -187,12 +187,12 @@ class GatedBlock(nn.Module):
         self.norm = ChannelNorm(channels)
 
     def forward(self, x: Tensor) -> Tensor:
-        """The same shape."""
+        """Maps x to the same shape."""
         return self.norm(x + glu(self.layers(x), 1))
 
 
 class ScaledConv2d(nn.Conv2d):
-    """A convolution that starts at zero, its outputs times ``exp(3 log_scale)``, learned for each channel.
+    """A convolution that starts at zero, with outputs scaled by ``exp(3 log_scale)``, learned for each channel.
 
     References:
         Kingma, Dhariwal 2018, arXiv:1807.03039, the authors' code (``conv2d_zeros``).
@@ -206,7 +206,7 @@ class ScaledConv2d(nn.Conv2d):
         nn.init.zeros_(self.bias)
 
     def forward(self, x: Tensor) -> Tensor:
-        """``[B, C, H, W]``."""
+        """Maps ``[B, C, H, W]`` to the same height and width."""
         return super().forward(x) * (3 * self.log_scale).exp()
 
 

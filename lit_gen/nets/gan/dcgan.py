@@ -15,28 +15,28 @@ from lit_gen.nets.mlp import Activation, mlp
 
 
 class AdversarialNets(abc.ABC):
-    """How generator and discriminator are built, once the shape of the data is known."""
+    """Builds a generator and a discriminator, given the shape of the data."""
 
     @abc.abstractmethod
     def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
-        """A net from ``[B, num_latents]`` to ``[B, *shape]`` in [-1, 1]."""
+        """Builds a network from ``[B, num_latents]`` to ``[B, *shape]`` in [-1, 1]."""
 
     @abc.abstractmethod
     def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
-        """A net from ``[B, *shape]`` in [-1, 1] to outputs ``[B]``: the larger, the more x looks like a real example.
+        """Builds a network from ``[B, *shape]`` in [-1, 1] to outputs ``[B]``, larger for real examples.
 
         Args:
             shape: Shape of one example.
-            last_bias: Whether the last layer has a bias; objectives of differences of outputs would not train it.
+            last_bias: Whether the last layer has a bias; objectives of differences of outputs give it no gradient.
         """
 
 
 class MLPPlayers(AdversarialNets):
-    """Fully connected generator and discriminator, as in the first GAN paper's MNIST nets.
+    """Fully connected generator and discriminator, as in the first GAN paper's MNIST networks.
 
     Args:
         hidden_sizes: Widths of the generator's hidden layers; the discriminator has them in reverse.
-        activation: Between the layers.
+        activation: Nonlinearity between the layers.
 
     References:
         Goodfellow et al.: Generative Adversarial Nets, 2014, arXiv:1406.2661.
@@ -61,19 +61,18 @@ class MLPPlayers(AdversarialNets):
 
 
 class DCGAN(AdversarialNets):
-    """DCGAN's nets: strided convolutions, batch norm, ReLU in the generator, leaky ReLU in the discriminator.
+    """DCGAN's networks: strided convolutions, batch norm, ReLU in the generator, leaky ReLU in the discriminator.
 
-    Images of any size will do: each block halves height and width (rounding down), and the map that is left,
-    4x4 for the paper's 64x64 images in four blocks, is made from the latents at once.
+    Images can have any size: each block halves height and width (rounding down), and the generator computes the
+    smallest feature map, 4x4 for the paper's 64x64 images in four blocks, from the latents in one layer.
 
-    Two departures from the paper. The discriminator has no batch norm unless it is asked for: the R1 penalty
-    is on the gradient at one example, which a norm over the batch would mix with the others. And the image
-    may be any size.
+    Two differences from the paper: By default, the discriminator has no batch norm, because the R1 penalty is on the
+    gradient at a single example, which batch norm would mix with the others. And the image may have any size.
 
     Args:
-        channels: Of the layer next to the image; each block away from it has twice as many.
-        num_blocks: How many times the image is halved; if not given, as often as leaves a map below 8x8.
-        discriminator_batch_norm: As in the paper: in every discriminator block but the first.
+        channels: Number of channels of the layer next to the image; each further block has twice as many.
+        num_blocks: Number of times the image is halved; if not given, until the feature map is smaller than 8x8.
+        discriminator_batch_norm: Whether to use batch norm in all discriminator blocks but the first, as in the paper.
 
     References:
         Radford, Metz, Chintala: Unsupervised Representation Learning with Deep Convolutional Generative
@@ -88,7 +87,7 @@ class DCGAN(AdversarialNets):
         self.discriminator_batch_norm = discriminator_batch_norm
 
     def _plan(self, shape: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
-        """Sizes and channels, image side first."""
+        """Sizes and numbers of channels, image side first."""
         if len(shape) != 3:
             raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPPlayers")
         smallest = min(shape[1:])
@@ -96,7 +95,7 @@ class DCGAN(AdversarialNets):
         if smallest >> num_blocks < 1:
             raise UserError(
                 f"DCGAN halves {shape[1]}x{shape[2]} images num_blocks={num_blocks} times, which leaves nothing;"
-                f" give num_blocks of at most {smallest.bit_length() - 1}, or none"
+                f" give num_blocks of at most {smallest.bit_length() - 1}, or leave it out"
             )
         sizes = [(shape[1] >> i, shape[2] >> i) for i in range(num_blocks + 1)]
         return sizes, [shape[0], *(self.channels << i for i in range(num_blocks))]
@@ -135,9 +134,9 @@ class DCGAN(AdversarialNets):
 
 @torch.no_grad()
 def _initialized(net: nn.Sequential) -> nn.Sequential:
-    """The paper's initialisation: weights N(0, 0.02), batch norm's gains N(1, 0.02).
+    """The paper's initialization: weights N(0, 0.02), batch norm's gains N(1, 0.02).
 
-    Weights are laid out channels-last, in which a CPU convolves up to a fifth faster; the numbers are the same.
+    Weights are in channels-last layout, with which a CPU convolves up to a fifth faster; the values are the same.
     """
     for module in net.modules():
         if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):

@@ -14,24 +14,24 @@ from lit_gen.nets.mlp import Activation, activation_module, mlp
 
 
 class AutoencoderNets(abc.ABC):
-    """How an encoder and a decoder are built, once the shape of the data is known."""
+    """Builds an encoder and a decoder, given the shape of the data."""
 
     @abc.abstractmethod
     def encoder(self, shape: Sequence[int], num_outputs: int) -> nn.Module:
-        """A net from float ``[B, *shape]`` to ``[B, num_outputs]``."""
+        """Builds a network from float ``[B, *shape]`` to ``[B, num_outputs]``."""
 
     @abc.abstractmethod
     def decoder(self, num_inputs: int, shape: Sequence[int], num_maps: int) -> nn.Module:
-        """A net from ``[B, num_inputs]`` to ``[B, num_maps, *shape]``: num_maps numbers for each dimension."""
+        """Builds a network from ``[B, num_inputs]`` to ``[B, num_maps, *shape]``: num_maps parameters per dimension."""
 
 
 class MLPNets(AutoencoderNets):
-    """Fully connected encoder and decoder, mirror images of each other.
+    """Fully connected encoder and decoder with mirrored layers.
 
     Args:
         hidden_sizes: Widths of the encoder's hidden layers; the decoder has them in reverse.
-        activation: Between the layers.
-        dropout: Rate after each hidden layer of the encoder.
+        activation: Nonlinearity between the layers.
+        dropout: Dropout rate after each hidden layer of the encoder.
     """
 
     def __init__(
@@ -53,12 +53,12 @@ class MLPNets(AutoencoderNets):
 
 
 class ConvNets(AutoencoderNets):
-    """4x4 convolutions of stride 2 and their transposes, halving any height and width (rounded down).
+    """4x4 convolutions of stride 2 and their transposes, which halve any height and width (rounded down).
 
     Args:
-        channels: Of each encoder layer; the decoder has them in reverse.
-        activation: Between the layers.
-        batch_norm: Normalise after each hidden convolution.
+        channels: Number of channels of each encoder layer; the decoder has them in reverse.
+        activation: Nonlinearity between the layers.
+        batch_norm: Whether to use batch norm after each hidden convolution.
     """
 
     def __init__(
@@ -116,7 +116,7 @@ class ConvNets(AutoencoderNets):
 
 
 class _SplitMaps(nn.Module):
-    """``[B, M*C, H, W]`` to ``[B, M, C, H, W]``."""
+    """Reshapes ``[B, M*C, H, W]`` to ``[B, M, C, H, W]``."""
 
     def __init__(self, num_maps: int) -> None:
         super().__init__()
