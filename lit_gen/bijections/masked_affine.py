@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
 from lit_gen.nets.incremental_autoencoder import OneByOne
@@ -30,11 +31,9 @@ class MaskedAffine(Bijection):
     def _log_scale(self, raw: Tensor) -> Tensor:
         return self.bound * torch.tanh(raw / self.bound)
 
+    @override
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """See :class:`lit_gen.bijections.Bijection`.
-
-        The network may run in bfloat16 in training; scoring uses float32, the transformation that is inverted below.
-        """
+        # The network may run in bfloat16 in training; scoring uses float32, the transformation that is inverted below.
         device = x.device.type
         with torch.autocast(device, enabled=self.training and torch.is_autocast_enabled(device)):
             mean, raw = self.net(x).float().unbind(1)

@@ -156,7 +156,8 @@ def _article(types: list[str]) -> str:
 def _not_a_class(text: str, key: str, parser: Any) -> BadArgument:
     given = _given_class(text)
     if given.startswith("NestedArg("):
-        return BadArgument(key, "an argument comes before the class that has it; name the class first, here or in --config")
+        reason = "an argument comes before the class that has it; name the class first, here or in --config"
+        return BadArgument(key, reason)
     base = _base_class(key, parser)
     if base is None:
         return BadArgument(key, f"'{given}' is not a class that can be imported", given)

@@ -133,12 +133,9 @@ class MADE(Autoregressive):
             out[rows] = self.fill(_Cached(self, int(rows.sum()), order), order, u[rows], out[rows], 0)
         return out.unflatten(1, self.shape)
 
+    @override
     def complete(self, x: Tensor, num_given: int, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """See :meth:`Autoregressive.complete`.
-
-        Raises:
-            UserError: If there are several orders, most of which do not start with the given dimensions.
-        """
+        # Of several orders, most do not start with the given dimensions.
         if self.num_orders > 1:
             raise UserError(f"MADE: num_orders={self.num_orders} cannot complete an example; num_orders=1 can")
         return super().complete(x, num_given, noise, label)
