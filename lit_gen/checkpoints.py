@@ -13,6 +13,9 @@ from lit_gen.errors import UserError
 KEY = "lit_gen_config"
 """Entry of a checkpoint that holds the run's resolved configuration as YAML."""
 
+BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE = "budget", "throughput", "ema"
+"""Entries of a checkpoint's ``callbacks``, by name: a class may be renamed, and a file keeps its names."""
+
 
 def read_checkpoint(path: Path, where: str = "") -> dict[str, Any]:
     """Loads a checkpoint with tensors on the CPU; nothing in the file is executed.

@@ -87,10 +87,10 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "halflife": ("vae", "--ema.halflife_examples=-1", ["ema.halflife_examples is -1"]),
     "average every": ("vae", "--ema.every=0", ["ema: every=0"]),
     "ramp-up": ("vae", "--ema.rampup=0", ["rampup=0"]),
-    "levels of Bernoulli": ("vae", "--model.observation=Bernoulli", ["model.observation", "2 levels", "17"]),
+    "levels of Bernoulli": ("vae", "--model.observation=Bernoulli", ["observation: Bernoulli", "2 values", "17"]),
     "depth": ("vae", "--model.nets=ConvNets --model.nets.channels=[1,1,1,1]", ["8x8", "at most 3"]),
-    "linked shape": ("vae", "--model.shape=[1,9,9]", ["model: shape is the data's"]),
-    "linked levels": ("vae", "--model.num_levels=256", ["model: num_levels is the data's"]),
+    "linked shape": ("vae", "--model.shape=[1,9,9]", ["model: shape is set by the data"]),
+    "linked levels": ("vae", "--model.num_levels=256", ["model: num_levels is set by the data"]),
     "budget": ("vae", "--budget.max_examples=0", ["budget.max_examples is 0", "at least 1"]),
     "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
     "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
@@ -176,7 +176,7 @@ def test_bad_option_is_one_line_and_nothing_starts(
 FILES: dict[str, tuple[str, list[str]]] = {
     "top": ("budgt: {max_examples: 3}", ["budgt", "did you mean 'budget.max_examples'?"]),
     "top, dotted": ("trainr: {max_epochs: 3}", ["trainr", "did you mean 'trainer"]),
-    "group": ("budget: {max_imags: 3}", ["budget.max_imags: ", "did you mean 'max_examples'?"]),
+    "group": ("budget: {max_exampls: 3}", ["budget.max_exampls: ", "did you mean 'max_examples'?"]),
     "trainer": ("trainer: {max_epoch: 3}", ["trainer.max_epoch: ", "did you mean 'max_epochs'?"]),
     "model": ("model: {init_args: {num_latent: 3}}", ["model.num_latent: ", "did you mean 'num_latents'?"]),
     "beside class_path": ("model: {class_path: VAE, lr: 3}", ["model", "init_args"]),
@@ -286,7 +286,7 @@ def test_help_lists_every_group(capsys: pytest.CaptureFixture[str]) -> None:
         "--run_name",
     ):
         assert option in text, f"{option} is not in --help"
-    assert "Training ends with the first batch that reaches this many examples" in " ".join(text.split())
+    assert "Training ends with the first batch that reaches this number of examples" in " ".join(text.split())
 
 
 def test_evaluate_help_and_no_arguments(capsys: pytest.CaptureFixture[str]) -> None:

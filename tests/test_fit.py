@@ -24,7 +24,7 @@ def training_state(run: Path) -> dict[str, Any]:
     """What training has made: weights, optimizers, counts."""
     content = checkpoint(run)
     state = {name: content[name] for name in ("state_dict", "optimizer_states", "global_step")}
-    return {**state, "budget": content["callbacks"]["Budget"]}
+    return {**state, "budget": content["callbacks"]["budget"]}
 
 
 def rows(run: Path) -> list[dict[str, float]]:
@@ -77,7 +77,7 @@ def test_budget_means_the_same_for_every_family(family: str, tmp_path: Path) -> 
     run = run_fit(family, tmp_path, "run", "--budget.max_examples=320", "--trainer.check_val_every_n_epoch=100")
     record, kept = the_record(tmp_path), checkpoint(run)
     assert record.cost.examples_seen == 350
-    assert kept["callbacks"]["Budget"]["examples_seen"] == 350
+    assert kept["callbacks"]["budget"]["examples_seen"] == 350
     assert kept["global_step"] == 7
     assert record.selection.step == 7
     validated = [row["examples_seen"] for row in rows(run) if any(name.startswith("val/") for name in row)]
@@ -88,7 +88,7 @@ def test_budget_means_the_same_for_every_family(family: str, tmp_path: Path) -> 
 def test_data_smaller_than_a_batch(tmp_path: Path) -> None:
     """1,000 training images and batches of 4,096: each epoch is one batch of 1,000."""
     run = run_fit("vae", tmp_path, "run", "--data.init_args.batch_size=4096", "--budget.max_examples=2500")
-    assert checkpoint(run)["callbacks"]["Budget"]["examples_seen"] == 3000
+    assert checkpoint(run)["callbacks"]["budget"]["examples_seen"] == 3000
     assert checkpoint(run)["global_step"] == 3
 
 

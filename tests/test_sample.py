@@ -67,7 +67,7 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
 def tell_the_classes_apart(checkpoint: Path) -> None:
     """After so short a training all classes would still have the same samples."""
     content = torch.load(checkpoint, weights_only=True)
-    for state in (content["state_dict"], content["callbacks"]["EMA"]["average"]):
+    for state in (content["state_dict"], content["callbacks"]["ema"]["average"]):
         state["prior.mean"] += torch.linspace(-1, 1, 10)[:, None]
     torch.save(content, checkpoint)
 
@@ -399,7 +399,7 @@ def test_weights_that_are_no_numbers_make_no_picture(
     runs: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     content = torch.load(runs["vae"], weights_only=True)
-    content["callbacks"]["EMA"]["average"]["decoder.0.bias"][0] = math.nan
+    content["callbacks"]["ema"]["average"]["decoder.0.bias"][0] = math.nan
     torch.save(content, tmp_path / "bad.ckpt")
     assert "decoder.0.bias contains NaN or infinity" in refusal([str(tmp_path / "bad.ckpt")], capsys)
     main([str(tmp_path / "bad.ckpt"), "--scoring.weights=raw", "--n=1"])

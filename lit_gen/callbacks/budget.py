@@ -6,6 +6,7 @@ from typing import Any
 
 import lightning as L
 
+from lit_gen.checkpoints import BUDGET_STATE
 from lit_gen.errors import UserError
 
 
@@ -48,6 +49,11 @@ class Budget(L.Callback):
         """Logs the count with the validation's scores, as their x-axis."""
         if not trainer.sanity_checking:
             pl_module.log("examples_seen", float(self.examples_seen), sync_dist=True)
+
+    @property
+    def state_key(self) -> str:
+        """Entry of a checkpoint's ``callbacks``."""
+        return BUDGET_STATE
 
     def state_dict(self) -> dict[str, int]:
         """The count, for the checkpoint."""

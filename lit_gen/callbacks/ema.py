@@ -9,6 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
+from lit_gen.checkpoints import EMA_STATE
 from lit_gen.errors import UserError, nearest
 
 
@@ -145,6 +146,11 @@ class EMA(L.Callback):
         live = self.averaged(pl_module)
         for name, average in self.average.items():
             live[name].copy_(average)
+
+    @property
+    def state_key(self) -> str:
+        """Entry of a checkpoint's ``callbacks``."""
+        return EMA_STATE
 
     def state_dict(self) -> dict[str, Any]:
         """The average, its halflife and the counts; tensors and numbers only."""

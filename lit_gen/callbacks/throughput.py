@@ -10,6 +10,8 @@ from typing import Any
 import lightning as L
 import torch
 
+from lit_gen.checkpoints import THROUGHPUT_STATE
+
 
 class Throughput(L.Callback):
     """Measures the wall time of training without validation, over all sessions of training of a run.
@@ -49,6 +51,11 @@ class Throughput(L.Callback):
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stops the clock."""
         self._halt(trainer)
+
+    @property
+    def state_key(self) -> str:
+        """Entry of a checkpoint's ``callbacks``."""
+        return THROUGHPUT_STATE
 
     def state_dict(self) -> dict[str, Any]:
         """Seconds so far, including the current interval."""

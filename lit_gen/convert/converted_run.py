@@ -12,7 +12,7 @@ import torch
 from jsonargparse import Namespace
 from torch import Tensor
 
-from lit_gen.checkpoints import KEY
+from lit_gen.checkpoints import BUDGET_STATE, EMA_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.cli.command_line import CLI
 from lit_gen.cli.parser import Parser
 from lit_gen.cli.run_folder import make_run_folder
@@ -138,9 +138,12 @@ def checkpoint(state: dict[str, Tensor], config: str, averaged: bool) -> dict[st
         averaged: Whether the weights are an average. The raw ones are then unknown, and stored as NaN, so that
             ``scoring.weights=raw`` is rejected and no score has a wrong name.
     """
-    callbacks: dict[str, Any] = {"Budget": {"examples_seen": None}, "Throughput": {"train_seconds": None}}
+    callbacks: dict[str, Any] = {
+        BUDGET_STATE: {"examples_seen": None},
+        THROUGHPUT_STATE: {"train_seconds": None},
+    }
     if averaged:
-        callbacks["EMA"] = {"average": state, "halflife_examples": None, "examples_seen": 0, "pending": 0}
+        callbacks[EMA_STATE] = {"average": state, "halflife_examples": None, "examples_seen": 0, "pending": 0}
         state = {name: torch.full((), torch.nan).expand(tensor.shape) for name, tensor in state.items()}
     return {"state_dict": state, "callbacks": callbacks, "global_step": 0, "epoch": 0, KEY: config}
 

@@ -19,7 +19,7 @@ import torch
 import yaml
 
 import lit_gen
-from lit_gen.checkpoints import KEY
+from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.runs.run import Run
@@ -184,8 +184,8 @@ def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[s
     states = checkpoint["callbacks"]
     selection = {"rule": f"{path.stem} (named by the user)", "checkpoint": path.name, "step": checkpoint["global_step"]}
     return {
-        "examples_seen": states["Budget"]["examples_seen"],
-        "train_seconds": states["Throughput"]["train_seconds"],
+        "examples_seen": states[BUDGET_STATE]["examples_seen"],
+        "train_seconds": states[THROUGHPUT_STATE]["train_seconds"],
         "peak_memory_bytes": None,
         "selection": selection,
     }

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lit_gen.callbacks import EMA
-from lit_gen.checkpoints import load_state
+from lit_gen.checkpoints import EMA_STATE, load_state
 from lit_gen.errors import UserError
 from lit_gen.runs.run import Run
 
@@ -24,7 +24,7 @@ def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     """
     load_state(run.model, checkpoint)
     ema: EMA = run.ema
-    state = next((s for name, s in checkpoint["callbacks"].items() if name.startswith("EMA")), None)
+    state = checkpoint["callbacks"].get(EMA_STATE)
     if wanted == "raw" or not state or not state["average"]:
         if wanted == "ema":
             raise UserError("scoring.weights=ema, but the run kept no average (ema.halflife_examples); use raw")

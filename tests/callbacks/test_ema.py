@@ -142,8 +142,8 @@ def test_checkpoint_holds_raw_weights_and_the_average_beside_them(tmp_path: Path
     train(model, ema, keep, max_epochs=1, enable_checkpointing=True)
     saved = torch.load(tmp_path / "best.ckpt", weights_only=True)
     assert float(saved["state_dict"][NET]) == 3.0
-    assert float(saved["callbacks"]["EMA"]["average"][NET]) == float(ema.average[NET]) < 3.0
-    assert saved["callbacks"]["EMA"]["examples_seen"] == 12
+    assert float(saved["callbacks"]["ema"]["average"][NET]) == float(ema.average[NET]) < 3.0
+    assert saved["callbacks"]["ema"]["examples_seen"] == 12
 
 
 def test_broken_validation_gives_the_raw_weights_back() -> None:

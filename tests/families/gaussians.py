@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from lit_gen.families.diffusion import Labels, OdeSettings
 from lit_gen.families.diffusion.diffusion import Diffusion
-from lit_gen.families.diffusion.prediction import from_x, scales
-from lit_gen.families.diffusion.samplers import Prediction, alpha_sigma
+from lit_gen.families.diffusion.prediction import Prediction, from_x, scales
+from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.optim import AdamW
 

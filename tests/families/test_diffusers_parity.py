@@ -16,8 +16,8 @@ from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.convert import __main__ as convert
 from lit_gen.families.diffusion import CosineSchedule, LinearBetas
-from lit_gen.families.diffusion.prediction import clipped, from_eps
-from lit_gen.families.diffusion.samplers import SAMPLERS, Denoise, Prediction
+from lit_gen.families.diffusion.prediction import Prediction, clipped, from_eps
+from lit_gen.families.diffusion.samplers import SAMPLERS, Denoise
 from lit_gen.noise import Noise
 from lit_gen.runs.weights import load_weights
 

@@ -188,6 +188,6 @@ def test_a_likelihood_that_is_no_number_is_counted_and_refused(tmp_path: Path) -
     (metrics,) = laws.trainer(1, limit_val_batches=1.0).validate(model, data, verbose=False)
     assert metrics["val/non_finite"] == 500
     assert not math.isfinite(metrics["val/bpd"])
-    scorer = Scorer(data, Scoring(num_samples=20), None, "raw", None)
+    scorer = Scorer(data, Scoring(num_samples=20), None, None, "raw", None)
     with pytest.raises(UserError, match="500 of 500 test examples have no finite likelihood"):
         laws.trainer(1, scorer, default_root_dir=tmp_path).test(model, data, verbose=False)

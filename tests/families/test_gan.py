@@ -17,15 +17,13 @@ from lit_gen.errors import UserError
 from lit_gen.families.gan import (
     GAN,
     R1,
-    WGANGP,
-    GradientPenalty,
     Hinge,
     NonSaturating,
     Objective,
     Updates,
-    Wasserstein,
 )
 from lit_gen.families.gan.penalty import Scored, input_gradient
+from lit_gen.families.gan.wgan_gp import WGANGP, GradientPenalty, Wasserstein
 from lit_gen.nets import AdversarialNets, MLPPlayers
 from lit_gen.noise import Noise
 from lit_gen.optim import AdversarialAdamW

@@ -18,8 +18,7 @@ from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
-from lit_gen.families.diffusion.prediction import clipped, diffuse, from_eps
-from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.prediction import Prediction, clipped, diffuse, from_eps
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import EvenLevels, NoiseSchedule
 from lit_gen.nets import DenoisingNets, MLPDenoiser

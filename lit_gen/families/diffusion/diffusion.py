@@ -17,8 +17,8 @@ from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.ode import OdeSettings, log_density
-from lit_gen.families.diffusion.prediction import clipped, diffuse, guided, halves
-from lit_gen.families.diffusion.samplers import SAMPLERS, Prediction, alpha_sigma
+from lit_gen.families.diffusion.prediction import Prediction, clipped, diffuse, guided, halves
+from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import Likelihood, gaussian_kl, standard_normal_log_prob
 from lit_gen.noise import Noise

@@ -16,8 +16,7 @@ from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
-from lit_gen.families.diffusion.prediction import from_x, scales
-from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.prediction import Prediction, from_x, scales
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.optim import AdamW

@@ -15,8 +15,7 @@ from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.noise_levels import finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.pairing import IndependentPairing, OptimalTransportPairing, Pairing
-from lit_gen.families.diffusion.prediction import scales
-from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.prediction import Prediction, scales
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.nets import DenoisingNets, MLPDenoiser
 from lit_gen.optim import AdamW

@@ -13,8 +13,7 @@ from lit_gen.families.diffusion.ddpm import DDPM
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.ode import OdeSettings
-from lit_gen.families.diffusion.prediction import diffuse, from_eps
-from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.prediction import Prediction, diffuse, from_eps
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.families.diffusion.schedules import NoiseSchedule
 from lit_gen.likelihood import bits_per_dim

@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
-from lit_gen.families.diffusion.samplers import Prediction
+
+@dataclass(frozen=True)
+class Prediction:
+    """A model's prediction for z: the data and the noise, with ``z = alpha x_hat + sigma eps_hat``.
+
+    Attributes:
+        x_hat: Predicted data, ``[B, *shape]``.
+        eps_hat: Predicted noise, ``[B, *shape]``.
+        variance_mix: Interpolation of an ancestral step's log variance,
+            ``v log(beta) + (1 - v) log(beta_tilde)``, between its upper and lower bound; 0 for the lower.
+    """
+
+    x_hat: Tensor
+    eps_hat: Tensor
+    variance_mix: Tensor | float = 0.0
 
 
 def scales(log_snr: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -20,30 +20,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from lit_gen.families.diffusion.prediction import Prediction
 from lit_gen.noise import Noise
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """A model's prediction for z: the data and the noise, with ``z = alpha x_hat + sigma eps_hat``.
-
-    Attributes:
-        x_hat: Predicted data, ``[B, *shape]``.
-        eps_hat: Predicted noise, ``[B, *shape]``.
-        variance_mix: Interpolation of an ancestral step's log variance,
-            ``v log(beta) + (1 - v) log(beta_tilde)``, between its upper and lower bound; 0 for the lower.
-    """
-
-    x_hat: Tensor
-    eps_hat: Tensor
-    variance_mix: Tensor | float = 0.0
-
 
 Denoise = Callable[[Tensor, float], Prediction]
 Sampler = Callable[[Denoise, Tensor, Sequence[float], Noise], Tensor]

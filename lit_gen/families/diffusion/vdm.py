@@ -16,8 +16,7 @@ from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.learned_schedule import Monotone, ScheduleOf
 from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
-from lit_gen.families.diffusion.prediction import diffuse, from_eps, scales
-from lit_gen.families.diffusion.samplers import Prediction
+from lit_gen.families.diffusion.prediction import Prediction, diffuse, from_eps, scales
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import gaussian_kl
 from lit_gen.nets import DenoisingNets, MLPDenoiser

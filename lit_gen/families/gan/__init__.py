@@ -4,17 +4,13 @@ from lit_gen.families.gan.gan import GAN
 from lit_gen.families.gan.objective import Hinge, NonSaturating, Objective
 from lit_gen.families.gan.penalty import R1, Penalty
 from lit_gen.families.gan.updates import Updates
-from lit_gen.families.gan.wgan_gp import WGANGP, GradientPenalty, Wasserstein
 
 __all__ = [
     "GAN",
     "R1",
-    "WGANGP",
-    "GradientPenalty",
     "Hinge",
     "NonSaturating",
     "Objective",
     "Penalty",
     "Updates",
-    "Wasserstein",
 ]
