@@ -310,14 +310,14 @@ def test_completions_keep_what_is_given_and_draw_the_rest(
         ("--complete 1 --given=-1", "--given is -1.0; give at least 0"),
         ("--complete 1 --nearest", "--nearest and --complete cannot be combined"),
         ("--given=0.3", "--given applies to --complete only"),
-        ("--complete 3 --steps=4", "--steps is for --interpolate"),
+        ("--complete 3 --steps=4", "--steps applies to --interpolate"),
         ("--nearest --interpolate 1 2", "--interpolate and --nearest cannot be combined"),
-        ("--interpolate 1 2 --n=3", "--n is for samples or --nearest or --prompt,"),
-        ("--interpolate 1 2 --label=3", "--label is for samples or --nearest or --complete or --prompt"),
-        ("--steps=5", "--steps is for --interpolate"),
-        ("--nearest --linear", "--linear is for --interpolate"),
-        ("--k=5", "--k is for --nearest or --complete"),
-        ("--split=val", "--split is for --interpolate or --nearest or --complete"),
+        ("--interpolate 1 2 --n=3", "--n applies to samples or --nearest or --prompt only"),
+        ("--interpolate 1 2 --label=3", "--label applies to samples or --nearest or --complete or --prompt"),
+        ("--steps=5", "--steps applies to --interpolate"),
+        ("--nearest --linear", "--linear applies to --interpolate"),
+        ("--k=5", "--k applies to --nearest or --complete"),
+        ("--split=val", "--split applies to --interpolate or --nearest or --complete"),
         ("--nearest --split=train", "--split: invalid choice: 'train'"),
         ("--out=grid.jpg", "grid.jpg does not end in .png"),
         ("--interpolte 3 4", "unknown option --interpolte; did you mean 'interpolate'?"),
@@ -371,7 +371,7 @@ def test_what_this_model_cannot_do_is_one_line(
 
 def test_those_who_can_are_named(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
     line = refusal([str(runs["gan"]), "--interpolate", "1", "2"], capsys)
-    named = line.split("these have: ")[1].split(", ")
+    named = line.split("these can: ")[1].split(", ")
     assert "VAE" in named
     assert "MLPRealNVP" in named
     for name in families.__all__:

@@ -239,7 +239,7 @@ def test_what_does_not_suit_the_data_is_one_line(
         (["--prompt="], "--prompt is empty; give a beginning, or leave it out"),
         (["--prompt=a", "--complete", "1"], "--complete and --prompt cannot be combined"),
         (["--prompt=a", "--given=0.5"], "--given applies to --complete only"),
-        (["--prompt=a", "--split=val"], "--split is for --interpolate or --nearest or --complete"),
+        (["--prompt=a", "--split=val"], "--split applies to --interpolate or --nearest or --complete"),
         (["--promt=a"], "unknown option --promt; did you mean 'prompt'?"),
         (["--out=a.mp3"], "a.mp3 does not end in .png (images), .txt (text) or .wav (audio)"),
     ],
