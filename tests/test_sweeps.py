@@ -128,7 +128,8 @@ def test_two_runs_at_once_finish_with_finite_scores(path: Path, tmp_path: Path) 
     """One as an agent starts it, and one in this process meanwhile, which spares it the imports."""
     sweep = read(path)
     rng = random.Random(0)
-    fixed = {"budget.max_examples": 1000, "scoring.num_samples": 40, "trainer.enable_progress_bar": False}
+    fixed = {"budget.max_examples": 400, "scoring.num_samples": 40, "grid.num_samples": 4}
+    fixed["trainer.enable_progress_bar"] = False
     if sweep["metric"]["name"] == "val/bpd":  # a distance bears its number of samples in its name
         fixed["quality.num_samples"] = 40
     fixed |= {"trainer.default_root_dir": str(tmp_path / "runs"), "wandb.mode": "offline"}
