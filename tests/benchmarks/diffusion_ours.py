@@ -16,7 +16,7 @@ from benchmarks.ours import Turns, count
 from benchmarks.turns import take_turns
 from lit_gen.cli.process import configure_process
 from lit_gen.families import DDPM
-from lit_gen.families.diffusion import LinearBetas, Sampling
+from lit_gen.families.diffusion import Labels, LinearBetas, Sampling
 from lit_gen.nets import UNetNets
 
 # The gradients' norm is clipped, as in the paper's code and in both peers'.
@@ -43,7 +43,7 @@ class LossTurns(Turns):
 def build(sampling: Sampling) -> DDPM:
     """The model of the options above, with classes where it is to be guided by them."""
     nets, num_classes = UNetNets(32, (1, 2, 2), 1, (7,), num_groups=8), 10 if sampling.guidance != 1 else 0
-    return DDPM((1, 28, 28), 256, nets, LinearBetas(), num_classes=num_classes, sampling=sampling)
+    return DDPM((1, 28, 28), 256, nets, LinearBetas(), labels=Labels(num_classes), sampling=sampling)
 
 
 @torch.inference_mode()

@@ -76,7 +76,7 @@ def test_mlp_vae_against_pythae(tmp_path: Path) -> None:
 def test_dcgan_against_a_plain_loop(tmp_path: Path) -> None:
     options = [
         *("--data.shape=[1,64,64]", "--data.num_levels=256", "--data.batch_size=64"),
-        *("--model=GAN", "--model.num_latents=100", "--model.r1=0", "--ema.modules=[generator]"),
+        *("--model=GAN", "--model.num_latents=100", "--ema.modules=[generator]"),
         *("--model.nets=DCGAN", "--model.nets.channels=16", "--model.nets.num_blocks=4"),
         "--model.nets.discriminator_batch_norm=true",
     ]
