@@ -7,7 +7,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.bijections.bijection import Bijection, sum_dims
-from lit_gen.nets.incremental_autoencoder import OneByOne
+from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 
 
@@ -44,10 +44,10 @@ class MaskedAffine(Bijection):
     def inverse(self, z: Tensor, context: Tensor | None = None) -> Tensor:
         """Incremental inversion, in about one pass; in place, because everything else is cheaper."""
         with torch.autocast(z.device.type, enabled=False):
-            one_by_one = OneByOne(self.net, len(z))
-            for z_i, x_i in zip(z.T.contiguous().unbind(), one_by_one.columns, strict=True):
-                mean, raw = one_by_one.parameters().unbind()
+            incremental = IncrementalAutoencoder(self.net, len(z))
+            for z_i, x_i in zip(z.T.contiguous().unbind(), incremental.columns, strict=True):
+                mean, raw = incremental.parameters().unbind()
                 scale = raw.div_(self.bound).tanh_().mul_(self.bound).exp_()
                 torch.addcmul(mean, z_i, scale, out=x_i)
-                one_by_one.advance()
-            return one_by_one.x.T.contiguous()
+                incremental.advance()
+            return incremental.x.T.contiguous()

@@ -58,6 +58,8 @@ OPTIONS: dict[str, str] = {
 """New names of options by their old names; both without ``init_args``."""
 
 VALUES: dict[tuple[str, str], str] = {
+    ("model.nets", "MLPPlayers"): "model.nets=MLPAdversarialNets",
+    ("model.nets", "lit_gen.nets.MLPPlayers"): "model.nets=lit_gen.nets.MLPAdversarialNets",
     ("model.optimizer", "adamw"): "model.optimizer=AdamW",
     ("model.optimizer", "muon"): "model.optimizer=Muon",
 }

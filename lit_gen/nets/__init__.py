@@ -19,8 +19,8 @@ from lit_gen.nets.flow.coupling_nets import (
     ResidualCouplings,
     ScaledConv2d,
 )
-from lit_gen.nets.gan.dcgan import DCGAN, AdversarialNets, MLPPlayers
-from lit_gen.nets.incremental_autoencoder import OneByOne
+from lit_gen.nets.gan.dcgan import DCGAN, AdversarialNets, MLPAdversarialNets
+from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 from lit_gen.nets.vae.autoencoder import AutoencoderNets, ConvNets, MLPNets
 
@@ -43,13 +43,13 @@ __all__ = [
     "ImageCouplingNets",
     "ImprovedNets",
     "ImprovedUNet",
+    "IncrementalAutoencoder",
     "KeyValueCache",
+    "MLPAdversarialNets",
     "MLPCouplings",
     "MLPDenoiser",
     "MLPNets",
-    "MLPPlayers",
     "MaskedAutoencoder",
-    "OneByOne",
     "PixelCNNNet",
     "PixelCNNppCache",
     "PixelCNNppNet",

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 _BLOCK = 64  # dimensions whose sums over all previous ones are computed together
 
 
-class OneByOne:
+class IncrementalAutoencoder:
     """Incremental evaluation of a masked autoencoder, dimension by dimension, computing each hidden unit once.
 
     All steps together take as many multiplications as one forward pass, instead of D passes. For a block of
@@ -66,7 +66,7 @@ class OneByOne:
         weight, units, out = self.outputs[self.filled]
         return out.addmm_(weight, units)
 
-    def put(self, value: Tensor) -> None:
+    def update(self, value: Tensor) -> None:
         """Sets the next dimension ``[B]``."""
         self.columns[self.filled].copy_(value)
         self.advance()

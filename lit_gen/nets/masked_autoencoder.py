@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.nets.incremental_autoencoder import OneByOne
+from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.mlp import Activation, activation_module
 
 _ROW_BLOCKS = 4
@@ -164,7 +164,7 @@ class MaskedAutoencoder(nn.Module):
 
     @torch.no_grad()
     def in_order(self, batch_size: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Fills x incrementally in the natural order, as :class:`OneByOne` does.
+        """Fills x incrementally in the natural order, as :class:`IncrementalAutoencoder` does.
 
         Args:
             batch_size: Number of examples B.
@@ -173,7 +173,7 @@ class MaskedAutoencoder(nn.Module):
         Returns:
             The filled x, ``[B, D]``.
         """
-        one_by_one = OneByOne(self, batch_size)
+        incremental = IncrementalAutoencoder(self, batch_size)
         for i in range(self.num_dims):
-            one_by_one.put(value(i, one_by_one.parameters()))
-        return one_by_one.x.T.contiguous()
+            incremental.update(value(i, incremental.parameters()))
+        return incremental.x.T.contiguous()

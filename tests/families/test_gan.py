@@ -24,7 +24,7 @@ from lit_gen.families.gan import (
 )
 from lit_gen.families.gan.penalty import Scored, input_gradient
 from lit_gen.families.gan.wgan_gp import WGANGP, GradientPenalty, Wasserstein
-from lit_gen.nets import AdversarialNets, MLPPlayers
+from lit_gen.nets import AdversarialNets, MLPAdversarialNets
 from lit_gen.noise import Noise
 from lit_gen.optim import AdversarialAdamW
 from lit_gen.quantization import to_symmetric
@@ -320,7 +320,7 @@ def test_the_last_bias_is_left_out_where_no_gradient_would_reach_it(objective: O
 
 
 def test_nets_leave_the_last_bias_out() -> None:
-    for nets in (None, MLPPlayers()):
+    for nets in (None, MLPAdversarialNets()):
         seen, unseen = build(nets=nets), build(nets=nets, objective=Wasserstein())
         sizes = [sum(p.numel() for p in model.discriminator.parameters()) for model in (seen, unseen)]
         assert sizes[0] - sizes[1] == 1
@@ -362,7 +362,7 @@ def test_a_wasserstein_critic_finds_the_distance_of_two_points() -> None:
     data.split("train").x.copy_(torch.tensor([2, 0, 1, 0], dtype=torch.uint8))
     torch.manual_seed(0)
     model = WGANGP(
-        (4,), 3, nets=MLPPlayers(hidden_sizes=(64,)), generator_optimizer=adamw(lr=0.0),
+        (4,), 3, nets=MLPAdversarialNets(hidden_sizes=(64,)), generator_optimizer=adamw(lr=0.0),
         discriminator_optimizer=adamw(lr=5e-3, betas=(0.0, 0.9)),
     )  # fmt: skip
     for parameter in model.generator.parameters():
@@ -414,7 +414,7 @@ def test_the_game_moves_the_generator_towards_the_data() -> None:
     data.split("train").x.copy_(torch.tensor([1, 0, 0, 1], dtype=torch.uint8).reshape(1, 2, 2))
     torch.manual_seed(0)
     fast = adamw(lr=5e-3)
-    nets = MLPPlayers(hidden_sizes=(32,))
+    nets = MLPAdversarialNets(hidden_sizes=(32,))
     model = GAN((1, 2, 2), 2, nets=nets, penalty=R1(), generator_optimizer=fast, discriminator_optimizer=fast)
     laws.fit(model, data, 100)
     hits = (model.sample(200) == data.split("train").x[0]).flatten(1).all(1)

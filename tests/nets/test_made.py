@@ -8,7 +8,7 @@ from families import conformance as laws
 from torch import Tensor
 
 from lit_gen.errors import UserError
-from lit_gen.nets import MaskedAutoencoder, OneByOne
+from lit_gen.nets import IncrementalAutoencoder, MaskedAutoencoder
 
 # Dimensions, numbers for each, hidden widths: also far fewer than dimensions, and not to be divided by anything.
 SIZES = [
@@ -141,10 +141,10 @@ def test_in_another_order_outputs_see_what_stands_before_them_there(
 def test_one_by_one_in_another_order_is_the_whole_pass(D: int, num_parameters: int, hidden: tuple[int, ...]) -> None:
     made, order = built(D, num_parameters, hidden), torch.randperm(D, generator=torch.Generator().manual_seed(3))
     x = torch.randn(7, D)
-    whole, one_by_one = made(x, order), OneByOne(made, 7, order)
+    whole, incremental = made(x, order), IncrementalAutoencoder(made, 7, order)
     for i in order.tolist():
-        assert torch.allclose(one_by_one.parameters(), whole[:, :, i].T, atol=1e-5)
-        one_by_one.put(x[:, i])
+        assert torch.allclose(incremental.parameters(), whole[:, :, i].T, atol=1e-5)
+        incremental.update(x[:, i])
 
 
 @pytest.mark.parametrize(("D", "hidden"), [(1, (4,)), (3, (0,))])

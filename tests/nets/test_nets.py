@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from lit_gen.errors import UserError
-from lit_gen.nets import DCGAN, AdversarialNets, AutoencoderNets, ConvNets, MLPNets, MLPPlayers
+from lit_gen.nets import DCGAN, AdversarialNets, AutoencoderNets, ConvNets, MLPAdversarialNets, MLPNets
 from lit_gen.nets.mlp import activation_module, mlp
 
 SHAPES = [(1, 8, 8), (3, 28, 28), (1, 7, 5), (2, 9, 14), (1, 4, 4)]
@@ -89,7 +89,9 @@ def test_conv_nets_refuse_what_they_cannot_halve() -> None:
 
 
 @pytest.mark.parametrize("shape", SHAPES)
-@pytest.mark.parametrize("nets", [DCGAN(channels=4, num_blocks=2), DCGAN(channels=4, num_blocks=1), MLPPlayers()])
+@pytest.mark.parametrize(
+    "nets", [DCGAN(channels=4, num_blocks=2), DCGAN(channels=4, num_blocks=1), MLPAdversarialNets()]
+)
 def test_players_fit_any_size(nets: AdversarialNets, shape: tuple[int, ...]) -> None:
     torch.manual_seed(0)
     x = nets.generator(5, shape)(3 * torch.randn(6, 5))
@@ -137,7 +139,7 @@ def test_the_discriminator_judges_each_example_alone_unless_asked_otherwise() ->
 def test_dcgan_refuses_what_it_cannot_halve() -> None:
     with pytest.raises(UserError, match=r"num_blocks=2 times.*num_blocks of at most 1"):
         DCGAN(num_blocks=2).generator(8, (1, 2, 2))
-    with pytest.raises(UserError, match=r"shape \(16,\); use MLPPlayers"):
+    with pytest.raises(UserError, match=r"shape \(16,\); use MLPAdversarialNets"):
         DCGAN().discriminator((16,))
 
 

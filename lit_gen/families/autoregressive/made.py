@@ -16,7 +16,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.autoregressive import Autoregressive
 from lit_gen.families.autoregressive.conditionals import Conditionals, Naive
 from lit_gen.likelihood import Likelihood, categorical_log_prob
-from lit_gen.nets import MaskedAutoencoder, OneByOne
+from lit_gen.nets import IncrementalAutoencoder, MaskedAutoencoder
 from lit_gen.nets.mlp import Activation
 from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
@@ -145,9 +145,9 @@ class _Cached(Conditionals):
     """Conditionals that compute each hidden unit once."""
 
     def __init__(self, model: MADE, batch_size: int, order: Tensor) -> None:
-        self.one_by_one, self.num_levels = OneByOne(model.net, batch_size, order), model.num_levels
+        self.incremental, self.num_levels = IncrementalAutoencoder(model.net, batch_size, order), model.num_levels
 
     def next(self, value: Tensor | None) -> Tensor:
         if value is not None:
-            self.one_by_one.put(to_unit(value, self.num_levels))
-        return F.pad(self.one_by_one.parameters(), (0, 0, 1, 0)).T
+            self.incremental.update(to_unit(value, self.num_levels))
+        return F.pad(self.incremental.parameters(), (0, 0, 1, 0)).T

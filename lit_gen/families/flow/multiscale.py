@@ -20,8 +20,8 @@ from lit_gen.nets import ScaledConv2d
 Shape = tuple[int, int, int]
 
 
-def levels(
-    shape: tuple[int, ...], num_levels: int, num_steps: int, coupling: Callable[[int], Coupling]
+def multiscale_chain(
+    shape: tuple[int, ...], num_scales: int, num_steps: int, coupling: Callable[[int], Coupling]
 ) -> Bijection:
     """L scales of: squeeze, K steps of (activation norm, 1x1 convolution, coupling), factoring out half the channels.
 
@@ -30,7 +30,7 @@ def levels(
 
     Args:
         shape: Shape of an image ``(C, H, W)``.
-        num_levels: Number of scales L.
+        num_scales: Number of scales L.
         num_steps: Number of steps K per scale.
         coupling: Function that builds a coupling, given the number of channels.
 
@@ -42,16 +42,16 @@ def levels(
     """
     if len(shape) != 3:
         raise UserError(f"this flow needs images [C, H, W], the data have shape {tuple(shape)}; use an MLP flow")
-    if num_levels < 1 or num_steps < 1:
-        raise UserError(f"num_scales={num_levels} and num_steps={num_steps} must be at least 1")
+    if num_scales < 1 or num_steps < 1:
+        raise UserError(f"num_scales={num_scales} and num_steps={num_steps} must be at least 1")
     squeezed = Squeeze.output_shape(shape)
     channels = squeezed[0]
     steps: list[Bijection] = [Squeeze()]
     for _ in range(num_steps):
         steps += [Normalize(channels), InvertibleConv1x1(channels), coupling(channels)]
-    if num_levels == 1:
+    if num_scales == 1:
         return Chain([*steps, Normalize(channels), Flatten(squeezed)])
     stay = (channels + 1) // 2
-    deeper = levels((stay, *squeezed[1:]), num_levels - 1, num_steps, coupling)
+    deeper = multiscale_chain((stay, *squeezed[1:]), num_scales - 1, num_steps, coupling)
     expectation = ScaledConv2d(stay, 2 * (channels - stay), 3, padding=1)
     return Chain([*steps, Factor(deeper, squeezed, expectation)])

@@ -8,7 +8,7 @@ from typing_extensions import override
 from lit_gen.bijections import Bijection, Centre, Chain, Coupling, Logit, RationalQuadraticSpline, halves
 from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
-from lit_gen.families.flow.multiscale import levels
+from lit_gen.families.flow.multiscale import multiscale_chain
 from lit_gen.nets import ImageCouplingNets, ResidualCouplings
 from lit_gen.optim import AdamW
 
@@ -66,7 +66,7 @@ class SplineFlow(Flow):
     @override
     def build_bijection(self) -> Bijection:
         opening = Centre() if self.alpha is None else Logit(self.alpha)
-        return Chain([opening, levels(self.shape, self.num_scales, self.num_steps, self._coupling)])
+        return Chain([opening, multiscale_chain(self.shape, self.num_scales, self.num_steps, self._coupling)])
 
     def _coupling(self, channels: int) -> Coupling:
         spline = RationalQuadraticSpline(self.num_bins, self.bound)

@@ -31,7 +31,7 @@ class AdversarialNets(abc.ABC):
         """
 
 
-class MLPPlayers(AdversarialNets):
+class MLPAdversarialNets(AdversarialNets):
     """Fully connected generator and discriminator, as in the first GAN paper's MNIST networks.
 
     Args:
@@ -89,7 +89,7 @@ class DCGAN(AdversarialNets):
     def _plan(self, shape: Sequence[int]) -> tuple[list[tuple[int, int]], list[int]]:
         """Sizes and numbers of channels, image side first."""
         if len(shape) != 3:
-            raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPPlayers")
+            raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPAdversarialNets")
         smallest = min(shape[1:])
         num_blocks = max(1, smallest.bit_length() - 3) if self.num_blocks is None else self.num_blocks
         if smallest >> num_blocks < 1:
