@@ -107,10 +107,10 @@ def module_of(path: Path) -> str:
 
 
 def imports(path: Path, modules: set[str]) -> set[str]:
-    """Modules of the package that a file imports when it is imported itself."""
+    """Modules of the package that a file imports, anywhere in it: also for type checkers, or when a function runs."""
     found = set()
     tree = ast.parse(path.read_text())
-    for node in tree.body:
+    for node in ast.walk(tree):
         if isinstance(node, ast.ImportFrom) and node.module:
             for alias in node.names:
                 full = f"{node.module}.{alias.name}"

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from itertools import pairwise
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
+from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 
 _BLOCK = 64  # dimensions whose sums over all previous ones are computed together
 
@@ -126,3 +124,21 @@ class _Layer:
 def _in_place(activation: nn.Module) -> Callable[[Tensor], Tensor]:
     """The in-place version of an activation."""
     return torch.relu_ if isinstance(activation, nn.ReLU) else lambda x: x.copy_(activation(x))
+
+
+@torch.no_grad()
+def fill_in_order(net: MaskedAutoencoder, batch_size: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
+    """Fills x incrementally in the natural order of its dimensions.
+
+    Args:
+        net: Network whose parameters of dimension i depend on the dimensions before it.
+        batch_size: Number of examples B.
+        value: Function from i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
+
+    Returns:
+        The filled x, ``[B, D]``.
+    """
+    incremental = IncrementalAutoencoder(net, batch_size)
+    for i in range(net.num_dims):
+        incremental.update(value(i, incremental.parameters()))
+    return incremental.x.T.contiguous()

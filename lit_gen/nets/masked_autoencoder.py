@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +10,6 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
-from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.mlp import Activation, activation_module
 
 _ROW_BLOCKS = 4
@@ -161,19 +160,3 @@ class MaskedAutoencoder(nn.Module):
             h = self.activation(layer(h, inputs, outputs))
         out = self.layers[-1](h, *where[-1]).unflatten(1, (self.num_dims, self.num_parameters)).transpose(1, 2)
         return out if order is None else out.index_select(2, order.argsort())
-
-    @torch.no_grad()
-    def in_order(self, batch_size: int, value: Callable[[int, Tensor], Tensor]) -> Tensor:
-        """Fills x incrementally in the natural order, as :class:`IncrementalAutoencoder` does.
-
-        Args:
-            batch_size: Number of examples B.
-            value: Function from i and its parameters ``[num_parameters, B]``, which it may overwrite, to ``x[:, i]``.
-
-        Returns:
-            The filled x, ``[B, D]``.
-        """
-        incremental = IncrementalAutoencoder(self, batch_size)
-        for i in range(self.num_dims):
-            incremental.update(value(i, incremental.parameters()))
-        return incremental.x.T.contiguous()

@@ -15,10 +15,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from lit_gen.records.protocol import Protocol
+from typing import Any
 
 Scalar = str | int | float | bool | None
 Question = Mapping[str, Any]
@@ -88,9 +85,8 @@ def merge_questions(a: Question, b: Question, free: Collection[str] = INDEPENDEN
     return merged
 
 
-def differing_fields(a: Protocol, b: Protocol) -> tuple[str, ...]:
-    """Names (as in `Protocol.flat`) of all fields on which two protocols disagree, in the fields' order."""
-    left, right = a.flat(), b.flat()
+def differing_fields(left: Question, right: Question) -> tuple[str, ...]:
+    """Names of all fields on which the `Protocol.flat` of two protocols disagree, in the fields' order."""
     return tuple(n for n in {**left, **right} if not _equal(left.get(n), right.get(n)))
 
 

@@ -9,6 +9,7 @@ from torch import Tensor
 
 from lit_gen.errors import UserError
 from lit_gen.nets import IncrementalAutoencoder, MaskedAutoencoder
+from lit_gen.nets.incremental_autoencoder import fill_in_order
 
 # Dimensions, numbers for each, hidden widths: also far fewer than dimensions, and not to be divided by anything.
 SIZES = [
@@ -94,7 +95,7 @@ def test_in_order_is_one_pass_for_each_dimension(D: int, num_parameters: int, hi
         asked.append(parameters.clone())
         return torch.sin(parameters.sum(0) + eps[i])
 
-    x = made.in_order(13, value)
+    x = fill_in_order(made, 13, value)
     assert x.shape == (13, D)
     assert x.is_contiguous()
     naive = torch.zeros(13, D)

@@ -62,7 +62,7 @@ def test_a_new_optional_field_leaves_old_hashes_alone() -> None:
 
 def test_an_unknown_key_is_part_of_the_question() -> None:
     other = dataclasses.replace(FD, extra={"resolution": 32})
-    assert differing_fields(FD, other) == ("resolution",)
+    assert differing_fields(FD.flat(), other.flat()) == ("resolution",)
     assert merge_questions(FD.question(), other.question()) is None
     with pytest.raises(ValueError, match=r"protocol\.seed is a field"):
         dataclasses.replace(FD, extra={"seed": 1})
@@ -89,8 +89,8 @@ def test_columns_split_by_the_question_alone_unless_strict(name: str) -> None:
 def test_the_differing_field_is_named(name: str) -> None:
     base = RAW if name == "weights" else FD
     expected = "sampler_settings.function_evaluations" if name == "sampler_settings" else name
-    assert differing_fields(base, changed(name)) == (expected,)
-    assert differing_fields(base, base) == ()
+    assert differing_fields(base.flat(), changed(name).flat()) == (expected,)
+    assert differing_fields(base.flat(), base.flat()) == ()
 
 
 @pytest.mark.parametrize(("name", "value"), [("temperature", 0.7), ("truncation", 2.0), ("guidance", 4.0),
@@ -98,7 +98,7 @@ def test_the_differing_field_is_named(name: str) -> None:
 def test_trading_diversity_for_quality_is_another_question(name: str, value: Any) -> None:
     traded = dataclasses.replace(FD, sampler_settings={**FD.sampler_settings, name: value})
     assert traded.column_key() != FD.column_key()
-    assert differing_fields(FD, traded) == (f"sampler_settings.{name}",)
+    assert differing_fields(FD.flat(), traded.flat()) == (f"sampler_settings.{name}",)
 
 
 def test_an_unused_trade_off_may_be_stated_or_left_out() -> None:
@@ -118,7 +118,7 @@ def test_true_and_one_are_two_settings() -> None:
     a = dataclasses.replace(FD, sampler_settings={"clip": True})
     b = dataclasses.replace(FD, sampler_settings={"clip": 1})
     assert a.hash != b.hash
-    assert differing_fields(a, b) == ("sampler_settings.clip",)
+    assert differing_fields(a.flat(), b.flat()) == ("sampler_settings.clip",)
 
 
 @pytest.mark.parametrize("fields", [

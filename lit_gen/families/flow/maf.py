@@ -16,6 +16,7 @@ from lit_gen.families.flow.dequantization import Dequantization
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.prior import Prior
 from lit_gen.nets import MaskedAutoencoder
+from lit_gen.nets.incremental_autoencoder import fill_in_order
 from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
 
@@ -131,4 +132,4 @@ class MixtureMADE(Prior):
             return mean.gather(0, component)[0] + log_scale.gather(0, component)[0].exp() * eps[i]
 
         with torch.autocast(u.device.type, enabled=False):
-            return self.net.in_order(len(noise), value)
+            return fill_in_order(self.net, len(noise), value)
