@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -15,6 +13,7 @@ from torchmetrics import MetricCollection
 from lit_gen.metrics.factory import build, statistic_class
 from lit_gen.metrics.spaces.feature_space import FeatureSpace
 from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
+from lit_gen.records.atomic import atomic_file
 
 TRANSFORM_VERSION = 1
 """Raise it with every change to what a feature space does to its examples: the old files are then not found."""
@@ -96,7 +95,8 @@ def reference_summaries(
         if not statistics[name].is_usable(summaries[name]):
             what = f"{len(x)} {'images' if space.modality == 'image' else 'windows'} of {key}"
             raise ValueError(f"{what} have no statistics: too few, or features that are not finite")
-        write_atomically(path, summaries[name])
+        with atomic_file(path) as temporary:
+            torch.save(dict(summaries[name]), temporary)
     return [None if s is None else summaries[s.summary_key()] for s in built]
 
 
@@ -107,14 +107,3 @@ def _update(x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], sta
         features, logits = space(x[first : first + block])
         index = torch.arange(first, first + len(features), device=features.device)
         collection.update(features=features, logits=logits, index=index)
-
-
-def write_atomically(path: Path, summary: Summary) -> None:
-    """Writes beside the file and renames: a reader, or another rank, sees all of it or nothing."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
-    try:
-        torch.save(dict(summary), temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -110,12 +110,16 @@ class Diffusion(GenerativeModule, abc.ABC):
 
         In continuous time: half the integral of ``||eps - eps_hat||**2`` over the log signal-to-noise ratio.
         """
-        span = self.log_snr_max - self.log_snr_min
         total = torch.zeros(len(x), device=x.device)
-        for share in even_shares(noise, draws):
-            log_snr = self.log_snr_min + span * share
-            total += 0.5 * span * self._squared_error(x, log_snr, noise)
+        for time in even_shares(noise, draws):
+            log_snr, speed = self.noise_level(time)
+            total += 0.5 * speed * self._squared_error(x, log_snr, noise)
         return total / draws
+
+    def noise_level(self, time: Tensor) -> tuple[Tensor, Tensor | float]:
+        """Log signal-to-noise ratios at times ``[B]`` in [0, 1], and the size of their derivative by the time."""
+        span = self.log_snr_max - self.log_snr_min
+        return self.log_snr_min + span * time, span
 
     # -------------------------------------------------------------- training
 

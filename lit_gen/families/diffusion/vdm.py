@@ -14,13 +14,12 @@ from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.learned_schedule import Monotone, ScheduleOf
-from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.noise_levels import finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import Prediction, diffuse, from_eps, scales
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import gaussian_kl
 from lit_gen.nets import DenoisingNets, MLPDenoiser
-from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
@@ -130,13 +129,10 @@ class VDM(Diffusion):
     # -------------------------------------------------------------- the bound
 
     @override
-    def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """The diffusion term with the schedule's own noise levels, for which it was trained."""
-        total = torch.zeros(len(x), device=x.device)
-        for t in even_shares(noise, draws):
-            gamma, derivative = self.schedule(t)
-            total += 0.5 * derivative * self._squared_error(x, -gamma, noise)
-        return total / draws
+    def noise_level(self, time: Tensor) -> tuple[Tensor, Tensor | float]:
+        """The schedule's own noise levels, for which it was trained."""
+        gamma, derivative = self.schedule(time)
+        return -gamma, derivative
 
     # -------------------------------------------------------------- samples
 
