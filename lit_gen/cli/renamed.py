@@ -22,7 +22,7 @@ OPTIONS: dict[str, str] = {
     "schedule.final": "schedule.decay=CosineDecay --schedule.decay.final",
     "model.warmup_images": "model.warmup_examples",
     "model.label_dropout": "model.labels.dropout",
-    "model.num_classes": "model.labels.num_classes",
+    "model.num_classes": "model.labels.num_classes (of diffusion models; VAEs and GANs have no classes)",
     "model.ode_tolerance": "model.ode.tolerance",
     "model.sigma_min": "model.grid.sigma_min",
     "model.sigma_max": "model.grid.sigma_max",
