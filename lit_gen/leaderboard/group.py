@@ -201,10 +201,13 @@ def _baseline_rows(baselines: Sequence[Score], groups: Sequence[_Group]) -> tupl
     members = [{id(score) for score in group.baselines} for group in groups]
     rows = []
     for label, same in by_label.items():
-        # Every run brings its own copy, of which the first is shown.
-        distinct = {(s.value, s.protocol.hash): s for s in reversed(same)}.values()
-        rows.append(Row(label, tuple(_cell(s for s in distinct if id(s) in own) for own in members)))
+        rows.append(Row(label, tuple(_cell(_distinct(s for s in same if id(s) in own)) for own in members)))
     return tuple(rows)
+
+
+def _distinct(scores: Iterable[Score]) -> list[Score]:
+    """One of each number: every run brings its own copy, and older records state more fields."""
+    return list({(score.value, score.standard_error): score for score in reversed([*scores])}.values())
 
 
 def _cell(scores: Iterable[Score]) -> Cell:

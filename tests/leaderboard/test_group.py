@@ -52,6 +52,14 @@ def test_version_1_stands_beside_version_2(tmp_path: Path, capsys: Output) -> No
     assert err == ""
 
 
+def test_a_baseline_is_shown_once_whether_or_not_its_protocol_states_a_seed() -> None:
+    uniform = {"estimator": "uniform noise", "weights": "none", "ema_halflife_examples": None}
+    stated, free = make_bpd(4.0, **uniform), make_bpd(4.0, **uniform, seed=None, precision=None)
+    records = [dataclasses.replace(make_record(make_bpd(2.0)), baselines=[baseline]) for baseline in (stated, free)]
+    (row,) = section_of(*records).baselines
+    assert [[score.value for score in cell] for cell in row.cells] == [[4.0]]
+
+
 @pytest.mark.parametrize("field", ["seed", "split", "precision"])
 @pytest.mark.parametrize("strict", [False, True])
 def test_null_shares_the_column_of_every_value(field: str, strict: bool) -> None:
