@@ -53,6 +53,18 @@ def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
+def test_a_gan_resumes_between_two_steps_of_its_generator(tmp_path: Path) -> None:
+    """The first epoch's 20 batches end after two of three discriminator steps."""
+    options = ["--model.updates.discriminator_steps=3", "--model.penalty.every=2"]
+    unbroken = checkpoint(run_fit("gan", tmp_path, "unbroken", *options, "--budget.max_examples=2300"))
+    stopped = run_fit("gan", tmp_path, "stopped", *options, "--budget.max_examples=1000")
+    assert checkpoint(stopped)["state_dict"]["_extra_state"] == 20
+    options.append(f"--ckpt_path={stopped}/checkpoints/last.ckpt")
+    resumed = checkpoint(run_fit("gan", tmp_path, "resumed", *options, "--budget.max_examples=2300"))
+    assert resumed["global_step"] == unbroken["global_step"] == 46 // 3
+    assert_same(unbroken["state_dict"], resumed["state_dict"], "weights")
+
+
 def test_training_noise_and_order_matter(tmp_path: Path) -> None:
     """Guards the test above: another seed ends elsewhere, so equality there is no accident."""
     a = checkpoint(run_fit("vae", tmp_path, "a", "--budget.max_examples=300"))

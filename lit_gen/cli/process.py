@@ -18,7 +18,7 @@ _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 def configure_process(args: list[str]) -> None:
     """Configures the process for faster CPU training and shorter output; does not change results.
 
-    If no GPU is used, torch is told before it looks for one: otherwise every optimizer step probes for a driver
+    If no GPU is used, GPUs are hidden before torch looks for one: otherwise every optimizer step probes for a driver
     (115 microseconds). And glibc keeps freed memory instead of returning each freed tensor to the kernel and
     faulting its pages in again (up to half of a convolutional network's step).
 

@@ -49,8 +49,8 @@ class DenoisingMLP(nn.Module):
             signal = signal + self.label(label)
         h = self.enter(x.flatten(1))
         for block in self.blocks:
-            inner, told, outer = block.children()
-            h = h + outer(F.silu(inner(F.silu(h)) + told(signal)))
+            inner, shift, outer = block.children()
+            h = h + outer(F.silu(inner(F.silu(h)) + shift(signal)))
         return self.leave(F.silu(h)).unflatten(1, self.shape)
 
 
