@@ -129,18 +129,18 @@ def _held(baseline: Question, asked: Question) -> bool:
     return merge_questions(question, {**baseline, "weights": None}, _FREE) is not None
 
 
-def _stated_units(scores: Sequence[Score]) -> dict[tuple[str, str], str]:
+def _stated_units(scores: Sequence[Score]) -> dict[tuple[str, str | None], str]:
     """Unit of bits per dimension by metric and data; old records without names of dimensions have bits/dim."""
     unnamed = METRICS["bpd"].unit
     return {(s.name, s.protocol.data_hash): s.unit for s in scores if s.name == "bpd" and s.unit != unnamed}
 
 
-def _unit(score: Score, stated: Mapping[tuple[str, str], str]) -> str:
+def _unit(score: Score, stated: Mapping[tuple[str, str | None], str]) -> str:
     named = stated.get((score.name, score.protocol.data_hash), score.unit)
     return named if score.unit == METRICS["bpd"].unit else score.unit
 
 
-def _agreeing(group: _Group, stated: Mapping[tuple[str, str], str]) -> tuple[_Group, list[Score]]:
+def _agreeing(group: _Group, stated: Mapping[tuple[str, str | None], str]) -> tuple[_Group, list[Score]]:
     """The scores of the group that agree with most of it on unit and direction; then the others."""
 
     def way(score: Score) -> tuple[str, bool]:
@@ -159,7 +159,7 @@ def _contradiction(score: Score) -> str:
 
 
 def _columns(
-    groups: Sequence[_Group], stated: Mapping[tuple[str, str], str]
+    groups: Sequence[_Group], stated: Mapping[tuple[str, str | None], str]
 ) -> tuple[tuple[Column, ...], list[_Group]]:
     """The columns in order, and the groups in the same order."""
     made = []
@@ -171,7 +171,7 @@ def _columns(
     return tuple(column for column, _ in made), [group for _, group in made]
 
 
-def _column(group: _Group, differs: Mapping[str, Any], stated: Mapping[tuple[str, str], str]) -> Column:
+def _column(group: _Group, differs: Mapping[str, Any], stated: Mapping[tuple[str, str | None], str]) -> Column:
     scores = group.scores or group.baselines
     unit = _unit(scores[0], stated)
     (label, _), = Counter(s.label if s.unit == unit else unit for s in scores).most_common(1)

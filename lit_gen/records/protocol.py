@@ -31,10 +31,11 @@ class Protocol:
     Attributes:
         metric: The score's name: `bpd`, `fid`, `fd_mnist_cnn` ... (see `score.py`).
         data: Name of the data set.
-        data_hash: sha256 (hex) of exactly what the model sees of the split that is scored.
+        data_hash: sha256 (hex) of exactly what the model sees of the split that is scored; None where the number
+            cannot depend on it, as an Inception Score.
         split: Split that is scored, or that samples are compared with: `train`, `val` or `test`; None where the
             number cannot depend on it.
-        num_examples: Number of real examples scored, or behind the reference statistics.
+        num_examples: Number of real examples scored, or behind the reference statistics; None where there are none.
         weights: Which of the model's weights were scored: averaged (`ema`), last (`raw`), or `none` where no
             model was: a baseline such as real images.
         precision: Arithmetic of the scored model, such as `32-true` or `bf16-mixed`; None where the number cannot
@@ -52,6 +53,8 @@ class Protocol:
         sampler_settings: Settings of the sampler, function evaluations included; plain scalars, kept sorted.
         estimator: Name of the likelihood's estimator; for a baseline, what the model is.
         draws: Number of draws per example of that estimator; None where it draws nothing.
+        replicates: Number of independent estimates per example, each with that many draws, whose mean is the value;
+            None for one.
         extra: Keys of the file that this version does not know, with their values. They count as part of the
             question and are hashed.
 
@@ -62,9 +65,9 @@ class Protocol:
 
     metric: str
     data: str
-    data_hash: str
+    data_hash: str | None
     split: str | None
-    num_examples: int
+    num_examples: int | None
     weights: Literal["ema", "raw", "none"]
     precision: str | None
     seed: int | None
@@ -80,6 +83,7 @@ class Protocol:
     sampler_settings: Mapping[str, Scalar] = field(default_factory=dict)
     estimator: str | None = None
     draws: int | None = None
+    replicates: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -87,7 +91,7 @@ class Protocol:
             value = getattr(self, name)
             if value is not None and not SHA256.fullmatch(value):
                 raise ValueError(f"protocol.{name} is not a sha256 in hexadecimal: {value!r}")
-        for name in ("num_examples", "num_samples", "is_splits", "draws"):
+        for name in ("num_examples", "num_samples", "is_splits", "draws", "replicates"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"protocol.{name} must be at least 1, got {value}")

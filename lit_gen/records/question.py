@@ -32,10 +32,10 @@ TRADE_OFFS: Mapping[str, Scalar] = {
 A protocol that does not mention one of them asks the same as one that states the unused value.
 """
 
-ANSWER_FIELDS = frozenset({"sampler", "estimator", "draws", "ema_halflife_examples"})
+ANSWER_FIELDS = frozenset({"sampler", "estimator", "draws", "replicates", "ema_halflife_examples"})
 """Fields that say how a model answers. `sampler_settings` belong here too, `TRADE_OFFS` excepted."""
 
-INDEPENDENT = ("split", "precision", "seed")
+INDEPENDENT = ("data_hash", "split", "num_examples", "precision", "seed")
 """Fields that are None where the number cannot depend on them; None agrees with every value."""
 
 SETTING = "sampler_settings."

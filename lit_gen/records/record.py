@@ -21,13 +21,14 @@ from lit_gen.records import version1
 from lit_gen.records.atomic import write_atomically
 from lit_gen.records.cost import Cost
 from lit_gen.records.environment import Environment
+from lit_gen.records.error_parts import ErrorParts
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import Scalar
 from lit_gen.records.schema import decode, encode
 from lit_gen.records.score import Kind, Score, in_dimension
 from lit_gen.records.selection import Selection
 
-__all__ = ["SCHEMA_VERSION", "Cost", "Environment", "Kind", "Protocol", "Record", "Score", "Selection",
+__all__ = ["SCHEMA_VERSION", "Cost", "Environment", "ErrorParts", "Kind", "Protocol", "Record", "Score", "Selection",
            "read_record", "write_record"]
 
 SCHEMA_VERSION = 2
@@ -58,6 +59,7 @@ class Record:
         baselines: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
         notes: Facts that a reader of the numbers must know, such as `data_skipped`, the unreadable files left out.
+        train_hash: sha256 (hex) of the training split as the model sees it; None in records of earlier versions.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -81,6 +83,7 @@ class Record:
     baselines: Sequence[Score] = ()
     notes: Mapping[str, Scalar] = field(default_factory=dict)
     dimension: str = "dim"
+    train_hash: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -92,15 +95,22 @@ class Record:
         if datetime.datetime.fromisoformat(self.created).tzinfo is None:
             raise ValueError(f"created {self.created!r} lacks its offset from UTC")
         for role, path in self.files.items():
-            if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
-                raise ValueError(f"files.{role} must be a path inside the run's directory, got {path!r}")
+            _check_inside(path, f"files.{role}")
         hashes = [score.protocol.hash for score in self.scores]
         if len(set(hashes)) < len(hashes):
             raise ValueError("the same score is given twice (equal protocols)")
+        for score in self.scores:
+            if score.per_example is not None:
+                _check_inside(score.per_example, f"per_example of score {score.name}")
         for baseline in self.baselines:
             protocol = baseline.protocol
             if protocol.weights != "none" or not (protocol.sampler or protocol.estimator):
                 raise ValueError(f"baseline {baseline.name} needs weights 'none' and a sampler or estimator")
+
+
+def _check_inside(path: str, what: str) -> None:
+    if PurePosixPath(path).is_absolute() or ".." in PurePosixPath(path).parts or "\\" in path:
+        raise ValueError(f"{what} must be a path inside the run's directory, got {path!r}")
 
 
 def write_record(path: Path, record: Record) -> None:

@@ -11,12 +11,13 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from lit_gen.errors import nearest
 from lit_gen.records.environment import Environment
+from lit_gen.records.error_parts import ErrorParts
 from lit_gen.records.protocol import Protocol
 
 Kind = Literal["exact", "bound", "estimate"]
@@ -100,6 +101,11 @@ class Score:
         decimals: Number of digits printed after the point, where the standard error does not ask for more.
         protocol: Everything that the value depends on.
         scored_with: Environment where the score was taken, if elsewhere than the run trained; no part of the protocol.
+        error: What the standard error of a likelihood consists of; None where it was not told apart.
+        per_example: Path of the file of per-example values, relative to the record's directory; None if there is none.
+        own_sampling: Whether samples were drawn with the run's own options, rather than with one of several variants
+            that were tried on the checkpoint.
+        arguments: Options of the evaluation that took the score, beside the checkpoint's own configuration.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -121,6 +127,10 @@ class Score:
     protocol: Protocol
     # Dicts cannot be hashed, and need not be: the protocol distinguishes scores.
     scored_with: Environment | None = field(default=None, hash=False)
+    error: ErrorParts | None = field(default=None, hash=False)
+    per_example: str | None = field(default=None, hash=False)
+    own_sampling: bool = True
+    arguments: Sequence[str] = field(default=(), hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -172,6 +182,11 @@ class Score:
             if self.protocol.extractor != network:
                 raise ValueError(f"score {self.name} claims features of {network!r}, "
                                  f"its protocol says {self.protocol.extractor!r}")
+
+    @property
+    def heavy_tailed(self) -> bool:
+        """Whether a tail is too heavy for the value and its error to be reliable."""
+        return self.error is not None and self.error.heavy_tailed
 
     @property
     def guaranteed(self) -> bool:

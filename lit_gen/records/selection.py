@@ -18,6 +18,7 @@ class Selection:
         metric: The quantity watched; None if the last checkpoint was taken.
         value: That quantity at the chosen checkpoint.
         last_value: The same at the end of training, so that the gain from choosing can be seen.
+        checkpoint_sha256: sha256 (hex) of the checkpoint's file; None in records of earlier versions.
         extra: Keys of the file that this version does not know, with their values.
     """
 
@@ -27,4 +28,5 @@ class Selection:
     metric: str | None = None
     value: float | None = None
     last_value: float | None = None
+    checkpoint_sha256: str | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)

@@ -19,6 +19,7 @@ FD = Protocol(
 )
 # For every field another legal value.
 OTHER: dict[str, Any] = {
+    "replicates": 2,
     "metric": "kid_mnist_cnn", "data": "mnist", "data_hash": "b" * 64, "split": "val", "num_examples": 350,
     "reference_split": "train", "reference_hash": "b" * 64, "num_samples": 10_000, "extractor": "inception",
     "extractor_sha256": "d" * 64, "transform": "grey-28-v2", "is_splits": 10, "weights": "raw",

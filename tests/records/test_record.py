@@ -230,4 +230,4 @@ def test_the_readmes_sides_are_the_codes() -> None:
     answers = {name for name in BPD.flat() if f"| `{name}` | A |" in text.replace("**", "")}
     questions = {name for name in BPD.flat() if f"| `{name}` | Q |" in text.replace("**", "")}
     assert questions == {name for name in BPD.question() if not name.startswith("sampler_settings.")}
-    assert answers == {"ema_halflife_examples", "sampler", "estimator", "draws"}
+    assert answers == {"ema_halflife_examples", "sampler", "estimator", "draws", "replicates"}
