@@ -16,7 +16,7 @@ from lit_gen.errors import UserError
 from lit_gen.families.diffusion.decoder import discretized_gaussian_log_prob
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.labels import Labels
-from lit_gen.families.diffusion.noise_levels import even_shares, finest_log_snr
+from lit_gen.families.diffusion.noise_levels import finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import Prediction, clipped, diffuse, from_eps
 from lit_gen.families.diffusion.sampling import Sampling
@@ -54,6 +54,7 @@ class DDPM(Diffusion):
 
     log_snrs: Tensor
     log_shares: Tensor
+    ends: Tensor
 
     def __init__(
         self,
@@ -80,6 +81,10 @@ class DDPM(Diffusion):
         log_shares = torch.log(-torch.expm1(log_snrs.diff()))
         self.register_buffer("log_snrs", log_snrs.float(), persistent=False)
         self.register_buffer("log_shares", log_shares.float(), persistent=False)
+        # A timestep's share of the positions in [0, 1] is that of its step in the log-SNR, to which its term is roughly
+        # proportional: in time itself, half of the bound of a linear schedule would lie in 2% of the timesteps.
+        ends = log_snrs[0] - log_snrs[1:]
+        self.register_buffer("ends", (ends / ends[-1]).float(), persistent=False)
         self.log_snr_max, self.log_snr_min = float(log_snrs[0]), float(log_snrs[-1])
         self.check_sampling(sampling)
         if (left := float(torch.sigmoid(log_snrs[-1]))) > _LEFT_AT_MOST:
@@ -127,15 +132,14 @@ class DDPM(Diffusion):
 
     # -------------------------------------------------------------- the bound
 
-    def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
-        """The T - 1 terms between the ends, estimated by ``draws`` terms per example, evenly spread."""
-        total = torch.zeros(len(x), device=x.device)
-        for share in even_shares(noise, draws):
-            timestep = 1 + (share * (self.num_timesteps - 1)).long().clamp_max(self.num_timesteps - 2)
-            log_snr = self.log_snrs[timestep]
-            z = diffuse(x, noise.normal(*self.shape), log_snr)
-            total += self.step_nats(x, timestep, self.predict(z, log_snr))
-        return total * ((self.num_timesteps - 1) / draws)
+    @override
+    def nats_at(self, x: Tensor, position: Tensor, noise: Noise) -> Tensor:
+        """One of the T - 1 terms between the ends, divided by the share of its timestep."""
+        timestep = torch.searchsorted(self.ends, position, right=True).clamp_max(self.num_timesteps - 2)
+        share = self.ends[timestep] - torch.where(timestep > 0, self.ends[timestep - 1], 0.0)
+        log_snr = self.log_snrs[timestep + 1]
+        z = diffuse(x, noise.normal(*self.shape), log_snr)
+        return self.step_nats(x, timestep + 1, self.predict(z, log_snr)) / share
 
     def step_nats(self, x: Tensor, timestep: Tensor, predicted: Prediction) -> Tensor:
         """KL divergence between posterior and reverse step, for timesteps ``[B]`` counted from 0, none of which is 0.

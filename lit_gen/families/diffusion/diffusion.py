@@ -13,9 +13,9 @@ from torch import Tensor, nn
 
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
+from lit_gen.families.diffusion.allocation import PILOT_EXAMPLES, Allocation, pilot
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.labels import Labels
-from lit_gen.families.diffusion.noise_levels import even_shares
 from lit_gen.families.diffusion.ode import OdeSettings, log_density
 from lit_gen.families.diffusion.prediction import Prediction, clipped, diffuse, guided, halves
 from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
@@ -36,7 +36,7 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     **The bound** (``vlb``) is the variational one: the information about x left at the last noise level (``prior``),
     the noise levels between (``diffusion``), and the decoding of x at the first (``reconstruction``). Draws are noise
-    levels per example, evenly spread. **The estimate** (``ode``) replaces the first two terms by the density of the
+    levels per example, drawn in proportion to the size of their terms in a pilot run. **The estimate** (``ode``) replaces the first two terms by the density of the
     probability-flow ODE at a draw of the first latent, less that draw's own: the density of the deterministic samplers
     in the limit of many steps and without clipping.
 
@@ -58,6 +58,7 @@ class Diffusion(GenerativeModule, abc.ABC):
     """
 
     estimators = ("vlb", "ode")
+    pilot_examples = PILOT_EXAMPLES
     sampling: Sampling
 
     log_snr_min: float
@@ -79,6 +80,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         self.net, self.num_dims = net, math.prod(self.shape)
         self.labels, self.num_classes = labels, labels.num_classes
         self.sampling, self.ode, self.optimizer = sampling, ode, optimizer
+        self.allocation = Allocation.even()
 
     # -------------------------------------------------------------- what a paper says
 
@@ -108,18 +110,28 @@ class Diffusion(GenerativeModule, abc.ABC):
     def diffusion_nats(self, x: Tensor, noise: Noise, draws: int) -> Tensor:
         """The diffusion term between the ends, for x ``[B, *shape]`` in [-1, 1]: nats, ``[B]``.
 
-        In continuous time: half the integral of ``||eps - eps_hat||**2`` over the log signal-to-noise ratio.
+        It is the integral of :meth:`nats_at` over positions in [0, 1], estimated by ``draws`` of them per example.
         """
         total = torch.zeros(len(x), device=x.device)
-        for time in even_shares(noise, draws):
-            log_snr, speed = self.noise_level(time)
-            total += 0.5 * speed * self._squared_error(x, log_snr, noise)
+        for position, weight in self.allocation.draw(noise, draws):
+            total += weight * self.nats_at(x, position, noise)
         return total / draws
 
-    def noise_level(self, time: Tensor) -> tuple[Tensor, Tensor | float]:
-        """Log signal-to-noise ratios at times ``[B]`` in [0, 1], and the size of their derivative by the time."""
+    def nats_at(self, x: Tensor, position: Tensor, noise: Noise) -> Tensor:
+        """Density of the diffusion term at positions ``[B]`` in [0, 1], with one draw of the noise: nats, ``[B]``.
+
+        In continuous time, positions are evenly spaced in the log-SNR, and the density is half of
+        ``||eps - eps_hat||**2`` times the range of the log-SNR. It has no heavy tail: each of its values is a squared
+        error of standard normal noise.
+        """
         span = self.log_snr_max - self.log_snr_min
-        return self.log_snr_min + span * time, span
+        return 0.5 * span * self._squared_error(x, self.log_snr_min + span * position, noise)
+
+    @torch.no_grad()
+    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None) -> None:
+        """Allocates the draws of the bound by a pilot run."""
+        if estimator in (None, "vlb"):
+            self.allocation = pilot(self.nats_at, to_symmetric(x, self.num_levels), seed)
 
     # -------------------------------------------------------------- training
 

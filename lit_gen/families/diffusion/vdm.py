@@ -126,14 +126,6 @@ class VDM(Diffusion):
         weights.append((nats / nats.mean()).detach())
         return nats
 
-    # -------------------------------------------------------------- the bound
-
-    @override
-    def noise_level(self, time: Tensor) -> tuple[Tensor, Tensor | float]:
-        """The schedule's own noise levels, for which it was trained."""
-        gamma, derivative = self.schedule(time)
-        return -gamma, derivative
-
     # -------------------------------------------------------------- samples
 
     @torch.no_grad()
