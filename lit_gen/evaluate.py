@@ -8,20 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
+import torch
 
 from lit_gen.checkpoints import read_checkpoint
+from lit_gen.cli.arguments import Arguments
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
+from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.media.sample_files import can_show, write_samples
+from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
 from lit_gen.runs.results import FINAL, RECORD, final_samples, make_record, previous_record, record_dir, save_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.weights import check_finite, load_weights
-from lit_gen.scoring.scorer import Scorer, scored_rows
-from lit_gen.scoring.settings import Scoring
+from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
@@ -38,11 +41,16 @@ options of the protocol:
   --scoring.num_samples=N         number of samples to score
   --scoring.estimator=NAME        one of the family's likelihood estimators, such as elbo or iwae
   --scoring.draws=K               number of the estimator's draws per example
+  --scoring.replicates=R          independent estimates per example, whose differences show the error from draws
   --scoring.max_examples=N        number of examples to compute likelihoods of, to save time
+  --scoring.train_likelihood=BOOL whether to score as many training examples too
   --scoring.weights=auto|ema|raw  which weights
   --scoring.seed=SEED             seed of the noise
   --quality.extractor=CLASS       feature space for the data's modality
   --quality.statistics+=CLASS     further statistic of its features, such as KID
+
+further output:
+  --per-example FILE              write index, group, nats and their variance over draws of each example, as CSV
 
 sampling options, of which each combination is scored and added to the record; likelihoods, which do
 not depend on them, stay as they are:
@@ -56,18 +64,21 @@ not depend on them, stay as they are:
 All options: python -m lit_gen.fit --help"""
 
 
-class _OneSplit(L.LightningDataModule):
-    """Data module whose test set is the split to score, or a subset of it."""
+class _ScoredParts(L.LightningDataModule):
+    """Data module whose test sets are the examples to score."""
 
-    def __init__(self, data: Any, scoring: Scoring) -> None:
+    def __init__(self, data: DiscreteDataModule, scorer: Scorer) -> None:
         super().__init__()
-        self.data, self.scoring = data, scoring
+        self.data, self.scorer, self.scored_split = data, scorer, scorer.scoring.split
         self.name = data.name
         self.split = data.split
 
     def test_dataloader(self) -> Any:
-        self.data.trainer = self.trainer
-        return self.data.eval_loader(self.scoring.split, scored_rows(self.data, self.scoring))
+        trainer: Any = self.trainer
+        self.data.trainer = trainer
+        if not self.scorer.parts:  # samples alone: one example for each process, since without any no hook is called
+            return self.data.eval_loader(self.scored_split, torch.zeros(trainer.world_size, dtype=torch.int64))
+        return [self.data.eval_loader(part.split, part.rows) for part in self.scorer.parts]
 
 
 def score(
@@ -81,7 +92,7 @@ def score(
         run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings
     )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
-    trainer.test(run.model, datamodule=_OneSplit(run.data, scoring), verbose=False)
+    trainer.test(run.model, datamodule=_ScoredParts(run.data, scorer), verbose=False)
     return scorer
 
 
@@ -97,7 +108,7 @@ def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
 
 
 def evaluate(
-    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
+    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = (), per_example: Path | None = None
 ) -> tuple[Record, Path] | None:
     """Scores, writes the record and, for a new record, samples; returns None on all processes but the first.
 
@@ -106,7 +117,14 @@ def evaluate(
         trainer: A fresh Trainer.
         path: Path of the checkpoint.
         samplings: Sampling options to score samples with; if there are any, likelihoods are not computed.
+        per_example: File to which the nats of each example of the scored split are written as well.
+
+    Raises:
+        UserError: If a file of nats is requested from a model that has none.
     """
+    if per_example is not None and (samplings or not run.model.estimators):
+        why = "with sampling options, no likelihood is computed" if samplings else "the model has no likelihood"
+        raise UserError(f"--per-example={per_example}: {why}; leave it out")
     checkpoint = read_checkpoint(path)
     # Before scoring, which may take hours: a record that cannot be read must not waste them.
     folder = record_dir(path, checkpoint)
@@ -114,6 +132,10 @@ def evaluate(
     scorer = score(run, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None
+    for file, examples in scorer.examples.items():
+        write_examples(folder / file, examples)
+    if per_example is not None:
+        write_examples(per_example, next(iter(scorer.examples.values())))
     if not (folder / RECORD).is_file():
         write_final_samples(run, trainer, folder)
     record = make_record(run, trainer, path, folder, scorer, checkpoint, previous)
@@ -130,9 +152,12 @@ def main(args: list[str]) -> None:
     path = Path(args[0])
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
+    own = Arguments()
+    own.add_argument("--per-example", type=Path)
+    options, rest = own.split(rest)
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
-    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants))
+    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants), options["per_example"])
     if found:
         print_record(*found)
 

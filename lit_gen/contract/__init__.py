@@ -1,6 +1,8 @@
 """The interface that every model implements."""
 
-from lit_gen.contract.generative_module import Batch, GenerativeModule, block_within
+from lit_gen.contract.example_values import ExampleValues
+from lit_gen.contract.generative_module import GenerativeModule, block_within
+from lit_gen.contract.likelihood_module import Batch
 from lit_gen.contract.model_options import Estimation, SamplingOptions, Tempered
 from lit_gen.contract.stages import EncodesToIntegers
 
@@ -8,6 +10,7 @@ __all__ = [
     "Batch",
     "EncodesToIntegers",
     "Estimation",
+    "ExampleValues",
     "GenerativeModule",
     "SamplingOptions",
     "Tempered",

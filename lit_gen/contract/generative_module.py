@@ -7,20 +7,15 @@ import contextlib
 import dataclasses
 import math
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any
 
-import lightning as L
 import torch
 from torch import Tensor, nn
 
-from lit_gen.contract.model_options import Estimation, SamplingOptions
-from lit_gen.errors import UserError, nearest
-from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
+from lit_gen.contract.likelihood_module import LikelihoodModule
+from lit_gen.contract.model_options import SamplingOptions
+from lit_gen.errors import UserError
 from lit_gen.noise import Noise
-
-Batch = tuple[Tensor, Tensor | None, Tensor]
-"""What a data module's loaders yield: integers ``[B, *shape]``, labels int64 ``[B]`` or None, and the examples' indices
-int64 ``[B]`` in their split."""
 
 # Divisors of 250, so that 250 samples split into whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
@@ -32,7 +27,7 @@ def block_within(n: int) -> int:
     return next((size for size in _BLOCKS if size <= n), 1)
 
 
-class GenerativeModule(L.LightningModule, abc.ABC):
+class GenerativeModule(LikelihoodModule, abc.ABC):
     """Base class of all generative models of integer tensors. Training is Lightning's own interface.
 
     A family implements ``training_step``, ``configure_optimizers``, :meth:`generate` and, if it has a
@@ -47,26 +42,15 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         num_classes: Number of label classes, ``{0..num_classes-1}``; 0 means unconditional.
         sampling: Current sampling options; see :meth:`sampled_by`.
         function_evaluations: Network evaluations while sampling, counted per example since the model was built.
-        estimators: Names of the family's likelihood estimators, cheapest first; empty if it has none.
-        val_estimation: Likelihood estimation during validation.
-        test_estimation: Likelihood estimation during testing, set by ``evaluate``; None skips the likelihood.
-        test_nats: Sums over the test set, available after a test.
     """
 
-    estimators: ClassVar[tuple[str, ...]] = ()
     num_classes: int = 0
     sampling: SamplingOptions
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
-        super().__init__()
-        self.shape = tuple(shape)
-        self.num_levels = num_levels
+        super().__init__(shape, num_levels)
         self.sampling = SamplingOptions()
         self.function_evaluations = 0
-        self.val_estimation = Estimation()
-        self.test_estimation: Estimation | None = Estimation()
-        self.test_nats = RunningNats()
-        self._val_nats: dict[str, RunningNats] = {}
 
     # -------------------------------------------------------------- training
 
@@ -220,80 +204,3 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         if label is not None and not 0 <= label < self.num_classes:
             known = f"it has labels 0..{self.num_classes - 1}" if self.num_classes else "it was trained without labels"
             raise UserError(f"{type(self).__name__} cannot be asked for label {label}: {known}")
-
-    # -------------------------------------------------------------- likelihood
-
-    def nll(self, x: Tensor, noise: Noise, estimator: str | None = None, draws: int = 1) -> Likelihood | None:
-        """The negative log-likelihood of x in nats and its kind; None for a model without a density.
-
-        Args:
-            x: Integers ``[B, *shape]``.
-            noise: Source of all randomness, with B rows.
-            estimator: Name of one of ``estimators``; None for the first.
-            draws: Number of draws per example; what is drawn depends on the estimator.
-        """
-        return None
-
-    def check_estimator(self, estimator: str | None) -> None:
-        """Validates the name of an estimator.
-
-        Raises:
-            UserError: If the model has no such estimator.
-        """
-        if estimator is not None and estimator not in self.estimators:
-            names = ", ".join(self.estimators) or "none, it has no likelihood"
-            hint = nearest(estimator, self.estimators)
-            raise UserError(
-                f"{type(self).__name__} has no likelihood estimator '{estimator}' (it has: {names}){hint}"
-            )
-
-    # -------------------------------------------------------------- validation and test: Lightning's hooks
-
-    def _estimate(self, batch: Batch, how: Estimation) -> Likelihood | None:
-        x, _, index = batch
-        return self.nll(x, Noise(how.seed, index, self.device), how.estimator, how.draws)
-
-    def on_validation_epoch_start(self) -> None:
-        """Resets the sums."""
-        self._val_nats = {}
-
-    def validation_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accumulates nats if the model has a likelihood; the random draws are the same in every validation."""
-        likelihood = self._estimate(batch, self.val_estimation)
-        if likelihood is not None:
-            for name, nats in {"nats": likelihood.nats, **(likelihood.parts or {})}.items():
-                self._val_nats.setdefault(name, RunningNats()).update(nats)
-
-    def on_validation_epoch_end(self) -> None:
-        """Logs ``val/bpd`` and its parts: means over the whole split, equal on all processes.
-
-        Sums are reduced first: ``sync_dist`` alone would average the means of processes, whose weights differ.
-        """
-        for name, running in self._val_nats.items():
-            total = RunningNats(self._sum_over_processes(running.sums))
-            if name == "nats":
-                self.log("val/bpd", bits_per_dim(total.mean, self.shape), prog_bar=True, sync_dist=True)
-                if total.non_finite:
-                    self.log("val/non_finite", float(total.non_finite), sync_dist=True)
-            self.log(f"val/{name}", total.mean, sync_dist=True)
-
-    def on_test_epoch_start(self) -> None:
-        """Resets the sums."""
-        self.test_nats = RunningNats()
-
-    def test_step(self, batch: Batch, batch_idx: int) -> None:
-        """Accumulates nats under ``test_estimation``."""
-        likelihood = self._estimate(batch, self.test_estimation) if self.test_estimation else None
-        if likelihood is not None:
-            self.test_nats.update(likelihood.nats)
-            self.test_likelihood = likelihood
-
-    def on_test_epoch_end(self) -> None:
-        """Reduces the sums over processes."""
-        self.test_nats = RunningNats(self._sum_over_processes(self.test_nats.sums))
-
-    def _sum_over_processes(self, sums: Tensor) -> Tensor:
-        if self.trainer.world_size == 1:
-            return sums  # on the CPU: not every device has float64
-        strategy: Any = self.trainer.strategy
-        return strategy.reduce(sums.to(self.device), reduce_op="sum").cpu()

@@ -15,12 +15,15 @@ class Estimation:
     Attributes:
         estimator: Name of one of the family's ``estimators``; None for the first, which is the cheapest.
         draws: Number of random draws per example (importance samples, noise levels or probes, by estimator).
+        replicates: Number of independent estimates per example, each with so many draws; their mean is the value, and
+            their differences show the error from the draws.
         seed: Seed of the draws, which belong to the example (see :class:`lit_gen.noise.Noise`).
     """
 
     estimator: str | None = None
     draws: int = 1
     seed: int = 0
+    replicates: int = 1
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,7 @@ class HubAudio(SequenceDataModule):
     """
 
     modality: ClassVar[Modality] = "audio"
+    piece_noun: ClassVar[str] = "recording"
 
     def __init__(
         self,

@@ -30,10 +30,15 @@ class Split:
     Attributes:
         x: Integers in {0..num_levels-1}, uint8 ``[N, *shape]``.
         label: Classes, int64 ``[N]``; None if the data has no labels.
+        group: Group of dependent examples that each belongs to, such as windows of one recording, int64 ``[N]``; None
+            if all examples are independent. Standard errors are over groups.
+        group_name: Name of a group, in the singular.
     """
 
     x: Tensor
     label: Tensor | None = None
+    group: Tensor | None = None
+    group_name: str = "example"
 
 
 class DiscreteDataModule(L.LightningDataModule, abc.ABC):
@@ -199,3 +204,6 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         label = split.label
         if label is not None and (label.dtype != torch.int64 or label.shape != (len(x),)):
             raise UserError(f"{where} has labels {label.dtype} {tuple(label.shape)}: need int64 ({len(x)},)")
+        group = split.group
+        if group is not None and (group.dtype != torch.int64 or group.shape != (len(x),)):
+            raise UserError(f"{where} has groups {group.dtype} {tuple(group.shape)}: need int64 ({len(x)},)")

@@ -6,6 +6,7 @@ import abc
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from typing_extensions import override
 
 from lit_gen.data.loader import Loader, Redraw
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
-from lit_gen.data.windows import Windows
+from lit_gen.data.windows import Windows, window_groups
 from lit_gen.errors import UserError
 
 
@@ -54,6 +55,7 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
         noun: Name of the integers in messages, in the plural; ``dimension`` is its singular.
 
     Attributes:
+        piece_noun: Name of a piece of the data, in the singular.
         left_out: Number of integers of each split that the model never sees; known after ``setup``.
     """
 
@@ -71,6 +73,8 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
         self.noun, self.dimension = noun, noun.removesuffix("s")
         self.left_out: dict[SplitName, int] = {}
         self._train: Windows | None = None
+
+    piece_noun: ClassVar[str] = "text"
 
     @property
     def length(self) -> int:
@@ -104,7 +108,8 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
                 )
             label = pieces[name].label
             label = None if label is None else label[windows.piece]
-            splits[name] = Split(windows.consecutive().view(-1, *self.shape), label)
+            group, group_name = window_groups(windows, self.piece_noun)
+            splits[name] = Split(windows.consecutive().view(-1, *self.shape), label, group, group_name)
             self.left_out[name] = pieces[name].cut + (windows.unreachable if name == "train" else windows.rest)
             if left_out := self.left_out[name]:
                 total = len(windows.flat) + pieces[name].cut - pieces[name].filled

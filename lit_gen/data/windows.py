@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
 from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
+
+_FEWEST_PIECES = 20
+_BLOCKS = 30
 
 
 class Windows:
@@ -26,6 +30,7 @@ class Windows:
         flat: Concatenation of the pieces, uint8.
         sizes: Length of each piece.
         piece: Number of the piece that each window lies in, int64 ``[N]``.
+        place: Number of each window within its piece, int64 ``[N]``.
         rest: Number of integers that no consecutive window holds.
         unreachable: Number of integers that no shifted window can hold: those of pieces shorter than T.
 
@@ -44,7 +49,7 @@ class Windows:
         piece = np.repeat(np.arange(len(self.sizes)), counts)
         self.piece = torch.from_numpy(piece)
         self._begin = (np.cumsum(self.sizes) - self.sizes)[piece]
-        self._place = np.arange(len(piece)) - (np.cumsum(counts) - counts)[piece]
+        self.place = np.arange(len(piece)) - (np.cumsum(counts) - counts)[piece]
         self._count = counts[piece]
         self._num_begins = (self.sizes - length + 1)[piece]
         self._from = sliding_window_view(self.flat.numpy(), length) if len(self.flat) >= length else None
@@ -55,12 +60,12 @@ class Windows:
 
     def consecutive(self) -> Tensor:
         """Windows that start every T integers of their piece: uint8 ``[N, T]``."""
-        return self._cut(self._begin + self._place * self.length)
+        return self._cut(self._begin + self.place * self.length)
 
     def shifted(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
         """The windows ``rows``, int64 ``[B]``, each at a random position of its part: uint8 ``[B, T]``."""
         row = rows.numpy()
-        within = (self._place[row] + generator.random(len(row))) / self._count[row]
+        within = (self.place[row] + generator.random(len(row))) / self._count[row]
         # added to a large number, a u below 1 may round up to 1
         begin = np.minimum((within * self._num_begins[row]).astype(np.int64), self._num_begins[row] - 1)
         return self._cut(self._begin[row] + begin)
@@ -69,3 +74,36 @@ class Windows:
         if self._from is None:
             return torch.empty(0, self.length, dtype=torch.uint8)
         return torch.from_numpy(self._from[begin])
+
+
+def window_groups(windows: Windows, noun: str) -> tuple[Tensor | None, str]:
+    """Groups of consecutive windows whose contents depend on each other, and the name of a group.
+
+    A group is a piece, such as a recording, if there are at least 20 with several windows. Fewer pieces, such as one
+    long text, are cut into blocks of consecutive windows, about 30 in all: long blocks, since neighbouring windows are
+    of one chapter or scene, but enough of them to estimate a variance.
+
+    Args:
+        windows: Windows of one split.
+        noun: Name of a piece, in the singular.
+
+    Returns:
+        The group of each window, int64 ``[N]``, or None if each is its own; and the name.
+
+    >>> windows = Windows([torch.zeros(3 * 70, dtype=torch.uint8)], 3)
+    >>> group, name = window_groups(windows, "text")
+    >>> group.bincount().tolist()[:3], name
+    ([3, 3, 3], 'block of 3 windows')
+    """
+    pieces = windows.piece.unique()
+    if len(pieces) == len(windows):
+        return None, "example"
+    if len(pieces) >= _FEWEST_PIECES:
+        return windows.piece, noun
+    size = math.ceil(len(windows) / _BLOCKS)
+    if size == 1:
+        return None, "example"
+    # Blocks end with their piece: the last of each may be shorter.
+    place = torch.from_numpy(windows.place) // size
+    group = (windows.piece * len(windows) + place).unique(return_inverse=True)[1]
+    return group, f"block of {size} windows"

@@ -2,40 +2,33 @@
 
 from __future__ import annotations
 
-import math
+import dataclasses
 import time
 from collections.abc import Sequence
 from typing import Any
 
 import lightning as L
-import torch
 from torch import Tensor
 
-from lit_gen.contract import Estimation, GenerativeModule, SamplingOptions
+from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
-from lit_gen.errors import UserError
-from lit_gen.likelihood import bits_per_dim
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.records.per_example import ExampleNats
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.score import Score
+from lit_gen.scoring.likelihood_scores import (
+    ScoredPart,
+    example_rows,
+    likelihood_scores,
+    scored_parts,
+    some_rows,
+    uniform_score,
+)
 from lit_gen.scoring.sample_scores import as_seen, split_references, sum_over_processes
 from lit_gen.scoring.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
-
-
-def scored_rows(data: DiscreteDataModule, scoring: Scoring) -> Tensor | None:
-    """Rows of the split whose likelihood is computed, in ascending order: a random subset, or None for all of them."""
-    length, wanted = len(data.split(scoring.split).x), scoring.max_examples
-    if wanted is None or wanted >= length:
-        return None
-    return some_rows(length, wanted, scoring.seed).sort().values
-
-
-def some_rows(length: int, n: int, seed: int) -> Tensor:
-    """Indices of n random rows without repetition: the first rows may all be of one class."""
-    return torch.randperm(length, generator=torch.Generator().manual_seed(seed))[:n]
 
 
 class Scorer(L.Callback):
@@ -53,6 +46,8 @@ class Scorer(L.Callback):
 
     Attributes:
         scores: The model's scores.
+        parts: The examples whose likelihood is computed, one for each test data loader.
+        examples: Values per example, by the path of their file.
         baselines: Scores of baselines, such as real images, under the same protocols.
         seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
         evaluations_per_sample: Number of network evaluations per sample with the same options.
@@ -71,9 +66,11 @@ class Scorer(L.Callback):
         self.samplings = samplings
         self.statistics = chosen(extractor, statistics)
         self.data, self.scoring, self.extractor = data, scoring, extractor
+        self.parts: list[ScoredPart] = []
         self.weights, self.halflife_examples = weights, halflife_examples
         self.scores: list[Score] = []
         self.baselines: list[Score] = []
+        self.examples: dict[str, list[ExampleNats]] = {}
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
 
@@ -81,8 +78,9 @@ class Scorer(L.Callback):
         """Sets the model's likelihood estimation."""
         assert isinstance(pl_module, GenerativeModule)
         pl_module.check_estimator(self.scoring.estimator)
-        how = Estimation(self.scoring.estimator, self.scoring.draws, self.scoring.seed)
-        pl_module.test_estimation = None if self.samplings else how
+        if pl_module.estimators and not self.samplings:
+            self.parts = scored_parts(self.data, self.scoring)
+        pl_module.test_estimation = [part.how for part in self.parts] or None
 
     def on_test_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Collects the likelihood accumulated by the test, and draws and scores samples."""
@@ -111,51 +109,16 @@ class Scorer(L.Callback):
     # -------------------------------------------------------------- likelihood
 
     def _score_likelihood(self, trainer: L.Trainer, model: GenerativeModule) -> None:
-        nats = model.test_nats
-        if not nats.count:
-            return
-        rows = scored_rows(self.data, self.scoring)
-        expected = len(self.data.split(self.scoring.split).x) if rows is None else len(rows)
-        if nats.count != expected:
-            raise RuntimeError(f"{nats.count} examples were scored where there are {expected}")
-        if nats.non_finite:
-            raise UserError(
-                f"{nats.non_finite} of {expected} {self.scoring.split} examples have no finite likelihood,"
-                " so there is no score; train longer, or at a lower learning rate"
-            )
-        examples: dict[str, Any] = {}
-        if rows is not None:
-            examples = {"data_hash": self.data.fingerprint_of(self.scoring.split, rows), "num_examples": len(rows)}
-        likelihood = model.test_likelihood
-        draws = self.scoring.draws if likelihood.kind != "exact" else None
-        if likelihood.kind == "exact":
-            examples["seed"] = None  # nothing is drawn
-        for metric, value, error in (
-            ("bpd", bits_per_dim(nats.mean, model.shape), bits_per_dim(nats.standard_error, model.shape)),
-            ("nll", nats.mean, nats.standard_error),
-        ):
-            protocol = self._protocol(trainer, metric, estimator=likelihood.estimator, draws=draws, **examples)
-            self.scores.append(
-                Score(
-                    name=metric, value=value, standard_error=error, kind=likelihood.kind, protocol=protocol
-                )
-            )
-        uniform = self._protocol(
-            trainer,
-            "bpd",
-            **{
-                **examples,
-                "estimator": "uniform noise",
-                "weights": "none",
-                "ema_halflife_examples": None,
-                "precision": None,
-                "seed": None,
-            },
-        )
-        bits = math.log2(model.num_levels)
-        self.baselines.append(
-            Score(name="bpd", value=bits, standard_error=0.0, kind="exact", protocol=uniform)
-        )
+        def protocol(metric: str, **more: Any) -> Protocol:
+            return self._protocol(trainer, metric, **more)
+
+        for part, values in zip(self.parts, model.test_values, strict=False):
+            found = likelihood_scores(values, part, self.data, protocol)
+            self.scores += found
+            if found:
+                self.examples[str(found[0].per_example)] = list(example_rows(values, part, self.data))
+            if found and part.split == self.scoring.split:
+                self.baselines.append(uniform_score(values, part, self.data, protocol))
 
     # -------------------------------------------------------------- samples
 
@@ -216,13 +179,15 @@ class Scorer(L.Callback):
             "weights": weights,
             "ema_halflife_examples": self.halflife_examples if weights == "ema" else None,
         }
-        return [
+        scores = [
             sample_score(
                 score,
                 self._protocol(trainer, score.name, num_samples=score.num_samples, **common, **score.protocol),
             )
             for score in found
         ]
+        own = not self.samplings or weights == "none"
+        return [dataclasses.replace(score, own_sampling=own) for score in scores]
 
 
 def sample_score(found: SampleScore, protocol: Protocol) -> Score:

@@ -17,7 +17,10 @@ class Scoring:
         num_samples: Number of samples behind the sample scores.
         estimator: Name of one of the family's likelihood estimators; null for the first.
         draws: Number of the estimator's draws per example.
+        replicates: Number of independent estimates per example, each with so many draws; with two or more, the error
+            from draws is told apart from that of the examples.
         max_examples: Number of held-out examples whose likelihood is computed, a random subset; null for all.
+        train_likelihood: Whether to compute the likelihood of as many training examples too, to show overfitting.
         weights: ``ema``, ``raw``, or ``auto`` for the average if the run kept one.
         seed: Seed of all random numbers in scoring.
     """
@@ -26,7 +29,9 @@ class Scoring:
     num_samples: int = 1_000
     estimator: str | None = None
     draws: int = 1
+    replicates: int = 2
     max_examples: int | None = None
+    train_likelihood: bool = True
     weights: Literal["auto", "ema", "raw"] = "auto"
     seed: int = 0
 
@@ -36,10 +41,9 @@ class Scoring:
         Raises:
             UserError: If a field is out of range.
         """
-        if self.num_samples < 20 or self.draws < 1:
-            raise UserError(
-                f"scoring: num_samples={self.num_samples} must be at least 20 and draws={self.draws} at least 1"
-            )
+        for name, least in (("num_samples", 20), ("draws", 1), ("replicates", 1)):
+            if getattr(self, name) < least:
+                raise UserError(f"scoring: {name}={getattr(self, name)} must be at least {least}")
         if self.max_examples is not None and self.max_examples < 2:
             raise UserError(
                 f"scoring.max_examples is {self.max_examples}; a standard error needs at least 2, null means all"

@@ -36,9 +36,9 @@ class Diffusion(GenerativeModule, abc.ABC):
 
     **The bound** (``vlb``) is the variational one: the information about x left at the last noise level (``prior``),
     the noise levels between (``diffusion``), and the decoding of x at the first (``reconstruction``). Draws are noise
-    levels per example, drawn in proportion to the size of their terms in a pilot run. **The estimate** (``ode``) replaces the first two terms by the density of the
-    probability-flow ODE at a draw of the first latent, less that draw's own: the density of the deterministic samplers
-    in the limit of many steps and without clipping.
+    levels per example, in proportion to the size of their terms in a pilot run. **The estimate** (``ode``) replaces
+    the first two terms by the density of the probability-flow ODE at a draw of the first latent, less that draw's own:
+    the density of the deterministic samplers in the limit of many steps and without clipping.
 
     With label classes, the network is also trained without labels (``labels.dropout``), and the likelihood is that of
     x by the unconditional network.
