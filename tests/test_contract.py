@@ -220,14 +220,24 @@ def test_a_family_without_a_likelihood_logs_none(source: KnownEntropy) -> None:
 
 def test_the_test_set_is_scored_under_its_own_estimation(source: KnownEntropy) -> None:
     model = Table()
-    model.test_estimation = Estimation("noisy", 2, 9)
+    model.test_estimation = [Estimation("noisy", 2, 9)]
     for _ in range(2):  # a second test does not add to the first
         trainer().test(model, source, verbose=False)
         nats = direct(model, source.split("test").x, "noisy", 2, 9)
-        assert model.test_nats.count == 53
-        assert model.test_nats.mean == pytest.approx(float(nats.mean()), rel=1e-9)
-        assert model.test_nats.standard_error == pytest.approx(float(nats.std()) / math.sqrt(53), rel=1e-9)
-        assert (model.test_likelihood.kind, model.test_likelihood.estimator) == ("exact", "noisy")
+        (values,) = model.test_values
+        assert values.index.tolist() == list(range(53))
+        assert torch.allclose(values.nats, nats, rtol=1e-12)
+        assert (values.kind, values.estimator) == ("exact", "noisy")
+
+
+def test_each_data_loader_is_collected_under_its_own_estimation(source: KnownEntropy) -> None:
+    model = Table()
+    model.test_estimation = [Estimation("noisy", 1, 9), Estimation("exact")]
+    trainer().test(model, [source.eval_loader("test"), source.eval_loader("val", torch.tensor([3, 99]))], verbose=False)
+    test, val = model.test_values
+    assert torch.allclose(test.nats, direct(model, source.split("test").x, "noisy", 1, 9), rtol=1e-12)
+    assert val.index.tolist() == [3, 99]
+    assert torch.allclose(val.nats, direct(model, source.split("val").x, "exact", 1, 0)[[3, 99]], rtol=1e-12)
 
 
 def test_a_wrong_estimator_stops_validation(source: KnownEntropy) -> None:

@@ -51,11 +51,11 @@ def scored(checkpoint: Path, *options: str) -> None:
 
 
 def by_name(record: Record, **protocol: Any) -> dict[str, Score]:
-    """A record's scores whose protocols have these fields."""
+    """A record's scores whose protocols have these fields, without likelihoods of training examples."""
     return {
         s.name: s
         for s in record.scores
-        if all(getattr(s.protocol, field) == value for field, value in protocol.items())
+        if s.protocol.split != "train" and all(getattr(s.protocol, field) == value for field, value in protocol.items())
     }
 
 
@@ -98,9 +98,12 @@ def test_the_likelihood_of_some_examples_is_a_score_of_its_own(runs: dict[str, P
     rows = some_rows(447, 50, 0)
     assert len(set(rows.tolist())) == 50
     with torch.no_grad():
-        likelihood = run.model.eval().nll(run.data.split("test").x[rows], Noise(0, rows, run.model.device))
-    assert some.value == pytest.approx(float(likelihood.nats.mean()), rel=1e-5)
-    assert some.standard_error == pytest.approx(float(likelihood.nats.std() / math.sqrt(50)), rel=1e-3)
+        noise = Noise(0, rows, run.model.device)
+        pair = torch.stack([run.model.eval().nll(run.data.split("test").x[rows], noise).nats for _ in range(2)]).double()
+    assert some.value == pytest.approx(float(pair.mean()), rel=1e-5)
+    assert some.standard_error == pytest.approx(float(pair.mean(0).std() / math.sqrt(50)), rel=1e-3)
+    assert some.error.from_draws == pytest.approx(float((pair[0] - pair[1]).square().sum().sqrt()) / 2 / 50, rel=1e-3)
+    assert some.error.from_draws**2 + some.error.from_examples**2 == pytest.approx(some.standard_error**2)
 
 
 def test_as_many_examples_as_there_are_make_no_difference(runs: dict[str, Path]) -> None:
@@ -122,7 +125,7 @@ def test_one_example_has_no_error(runs: dict[str, Path], capsys: pytest.CaptureF
 def test_scores_are_fit_s_own_to_the_bit(family: str, runs: dict[str, Path]) -> None:
     """``fit`` takes them in a fresh Trainer from the same file: training leaves nothing behind in them."""
     before = read_record(runs[family] / "record.json")
-    assert len(before.scores) == (4 if family == "vae" else 2)
+    assert len(before.scores) == (6 if family == "vae" else 2)  # with two of training examples
     scored(best(runs[family]))
     after = the_record(runs[family])
     assert as_json(after.scores) == as_json(before.scores)
@@ -145,7 +148,7 @@ def test_average_and_raw_weights_are_scored_apart_and_named(family: str, runs: d
         assert ema[name].value != raw[name].value, name
         assert ema[name].protocol.ema_halflife_examples == 300
         assert raw[name].protocol.ema_halflife_examples is None
-    assert as_json(list(ema.values())) == as_json(before.scores)
+    assert as_json(list(ema.values())) == as_json(list(by_name(before).values()))
     scored(best(runs[family]), "--scoring.weights=ema")
     assert as_json(the_record(runs[family]).scores) == as_json(after.scores), "'auto' is the average"
 
@@ -189,7 +192,7 @@ def test_second_protocol_is_added_and_the_first_stays(runs: dict[str, Path]) -> 
     before = read_record(run / "record.json")
     scored(best(run), "--scoring.num_samples=60", "--scoring.split=val")
     after = the_record(run)
-    assert as_json(list(by_name(after, split="test").values())) == as_json(before.scores)
+    assert as_json(list(by_name(after, split="test").values())) == as_json(list(by_name(before).values()))
     added = by_name(after, split="val")
     assert added.keys() == by_name(before).keys()
     assert {s.protocol.num_samples for s in added.values() if s.name.startswith("fd")} == {60}
@@ -308,7 +311,7 @@ def test_lone_checkpoint_names_who_scored_it_first(
     assert (after.environment, after.git_commit, after.created) == (
         before.environment, before.git_commit, before.created
     )
-    assert [score.scored_with is None for score in after.scores] == [True] * 4 + [False] * 4
+    assert [score.scored_with is None for score in after.scores] == [True] * 6 + [False] * 6
 
 
 @pytest.mark.parametrize("file", ["record.json", "training.json"])
