@@ -1,0 +1,99 @@
+"""The error from draws covers: over many noise seeds, the printed value is as far from its mean as it says."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from lit_gen.contract import Estimation, ExampleValues, GenerativeModule
+from lit_gen.families import DDPM, EDM, VAE, VDM, FlowMatching, ImprovedDDPM, RealNVP
+from lit_gen.families.diffusion import CosineSchedule, LinearBetas
+from lit_gen.families.diffusion.allocation import Allocation
+from lit_gen.families.flow import VariationalDequantization
+from lit_gen.noise import mix
+from lit_gen.scoring.uncertainty import MeanNats, mean_nats
+
+SHAPE, LEVELS, SEEDS = (1, 8, 8), 17, 200
+
+DIFFUSION: dict[str, Callable[[], GenerativeModule]] = {
+    "ddpm": lambda: DDPM(SHAPE, LEVELS, schedule=LinearBetas()),
+    "ddpm-100": lambda: DDPM(SHAPE, LEVELS),
+    "iddpm": lambda: ImprovedDDPM(SHAPE, LEVELS, schedule=CosineSchedule()),
+    "vdm": lambda: VDM(SHAPE, LEVELS),
+    "edm": lambda: EDM(SHAPE, LEVELS),
+    "flow-matching": lambda: FlowMatching(SHAPE, LEVELS),
+}
+
+
+def images(n: int) -> Tensor:
+    """Blobs, so that examples differ."""
+    generator = torch.Generator().manual_seed(0)
+    smooth = torch.nn.functional.avg_pool2d(torch.randn(n, 1, 10, 10, generator=generator), 3, 1)
+    return (8 + 8 * smooth).round().clamp(0, LEVELS - 1).to(torch.uint8)
+
+
+@torch.no_grad()
+def scored(model: GenerativeModule, x: Tensor, how: Estimation) -> MeanNats:
+    """A score as ``evaluate`` computes it."""
+    model.prepare_nll(x, mix(how.seed, 1), how.estimator)
+    values, index = ExampleValues(), torch.arange(len(x))
+    found = model.eval().estimate((x, None, index), how)
+    assert found is not None
+    values.update(index, *found)
+    values.finish(lambda tensor, how: tensor)
+    return mean_nats(values, None)
+
+
+def assert_covers(model: GenerativeModule, x: Tensor, estimator: str | None, draws: int, seeds: int = SEEDS) -> None:
+    found = [scored(model, x, Estimation(estimator, draws, seed, 2)) for seed in range(seeds)]
+    means = torch.tensor([one.mean for one in found], dtype=torch.float64)
+    errors = torch.tensor([one.parts.from_draws or 0.0 for one in found], dtype=torch.float64)
+    z = (means - means.mean()).abs() / errors
+    assert float((z < 2).double().mean()) >= 0.9
+    assert float(z.max()) < 5
+    assert float(errors.square().mean().sqrt()) == pytest.approx(float(means.std()), rel=0.2)
+
+
+@pytest.mark.parametrize("name", DIFFUSION)
+def test_the_bound_of_an_untrained_diffusion_model(name: str) -> None:
+    torch.manual_seed(0)
+    assert_covers(DIFFUSION[name](), images(40), "vlb", draws=1)
+
+
+@pytest.mark.parametrize("draws", [1, 5, 50])
+def test_the_importance_weighted_bound(draws: int) -> None:
+    torch.manual_seed(0)
+    assert_covers(VAE(SHAPE, LEVELS), images(40), "iwae", draws, seeds=200 if draws < 50 else 80)
+
+
+def test_the_evidence_lower_bound() -> None:
+    torch.manual_seed(0)
+    assert_covers(VAE(SHAPE, LEVELS), images(40), "elbo", 1)
+
+
+def test_variational_dequantization() -> None:
+    torch.manual_seed(0)
+    model = RealNVP(SHAPE, LEVELS, dequantization=VariationalDequantization())
+    assert_covers(model, images(40), "dequantized", 1)
+
+
+def test_the_ode_with_one_probe() -> None:
+    torch.manual_seed(0)
+    assert_covers(FlowMatching((1, 4, 4), LEVELS), images(30)[..., :4, :4], "ode", 1, seeds=60)
+
+
+def test_a_bound_whose_terms_are_drawn_evenly_in_time_is_flagged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Half of the bound lies in 2% of the timesteps: what this estimator replaced, and what the tail check is for."""
+    torch.manual_seed(0)
+    model = DDPM(SHAPE, 256, schedule=LinearBetas())
+    even = torch.arange(1, model.num_timesteps) / (model.num_timesteps - 1)
+    x = images(100)
+    assert not any(scored(model, x, Estimation("vlb", 1, seed, 2)).parts.heavy_tailed for seed in range(20))
+    monkeypatch.setattr(model, "ends", even)
+    monkeypatch.setattr(model, "prepare_nll", lambda *_: None)
+    model.allocation = Allocation.even()
+    flagged = [scored(model, x, Estimation("vlb", 1, seed, 2)).parts.heavy_tailed for seed in range(20)]
+    assert sum(flagged) >= 15
