@@ -97,7 +97,7 @@ def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
 
 
 def evaluate(
-    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = ()
+    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = (), arguments: Sequence[str] = ()
 ) -> tuple[Record, Path] | None:
     """Scores, writes the record and, for a new record, samples; returns None on all processes but the first.
 
@@ -106,6 +106,7 @@ def evaluate(
         trainer: A fresh Trainer.
         path: Path of the checkpoint.
         samplings: Sampling options to score samples with; if there are any, likelihoods are not computed.
+        arguments: Command line of the evaluation, without the checkpoint; the record keeps it with each score.
     """
     checkpoint = read_checkpoint(path)
     # Before scoring, which may take hours: a record that cannot be read must not waste them.
@@ -116,7 +117,7 @@ def evaluate(
         return None
     if not (folder / RECORD).is_file():
         write_final_samples(run, trainer, folder)
-    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous)
+    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
     return save_record(record, folder, previous), folder / RECORD
 
 
@@ -132,7 +133,7 @@ def main(args: list[str]) -> None:
     variants, rest = parse(args[1:])
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
-    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants))
+    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants), args[1:])
     if found:
         print_record(*found)
 
