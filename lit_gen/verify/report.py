@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
@@ -29,7 +30,7 @@ def print_report(
 
     table = Table(title=Text(printable(f"{record.run_name}: {record.model} on {record.data}")), title_justify="left")
     # Nothing of a number may be cut off in a narrow terminal: long cells are folded, the protocol's first.
-    for heading, width in (("score", 14), ("recorded", 18), ("here", 18), ("protocol", 12)):
+    for heading, width in (("score", 14), ("recorded", 20), ("here", 20), ("protocol", 12)):
         table.add_column(heading, overflow="fold", min_width=width)
     for comparison in comparisons:
         for row in _rows(comparison):
@@ -66,6 +67,8 @@ def _beside(number: float | None, difference: float, tolerance: float) -> str:
     """A number that was taken again, and how far it agrees."""
     if difference == 0:
         return "identical"
+    if difference == math.inf:
+        return f"{_number(number)} (different)"
     how = "different: " if verdict(difference, tolerance) == "different" else ""
     return f"{_number(number)} ({how}{agreeing_digits(difference)} digits agree, relative difference {difference:.1e})"
 
@@ -88,20 +91,19 @@ def summary(comparisons: Sequence[Comparison], differences: Sequence[Difference]
         differences: What differs about environment, code and data; said only if a score differs.
     """
     total, counts = len(comparisons), Counter(c.verdict for c in comparisons)
-    of = f"{total} score" if total == 1 else f"{total} scores"
     if counts["identical"] == total:
-        return "the score is identical" if total == 1 else f"all {of} are identical"
-    parts = [f"{counts['identical']} of {of} {'is' if counts['identical'] == 1 else 'are'} identical"]
+        return "the score is identical" if total == 1 else f"all {total} scores are identical"
+    parts = [f"{counts['identical']} of {total} scores {'is' if counts['identical'] == 1 else 'are'} identical"]
     rounded = [c for c in comparisons if c.verdict == "rounding"]
     if rounded:
         digits = min(agreeing_digits(c.difference) for c in rounded)
         parts.append(f"{len(rounded)} {'agrees' if len(rounded) == 1 else 'agree'} to {digits} digits")
+    if counts["not taken"]:
+        parts.append(f"{counts['not taken']} could not be taken again")
     different = [c for c in comparisons if c.verdict == "different"]
     if different:
         count = f"{len(different)} {'differs' if len(different) == 1 else 'differ'}"
         parts.append(f"{count}: {'; '.join(_both(c) for c in different)}")
-    if counts["not taken"]:
-        parts.append(f"{counts['not taken']} could not be taken again")
     sentence = ", ".join(parts)
     unlike = len(different) + counts["not taken"]
     return f"{sentence}; differing: {in_words(differences)}" if differences and unlike else sentence

@@ -40,13 +40,12 @@ def checkpoint_file(file: Path, record: Record) -> Path:
     folder, name = file.parent, Path(record.selection.checkpoint).name
     # The record of another than the selected checkpoint lies in evaluations/NAME, beside the folder of checkpoints.
     run = folder.parent.parent if folder.absolute().parent.name == "evaluations" else folder
-    places = [run / "checkpoints" / name, run / name]
-    if "checkpoint" in record.files:
-        places.insert(0, folder / record.files["checkpoint"])
+    noted = [folder / record.files["checkpoint"]] if "checkpoint" in record.files else []
+    places = list(dict.fromkeys([*noted, run / "checkpoints" / name, run / name]))
     for place in places:
         if place.is_file():
             return place
-    raise CheckpointError(f"the checkpoint of {file} is missing: there is neither {' nor '.join(map(str, places))}")
+    raise CheckpointError(f"the checkpoint of {file} is missing; there is no {' and no '.join(map(str, places))}")
 
 
 def check_sum(path: Path, record: Record) -> str | None:
