@@ -29,9 +29,9 @@ def print_report(
     from rich.text import Text
 
     table = Table(title=Text(printable(f"{record.run_name}: {record.model} on {record.data}")), title_justify="left")
-    # Nothing of a number may be cut off in a narrow terminal: long cells are folded, the protocol's first.
-    for heading, width in (("score", 14), ("recorded", 20), ("here", 20), ("protocol", 12)):
-        table.add_column(heading, overflow="fold", min_width=width)
+    for heading in ("score", "recorded", "here", "protocol"):
+        # Nothing of a number may be cut off in a narrow terminal: what is long is folded.
+        table.add_column(heading, overflow="fold", no_wrap=heading in ("score", "recorded"))
     for comparison in comparisons:
         for row in _rows(comparison):
             table.add_row(*(Text(printable(cell)) for cell in row))

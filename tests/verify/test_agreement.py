@@ -71,3 +71,16 @@ def test_texts_of_a_record_cannot_steer_the_terminal(capsys: pytest.CaptureFixtu
     assert not set("\033\a") & set(printed)
     assert "[red]no data[/red]" in printed
     assert "[bold]run" in printed
+
+
+def test_a_recorded_number_is_whole_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    far = Comparison(make_fd(12.345678901234567, 0.011511975660433457), make_fd(12.9, 0.0115119756604333), 1e-6)
+    print_report(make_record(far.recorded), [far], [], [])
+    table = capsys.readouterr().out.splitlines()[:-1]
+    assert max(map(len, table)) <= 80
+    assert any("12.345678901234567" in line and "12.9" in line for line in table)
+    assert any("0.011511975660433457" in line for line in table)
+    assert table[-1].endswith("┘")
