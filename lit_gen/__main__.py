@@ -14,6 +14,7 @@ from lit_gen.errors import UserError, nearest
 COMMANDS: dict[str, tuple[str, str]] = {
     "fit": ("lit_gen.fit", "train a model, score it and write its record"),
     "evaluate": ("lit_gen.evaluate", "score a checkpoint under another protocol"),
+    "verify": ("lit_gen.verify.__main__", "take the scores of a record again and compare them digit by digit"),
     "sample": ("lit_gen.sample.__main__", "draw samples, completions or interpolations from a checkpoint"),
     "convert": ("lit_gen.convert.__main__", "turn a DDPM published for diffusers into a run"),
     "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),

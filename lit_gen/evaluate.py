@@ -108,7 +108,12 @@ def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
 
 
 def evaluate(
-    run: Run, trainer: L.Trainer, path: Path, samplings: Sequence[Any] = (), per_example: Path | None = None
+    run: Run,
+    trainer: L.Trainer,
+    path: Path,
+    samplings: Sequence[Any] = (),
+    arguments: Sequence[str] = (),
+    per_example: Path | None = None,
 ) -> tuple[Record, Path] | None:
     """Scores, writes the record and, for a new record, samples; returns None on all processes but the first.
 
@@ -117,6 +122,7 @@ def evaluate(
         trainer: A fresh Trainer.
         path: Path of the checkpoint.
         samplings: Sampling options to score samples with; if there are any, likelihoods are not computed.
+        arguments: Command line of the evaluation, without the checkpoint; the record keeps it with each score.
         per_example: File to which the nats of each example of the scored split are written as well.
 
     Raises:
@@ -138,7 +144,7 @@ def evaluate(
         write_examples(per_example, next(iter(scorer.examples.values())))
     if not (folder / RECORD).is_file():
         write_final_samples(run, trainer, folder)
-    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous)
+    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
     return save_record(record, folder, previous), folder / RECORD
 
 
@@ -157,7 +163,8 @@ def main(args: list[str]) -> None:
     options, rest = own.split(rest)
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
-    found = evaluate(run, run.trainer, path, sampling_variants(run.model, variants), options["per_example"])
+    samplings = sampling_variants(run.model, variants)
+    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"])
     if found:
         print_record(*found)
 

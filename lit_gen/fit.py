@@ -54,13 +54,14 @@ def train(run: Run) -> Path:
     if not path.is_file():
         raise UserError("nothing was trained: the budget or the Trainer's limits allow no batch")
     if trainer.is_global_zero:
-        _write_notes(trainer, checkpoint, path)
+        _write_notes(run, checkpoint, path)
     trainer.strategy.barrier("training notes")
     return path
 
 
-def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> None:
-    """Writes ``training.json``, for records: training costs, environment and checkpoint selection."""
+def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
+    """Writes ``training.json``, for records: training costs, environment, data and checkpoint selection."""
+    trainer = run.trainer
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
         "examples_seen": next(c for c in callbacks if isinstance(c, Budget)).examples_seen,
@@ -69,6 +70,7 @@ def _write_notes(trainer: Trainer, checkpoint: BestCheckpoint, path: Path) -> No
         "environment": dataclasses.asdict(environment(trainer)),
         "git_commit": git_commit(),
         "created": now(),
+        "train_hash": run.data.fingerprint("train"),
         "selection": checkpoint.selection(trainer, path),
     }
     (Path(trainer.default_root_dir) / NOTES).write_text(json.dumps(notes, indent=1) + "\n")

@@ -21,6 +21,7 @@ import yaml
 import lit_gen
 from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
+from lit_gen.metrics import sha256_of_file
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
@@ -40,6 +41,7 @@ def make_record(
     scorer: Scorer,
     checkpoint: dict[str, Any],
     previous: Record | None,
+    arguments: Sequence[str] = (),
 ) -> Record:
     """Assembles a record from scores and the notes of the training.
 
@@ -53,13 +55,16 @@ def make_record(
         scorer: The scorer, after the test.
         checkpoint: Content of the checkpoint.
         previous: The checkpoint's previous record, if there is one.
+        arguments: Options of the evaluation, beside the checkpoint's own configuration.
     """
     run_folder = run_folder_of(path)
     notes = _training_notes(run_folder, path, checkpoint)
     here = environment(trainer)
     trained, commit, created = _origin(run_folder, previous, here)
     config = yaml.safe_load(checkpoint[KEY])
-    scored_with = None if here == trained else here
+    # Half a character, as in a path that is not UTF-8, must not cost the scores: no record can hold it.
+    given = tuple(argument.encode("utf-8", "replace").decode() for argument in arguments)
+    taken: dict[str, Any] = {"scored_with": None if here == trained else here, "arguments": given}
     cost = _cost(run, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
     files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
@@ -69,20 +74,27 @@ def make_record(
         model=model.__name__,
         data=run.data.name,
         dimension=run.data.dimension,
-        scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
-        baselines=[dataclasses.replace(baseline, scored_with=scored_with) for baseline in scorer.baselines],
+        scores=[dataclasses.replace(score, **taken) for score in scorer.scores],
+        baselines=[dataclasses.replace(baseline, **taken) for baseline in scorer.baselines],
         cost=cost,
-        selection=Selection(**notes["selection"]),
+        selection=Selection(**notes["selection"] | {"checkpoint_sha256": sha256_of_file(path)}),
         config=config,
         environment=trained,
         created=created,
         seed=int(config["seed_everything"]),
+        train_hash=_train_hash(run_folder, previous, run),
         git_commit=commit,
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
         },
         notes={"data_skipped": skipped} if (skipped := getattr(run.data, "skipped", 0)) else {},
     )
+
+
+def _train_hash(run_folder: Path, previous: Record | None, run: Run) -> str:
+    """Fingerprint of the data that trained: an evaluation may have other data."""
+    noted = (_notes_of(run_folder) or {}).get("train_hash")
+    return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
 
 
 def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:
