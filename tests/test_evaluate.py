@@ -99,7 +99,8 @@ def test_the_likelihood_of_some_examples_is_a_score_of_its_own(runs: dict[str, P
     assert len(set(rows.tolist())) == 50
     with torch.no_grad():
         noise = Noise(0, rows, run.model.device)
-        pair = torch.stack([run.model.eval().nll(run.data.split("test").x[rows], noise).nats for _ in range(2)]).double()
+        x = run.data.split("test").x[rows]
+        pair = torch.stack([run.model.eval().nll(x, noise).nats for _ in range(2)]).double()
     assert some.value == pytest.approx(float(pair.mean()), rel=1e-5)
     assert some.standard_error == pytest.approx(float(pair.mean(0).std() / math.sqrt(50)), rel=1e-3)
     assert some.error.from_draws == pytest.approx(float((pair[0] - pair[1]).square().sum().sqrt()) / 2 / 50, rel=1e-3)

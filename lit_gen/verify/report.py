@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from lit_gen.leaderboard.terminal import printable
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.record import Record
+from lit_gen.records.score import Score
 from lit_gen.verify.agreement import Comparison, agreeing_digits, relative_difference, verdict
 from lit_gen.verify.surroundings import Difference, in_words
 
@@ -39,7 +40,7 @@ def print_report(
     console = Console()
     console.print(table)
     lines = list(notes)
-    lines += [f"{c.recorded.label}: not taken again: {c.reason}" for c in comparisons if c.here is None]
+    lines += [f"{_label(c.recorded)}: not taken again: {c.reason}" for c in comparisons if c.here is None]
     if differences:
         lines.append(f"environment: {in_words(differences)}")
     for line in [*dict.fromkeys(lines), summary(comparisons, differences)]:
@@ -50,12 +51,12 @@ def _rows(comparison: Comparison) -> list[tuple[str, str, str, str]]:
     """Rows of a score: its value, and its standard error if there is one."""
     recorded, protocol = comparison.recorded, _in_short(comparison.recorded.protocol)
     if comparison.here is None:
-        return [(recorded.label, repr(recorded.value), "not taken again", protocol)]
+        return [(_label(recorded), repr(recorded.value), "not taken again", protocol)]
     rows = []
     for name, a, b in comparison.pairs():
         if (a, b) != (None, None):
             here = _beside(b, relative_difference(a, b), comparison.tolerance)
-            rows.append((name or recorded.label, _number(a), here, "" if name else protocol))
+            rows.append((name or _label(recorded), _number(a), here, "" if name else protocol))
     return rows
 
 
@@ -111,9 +112,14 @@ def summary(comparisons: Sequence[Comparison], differences: Sequence[Difference]
 
 def _both(comparison: Comparison) -> str:
     """The first differing pair of numbers in full."""
-    label = comparison.recorded.label
+    label = _label(comparison.recorded)
     for name, a, b in comparison.pairs():
         if verdict(relative_difference(a, b), comparison.tolerance) == "different":
             what = f"{name} of {label}" if name else label
             return f"{what} {_number(a)} was recorded, {_number(b)} here"
     raise AssertionError("a score that differs has a differing number")
+
+
+def _label(score: Score) -> str:
+    """A score's label, with the split if it is of training examples."""
+    return f"{score.label} (train)" if score.protocol.split == "train" else score.label
