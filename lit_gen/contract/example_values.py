@@ -13,48 +13,33 @@ Reduce = Callable[[Tensor, str], Tensor]
 """Function from a tensor and ``"sum"`` or ``"max"`` to the tensor reduced over all processes."""
 
 
-def mean_of(replicates: Sequence[Likelihood]) -> tuple[Likelihood, Tensor | None]:
-    """Mean of independent estimates of the same examples, and an unbiased estimate of its variance, ``[B]``.
-
-    The variance is zero for exact values, and None for one estimate alone.
-    """
-    first = replicates[0]
-    if len(replicates) == 1:
-        return first, torch.zeros_like(first.nats, dtype=torch.float64) if first.kind == "exact" else None
-    nats = torch.stack([replicate.nats.double().cpu() for replicate in replicates])
-    parts = {
-        name: torch.stack([(replicate.parts or {})[name] for replicate in replicates]).mean(0)
-        for name in first.parts or {}
-    }
-    mean = Likelihood(nats.mean(0), first.kind, first.estimator, parts or None)
-    return mean, nats.var(0) / len(replicates)
-
-
 class ExampleValues:
     """Nats of examples by their position in the split.
 
+    Args:
+        block: Number of consecutive positions whose random draws depend on each other.
+
     Attributes:
         index: Positions in the split, ascending, int64 ``[N]``.
-        nats: Negative log-likelihoods, float64 ``[N]``; not finite where the model gives none.
-        variance: Variances of ``nats`` over the estimator's draws, float64 ``[N]``; None if unknown.
+        replicates: Independent estimates of the negative log-likelihoods, float64 ``[R, N]``; not finite where the
+            model gives none.
         kind: Kind of the values; None if this process has seen no example.
         estimator: Name of the estimator.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, block: int = 1) -> None:
+        self.block = block
         self.index = torch.zeros(0, dtype=torch.int64)
-        self.nats = torch.zeros(0, dtype=torch.float64)
-        self.variance: Tensor | None = None
+        self.replicates = torch.zeros(1, 0, dtype=torch.float64)
         self.kind: Kind | None = None
         self.estimator = ""
         self._batches: list[Tensor] = []
 
-    def update(self, index: Tensor, likelihood: Likelihood, variance: Tensor | None) -> None:
-        """Adds a batch: positions int64 ``[B]``, their likelihood, and its variance over draws ``[B]``."""
-        self.kind, self.estimator = likelihood.kind, likelihood.estimator
-        nats = likelihood.nats.detach().double().cpu()
-        spread = torch.full_like(nats, torch.nan) if variance is None else variance.detach().double().cpu()
-        self._batches.append(torch.stack([index.double().cpu(), nats, spread]))
+    def update(self, index: Tensor, replicates: Sequence[Likelihood]) -> None:
+        """Adds a batch: positions int64 ``[B]``, and independent estimates of their likelihood."""
+        self.kind, self.estimator = replicates[0].kind, replicates[0].estimator
+        nats = [replicate.nats.detach().double().cpu() for replicate in replicates]
+        self._batches.append(torch.stack([index.double().cpu(), *nats]))
 
     def finish(self, reduce: Reduce) -> None:
         """Combines the batches of all processes.
@@ -62,22 +47,47 @@ class ExampleValues:
         Raises:
             RuntimeError: If an example was given twice.
         """
-        index, nats, variance = torch.cat([torch.zeros(3, 0, dtype=torch.float64), *self._batches], 1)
-        rows = index.long()
-        size = int(reduce(torch.tensor(int(rows.max()) + 1 if len(rows) else 0), "max"))
-        table = torch.zeros(3, size, dtype=torch.float64)
-        table.index_add_(1, rows, torch.stack([torch.ones_like(nats), nats, variance]))
-        count, total, spread = reduce(table, "sum")
+        mine = torch.cat(self._batches, 1) if self._batches else torch.zeros(1, 0, dtype=torch.float64)
+        rows = mine[0].long()
+        sizes = reduce(torch.tensor([int(rows.max()) + 1 if len(rows) else 0, len(mine) - 1]), "max")
+        size, replicates = sizes.tolist()
+        table = torch.zeros(1 + replicates, size, dtype=torch.float64)
+        if len(rows):
+            table.index_add_(1, rows, torch.cat([torch.ones(1, len(rows), dtype=torch.float64), mine[1:]]))
+        table = reduce(table, "sum")
+        count = table[0]
         if bool((count > 1).any()):
             raise RuntimeError(f"example {int(count.argmax())} was scored {int(count.max())} times")
         self.index = count.nonzero().flatten()
-        self.nats, spread = total[self.index], spread[self.index]
-        self.variance = None if bool(spread.isnan().any()) else spread
+        self.replicates = table[1:, self.index]
         self._batches.clear()
 
     def __len__(self) -> int:
         """Number of examples."""
         return len(self.index)
+
+    @property
+    def nats(self) -> Tensor:
+        """Means over the replicates, ``[N]``."""
+        return self.replicates.mean(0)
+
+    @property
+    def variance(self) -> Tensor | None:
+        """Variances of :attr:`nats` over draws, unbiased, ``[N]``; None if there is one estimate alone."""
+        return self._variance_of(self.replicates)
+
+    @property
+    def block_variance(self) -> Tensor | None:
+        """Variances of the sums of :attr:`nats` over blocks, unbiased and independent, ``[G]``; None likewise."""
+        members = (self.index // self.block).unique(return_inverse=True)[1]
+        number = int(members.max()) + 1 if len(members) else 0
+        sums = torch.zeros(len(self.replicates), number, dtype=torch.float64).index_add_(1, members, self.replicates)
+        return self._variance_of(sums)
+
+    def _variance_of(self, replicates: Tensor) -> Tensor | None:
+        if self.kind == "exact":
+            return torch.zeros_like(replicates[0])
+        return None if len(replicates) == 1 else replicates.var(0) / len(replicates)
 
     @property
     def non_finite(self) -> int:

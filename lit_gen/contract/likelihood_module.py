@@ -9,7 +9,7 @@ import lightning as L
 import torch
 from torch import Tensor
 
-from lit_gen.contract.example_values import ExampleValues, mean_of
+from lit_gen.contract.example_values import ExampleValues
 from lit_gen.contract.model_options import Estimation
 from lit_gen.errors import UserError, nearest
 from lit_gen.likelihood import Likelihood, RunningNats, bits_per_dim
@@ -19,6 +19,7 @@ Batch = tuple[Tensor, Tensor | None, Tensor]
 """What a data module's loaders yield: integers ``[B, *shape]``, labels int64 ``[B]`` or None, and the examples' indices
 int64 ``[B]`` in their split."""
 
+_BLOCKS = 50
 _PILOT = 0x9107  # separates the seeds of pilot draws from those of estimates
 
 
@@ -56,7 +57,7 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
         """
         return None
 
-    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None) -> None:
+    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None, block: int = 1) -> int:
         """Adapts an estimator to examples before a likelihood is computed, such as the allocation of its draws.
 
         It must not change what :meth:`nll` estimates. Its own draws are unrelated to those of the estimates.
@@ -65,7 +66,12 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
             x: Some integers of the split, at most ``pilot_examples``: ``[B, *shape]``.
             seed: Seed of its own draws.
             estimator: Name of one of ``estimators``; None for the first.
+            block: Number of consecutive examples over which random draws may be spread evenly.
+
+        Returns:
+            The number of consecutive examples whose draws depend on each other: ``block`` or 1.
         """
+        return 1
 
     def check_estimator(self, estimator: str | None) -> None:
         """Validates the name of an estimator.
@@ -80,8 +86,8 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
                 f"{type(self).__name__} has no likelihood estimator '{estimator}' (it has: {names}){hint}"
             )
 
-    def estimate(self, batch: Batch, how: Estimation) -> tuple[Likelihood, Tensor | None] | None:
-        """The likelihood of a batch, and the variance of each value over draws; see :func:`mean_of`.
+    def estimate(self, batch: Batch, how: Estimation) -> list[Likelihood]:
+        """Independent estimates of the likelihood of a batch; none if the model has no likelihood.
 
         Replicates continue the same streams of noise, so they are independent. An exact value is computed once.
         """
@@ -91,22 +97,24 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
         for _ in range(how.replicates):
             likelihood = self.nll(x, noise, how.estimator, how.draws)
             if likelihood is None:
-                return None
+                return []
             found.append(likelihood)
             if likelihood.kind == "exact":
                 break
-        return mean_of(found)
+        return found
 
     # -------------------------------------------------------------- validation and test: Lightning's hooks
 
-    def _prepare(self, how: Estimation, split: str) -> None:
-        """Runs the pilot on random examples of a split, the same on all processes."""
+    def _prepare(self, how: Estimation, split: str) -> int:
+        """Runs the pilot on random examples of a split, the same on all processes; as :meth:`prepare_nll`."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None or not self.pilot_examples:
-            return
+            return 1
         x, seed = data.split(split).x, mix(how.seed, _PILOT)
         rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[: self.pilot_examples]
-        self.prepare_nll(x[rows].to(self.device), seed, how.estimator)
+        # Enough blocks, which are independent, for the error from draws to be known.
+        block = max(1, len(x) // _BLOCKS)
+        return self.prepare_nll(x[rows].to(self.device), seed, how.estimator, block)
 
     def on_validation_epoch_start(self) -> None:
         """Resets the sums."""
@@ -115,9 +123,7 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
 
     def validation_step(self, batch: Batch, batch_idx: int) -> None:
         """Accumulates nats if the model has a likelihood; the random draws are the same in every validation."""
-        found = self.estimate(batch, self.val_estimation)
-        if found is not None:
-            likelihood, _ = found
+        for likelihood in self.estimate(batch, self.val_estimation):
             for name, nats in {"nats": likelihood.nats, **(likelihood.parts or {})}.items():
                 self._val_nats.setdefault(name, RunningNats()).update(nats)
 
@@ -137,15 +143,15 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
     def on_test_epoch_start(self) -> None:
         """Prepares the values of each data loader."""
         how = self.test_estimation or []
-        self.test_values = [ExampleValues() for _ in how]
-        if how:
-            self._prepare(how[0], getattr(self.trainer.datamodule, "scored_split", "test"))  # type: ignore[attr-defined]
+        split = getattr(self.trainer.datamodule, "scored_split", "test")  # type: ignore[attr-defined]
+        block = self._prepare(how[0], split) if how else 1
+        self.test_values = [ExampleValues(block) for _ in how]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collects nats under ``test_estimation``."""
-        found = self.estimate(batch, self.test_estimation[dataloader_idx]) if self.test_estimation else None
-        if found is not None:
-            self.test_values[dataloader_idx].update(batch[2], *found)
+        found = self.estimate(batch, self.test_estimation[dataloader_idx]) if self.test_estimation else []
+        if found:
+            self.test_values[dataloader_idx].update(batch[2], found)
 
     def on_test_epoch_end(self) -> None:
         """Combines the values of all processes."""

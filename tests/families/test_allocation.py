@@ -23,7 +23,7 @@ def estimates(allocation: Allocation, draws: int, n: int = 20_000) -> Tensor:
     return sum(weight * steep(position, position, noise) for position, weight in drawn) / draws
 
 
-@pytest.mark.parametrize("allocation", [Allocation.even(), UNEVEN, pilot(steep, torch.zeros(5), 0)])
+@pytest.mark.parametrize("allocation", [Allocation.even(), UNEVEN, pilot(steep, torch.zeros(5), 0, 1)])
 @pytest.mark.parametrize("draws", [1, 3])
 def test_every_allocation_gives_an_unbiased_estimate(allocation: Allocation, draws: int) -> None:
     found = estimates(allocation, draws)
@@ -39,13 +39,25 @@ def test_positions_have_the_allocations_density_and_their_weights_are_its_invers
     assert float((position * 4 % 1).mean()) == pytest.approx(0.5, abs=0.01)
 
 
+def test_draws_of_a_block_are_evenly_spaced_and_unbiased() -> None:
+    n, draws = 40_000, 2
+    noise = Noise(5, range(n))
+    drawn = Allocation(UNEVEN.probabilities, block=8).draw(noise, draws)
+    found = sum(weight * steep(position, position, noise) for position, weight in drawn) / draws
+    blocks = found.view(-1, 8).mean(1)
+    assert float(blocks.mean()) == pytest.approx(1.0, abs=4 * float(blocks.std()) / len(blocks) ** 0.5)
+    even = Allocation(torch.ones(1), block=8).draw(Noise(5, range(8)), draws)
+    positions = torch.cat([position for position, _ in even]).sort().values
+    assert torch.allclose(positions.diff(), torch.full((15,), 1 / 16), atol=1e-6)
+
+
 def test_draws_of_one_example_are_spread_over_the_density() -> None:
     positions = torch.stack([position for position, _ in Allocation.even().draw(Noise(0, range(1_000)), 4)])
     assert ((positions * 4).floor() == torch.arange(4)[:, None]).all()
 
 
 def test_a_pilot_run_lowers_the_variance_and_bounds_the_weights() -> None:
-    found = pilot(steep, torch.zeros(7), 0)
+    found = pilot(steep, torch.zeros(7), 0, 1)
     assert estimates(found, 1).var() < 0.25 * estimates(Allocation.even(), 1).var()
     weights = found.draw(Noise(1, range(5_000)), 1)[0][1]
     assert float(weights.max()) <= 4.001
@@ -59,13 +71,13 @@ def test_each_bin_of_a_pilot_run_is_measured_on_different_examples() -> None:
             seen.setdefault(int(at * 32), set()).add(row)
         return torch.ones(len(x))
 
-    pilot(integrand, torch.arange(32), 0)
+    pilot(integrand, torch.arange(32), 0, 1)
     assert {len(rows) for rows in seen.values()} == {PILOT_EXAMPLES // 32}
 
 
 @pytest.mark.parametrize("size", [0.0, float("nan"), float("inf")])
 def test_a_pilot_run_without_a_finite_size_leaves_the_draws_even(size: float) -> None:
-    found = pilot(lambda x, position, noise: torch.full((len(x),), size), torch.zeros(3), 0)
+    found = pilot(lambda x, position, noise: torch.full((len(x),), size), torch.zeros(3), 0, 1)
     assert torch.equal(found.probabilities, Allocation.even().probabilities)
 
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from lit_gen.contract import ExampleValues
-from lit_gen.contract.example_values import mean_of
 from lit_gen.likelihood import Likelihood
 from lit_gen.scoring.uncertainty import mean_nats
 
@@ -15,7 +14,7 @@ from lit_gen.scoring.uncertainty import mean_nats
 def collected(*replicates: Tensor) -> ExampleValues:
     values = ExampleValues()
     found = [Likelihood(nats, "bound", "elbo") for nats in replicates]
-    values.update(torch.arange(len(found[0].nats)), *mean_of(found))
+    values.update(torch.arange(len(found[0].nats)), found)
     values.finish(lambda tensor, how: tensor)
     return values
 
@@ -61,12 +60,36 @@ def test_the_error_over_groups_is_that_of_the_simulation() -> None:
     assert sum(naive) / 500 < 0.45 * spread
 
 
+def test_draws_that_are_spread_over_blocks_have_the_error_of_the_simulation() -> None:
+    """Each example's values are as uncertain as before, and their mean is not."""
+    generator, n, block, means, found = torch.Generator().manual_seed(0), 400, 8, [], []
+    place = torch.arange(n) % block / block
+    for _ in range(400):
+        values = ExampleValues(block)
+        true = torch.randn(n, generator=generator)
+        replicates = []
+        for _ in range(2):
+            shift = torch.rand(n // block, generator=generator).repeat_interleave(block)
+            position = (place + shift) % 1
+            replicates.append(Likelihood(true + 4 * position.square(), "bound", "vlb"))
+        values.update(torch.arange(n), replicates)
+        values.finish(lambda tensor, how: tensor)
+        one = mean_nats(values, None)
+        means.append(one.mean)
+        found.append((one.parts.from_examples, one.parts.from_draws, one.standard_error))
+    examples, draws, total = torch.tensor(found).square().mean(0).sqrt().tolist()
+    assert examples == pytest.approx(1 / 20, rel=0.06)
+    assert draws < 0.5 * 4 * 0.298 / math.sqrt(2 * n)  # the deviation of u**2 is 0.298
+    assert total == pytest.approx(float(torch.tensor(means).std()), rel=0.1)
+
+
 def test_an_exact_value_has_no_error_from_draws() -> None:
-    nats = torch.randn(30)
-    mean, variance = mean_of([Likelihood(nats, "exact", "softmax")])
-    assert torch.equal(mean.nats, nats)
-    assert variance is not None
-    assert not variance.any()
+    values = ExampleValues()
+    values.update(torch.arange(30), [Likelihood(torch.randn(30), "exact", "softmax")])
+    values.finish(lambda tensor, how: tensor)
+    found = mean_nats(values, None)
+    assert found.parts.from_draws == 0
+    assert found.parts.from_examples == found.standard_error
 
 
 def test_values_of_several_processes_are_one_split() -> None:
@@ -75,25 +98,26 @@ def test_values_of_several_processes_are_one_split() -> None:
     nats = torch.arange(7.0)
     for rank, values in enumerate(parts):
         rows = torch.arange(rank, 7, 2)
-        values.update(rows, Likelihood(nats[rows], "bound", "elbo"), 0.1 * nats[rows])
+        values.update(rows, [Likelihood(nats[rows], "bound", "elbo"), Likelihood(3 * nats[rows], "bound", "elbo")])
     tables: list[Tensor] = []
+    sizes = torch.tensor([7, 2])
     with pytest.raises(StopIteration):
-        parts[1].finish(lambda tensor, how: tables.append(tensor) or (torch.tensor(7) if how == "max" else stop()))
-    parts[0].finish(lambda tensor, how: torch.tensor(7) if how == "max" else tensor + tables[-1])
+        parts[1].finish(lambda tensor, how: sizes if how == "max" else stop(tables.append(tensor)))
+    parts[0].finish(lambda tensor, how: sizes if how == "max" else tensor + tables[-1])
     assert parts[0].index.tolist() == list(range(7))
-    assert torch.equal(parts[0].nats, nats.double())
+    assert torch.equal(parts[0].nats, 2 * nats.double())
     assert parts[0].variance is not None
-    assert torch.allclose(parts[0].variance, 0.1 * nats.double())
+    assert torch.allclose(parts[0].variance, nats.double().square())
 
 
-def stop() -> Tensor:
+def stop(_: object) -> Tensor:
     raise StopIteration
 
 
 def test_an_example_scored_twice_is_an_error() -> None:
     values = ExampleValues()
     for _ in range(2):
-        values.update(torch.tensor([4]), Likelihood(torch.ones(1), "bound", "elbo"), None)
+        values.update(torch.tensor([4]), [Likelihood(torch.ones(1), "bound", "elbo")])
     with pytest.raises(RuntimeError, match="example 4 was scored 2 times"):
         values.finish(lambda tensor, how: tensor)
 

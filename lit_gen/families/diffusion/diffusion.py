@@ -128,10 +128,12 @@ class Diffusion(GenerativeModule, abc.ABC):
         return 0.5 * span * self._squared_error(x, self.log_snr_min + span * position, noise)
 
     @torch.no_grad()
-    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None) -> None:
-        """Allocates the draws of the bound by a pilot run."""
-        if estimator in (None, "vlb"):
-            self.allocation = pilot(self.nats_at, to_symmetric(x, self.num_levels), seed)
+    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None, block: int = 1) -> int:
+        """Allocates the draws of the bound by a pilot run, and spreads them over blocks of examples."""
+        if estimator not in (None, "vlb"):
+            return 1
+        self.allocation = pilot(self.nats_at, to_symmetric(x, self.num_levels), seed, block)
+        return block
 
     # -------------------------------------------------------------- training
 
