@@ -109,6 +109,11 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Batches per step that ``global_step`` counts; more than one if two networks are updated alternately."""
         return 1
 
+    @property
+    def own_clipping(self) -> str | None:
+        """Name of the model's own option that clips gradients, such as ``updates.clip_norm``; None if it clips none."""
+        return None
+
     def count_only_steps_of(self, counted: Any) -> None:
         """Makes ``global_step`` count the steps of one of several optimizers; call it in each training step.
 
