@@ -144,6 +144,15 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """
         self.function_evaluations += examples
 
+    def sample_counts(self) -> dict[str, tuple[int, int]]:
+        """Counts of what happened to samples since the model was built, by name: how often, of how many.
+
+        A record's notes hold the quotients for the scored samples. A model whose density is positive outside the
+        data's range counts what it moved into the range, as samples are then not exactly those of the scored density.
+        A decoder that assigns all numbers outside to the end values, as those of diffusion models do, loses nothing.
+        """
+        return {}
+
     def sampling_with(self, **changes: Any) -> SamplingOptions:
         """Returns the current options with some fields replaced.
 

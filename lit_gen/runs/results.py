@@ -81,8 +81,18 @@ def make_record(
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
         },
-        notes={"data_skipped": skipped} if (skipped := getattr(run.data, "skipped", 0)) else {},
+        notes=_notes(run, scorer, previous),
     )
+
+
+def _notes(run: Run, scorer: Scorer, previous: Record | None) -> dict[str, Any]:
+    """Facts about the data and the samples; those of samples that were noted before are kept if none were drawn."""
+    skipped = getattr(run.data, "skipped", 0)
+    return {
+        **(previous.notes if previous else {}),
+        **({"data_skipped": skipped} if skipped else {}),
+        **scorer.sample_notes,
+    }
 
 
 def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
@@ -56,6 +56,7 @@ class Scorer(L.Callback):
         baselines: Scores of baselines, such as real images, under the same protocols.
         seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
         evaluations_per_sample: Number of network evaluations per sample with the same options.
+        sample_notes: Shares of the samples of the same options, over all processes; see ``sample_counts`` of the model.
     """
 
     def __init__(
@@ -76,6 +77,7 @@ class Scorer(L.Callback):
         self.baselines: list[Score] = []
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
+        self.sample_notes: dict[str, float] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Sets the model's likelihood estimation."""
@@ -194,6 +196,7 @@ class Scorer(L.Callback):
         if not self.samplings:  # the record's cost is that of the model's own options
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
+            self.sample_notes = timer.shares(sum_over_processes(trainer))
 
     def _sample_scores(
         self,
@@ -249,6 +252,7 @@ class _TimedSampler:
     def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
         self.trainer, self.model, self.seed = trainer, model, seed
         self._seconds, self._samples, self._evaluations = 0.0, 0, 0
+        self._counts_before = model.sample_counts()
 
     def __call__(self, first: int, n: int) -> Tensor:
         since, before = time.perf_counter(), self.model.function_evaluations
@@ -258,6 +262,13 @@ class _TimedSampler:
         self._evaluations += self.model.function_evaluations - before
         self._samples += n
         return x
+
+    def shares(self, add: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Quotients of the model's counts over the samples of all processes; ``add`` sums over processes."""
+        before, after = self._counts_before, self.model.sample_counts()
+        counts = {name: torch.tensor(after[name]) - torch.tensor(before[name]) for name in after}
+        sums = {name: add(count.double()).tolist() for name, count in counts.items()}
+        return {name: many / total for name, (many, total) in sums.items() if total}
 
     @property
     def seconds_per_1000_samples(self) -> float | None:
