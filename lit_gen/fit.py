@@ -118,9 +118,9 @@ def publish(run: Run, record: Record, path: Path) -> None:
 
 
 def _summary_name(score: Score) -> str:
-    """Name of a score in W&B: split, metric, and the number of samples if any, as in validation."""
+    """Name of a score in W&B: split, or ``samples`` without one, metric, and the number of samples if any."""
     count = f"_{short_count(score.protocol.num_samples)}" if score.protocol.num_samples else ""
-    return f"{score.protocol.split}/{score.name}{count}"
+    return f"{score.protocol.split or 'samples'}/{score.name}{count}"
 
 
 def main(args: list[str]) -> None:

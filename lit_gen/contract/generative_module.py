@@ -188,6 +188,10 @@ class GenerativeModule(L.LightningModule, abc.ABC):
         """Settings of the sampler for the record: ``name`` and everything else that changes the samples."""
         return {"name": "ancestral"}
 
+    def samples_in_float32(self) -> bool:
+        """Whether samples are the same in every precision of the Trainer; a record then states none."""
+        return False
+
     @property
     def sample_block(self) -> int:
         """Number of samples drawn in one batch: 250, or fewer if they are large (10 colour images of 256x256)."""
@@ -260,6 +264,10 @@ class GenerativeModule(L.LightningModule, abc.ABC):
             raise UserError(
                 f"{type(self).__name__} has no likelihood estimator '{estimator}' (it has: {names}){hint}"
             )
+
+    def likelihood_in_float32(self, estimator: str | None = None) -> bool:
+        """Whether an estimator gives the same number in every precision of the Trainer; a record then states none."""
+        return False
 
     # -------------------------------------------------------------- validation and test: Lightning's hooks
 

@@ -21,6 +21,8 @@ import yaml
 import lit_gen
 from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import INDEPENDENT, REFERENCE
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
@@ -270,5 +272,10 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
 
 
 def _merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
-    fresh = {s.protocol.hash for s in new}
-    return [s for s in old if s.protocol.hash not in fresh] + list(new)
+    return [s for s in old if not any(_answers_again(s.protocol, n.protocol) for n in new)] + list(new)
+
+
+def _answers_again(old: Protocol, new: Protocol) -> bool:
+    """Whether the protocols are the same, but for fields of the old one on which its number does not depend."""
+    unstated: dict[str, Any] = {name: None for name in (*INDEPENDENT, *REFERENCE) if getattr(new, name) is None}
+    return dataclasses.replace(old, **unstated).hash == new.hash

@@ -34,7 +34,7 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
             score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
             error,
-            f"{protocol.split}, {how}, {protocol.weights} weights",
+            ", ".join([*([protocol.split] if protocol.split else []), how, f"{protocol.weights} weights"]),
         )
     table.add_section()
     for name, shown in _costs(record):

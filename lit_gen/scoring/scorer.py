@@ -18,6 +18,7 @@ from lit_gen.likelihood import bits_per_dim
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import REFERENCE
 from lit_gen.records.score import Score
 from lit_gen.scoring.sample_scores import as_seen, split_references, sum_over_processes
 from lit_gen.scoring.settings import Scoring
@@ -132,6 +133,8 @@ class Scorer(L.Callback):
         draws = self.scoring.draws if likelihood.kind != "exact" else None
         if likelihood.kind == "exact":
             examples["seed"] = None  # nothing is drawn
+        if model.likelihood_in_float32(self.scoring.estimator):
+            examples["precision"] = None
         for metric, value, error in (
             ("bpd", bits_per_dim(nats.mean, model.shape), bits_per_dim(nats.standard_error, model.shape)),
             ("nll", nats.mean, nats.standard_error),
@@ -185,7 +188,8 @@ class Scorer(L.Callback):
             settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
-            self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
+            precision = None if model.samples_in_float32() else str(trainer.precision)
+            self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights, precision)
             x = self.data.split("train").x
             taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with earlier options
             if not taken and len(x) >= self.scoring.num_samples:
@@ -206,6 +210,7 @@ class Scorer(L.Callback):
         sampler: str,
         settings: dict[str, Any],
         weights: str,
+        precision: str | None = None,
     ) -> list[Score]:
         split = self.scoring.split
         common = {
@@ -214,15 +219,23 @@ class Scorer(L.Callback):
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
             "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
+            "precision": precision,
             "sampler": sampler,
             "sampler_settings": settings,
             "weights": weights,
             "ema_halflife_examples": self.halflife_examples if weights == "ema" else None,
         }
+        # No real data are compared with: the number cannot depend on them.
+        alone = dict.fromkeys(("split", "data_hash", "num_examples", *REFERENCE))
         return [
             sample_score(
                 score,
-                self._protocol(trainer, score.name, num_samples=score.num_samples, **common, **score.protocol),
+                self._protocol(
+                    trainer,
+                    score.name,
+                    num_samples=score.num_samples,
+                    **{**common, **({} if score.uses_reference else alone), **score.protocol},
+                ),
             )
             for score in found
         ]
