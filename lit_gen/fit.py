@@ -53,10 +53,19 @@ def train(run: Run) -> Path:
     path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
     if not path.is_file():
         raise UserError("nothing was trained: the budget or the Trainer's limits allow no batch")
+    if trainer.global_step == 0:
+        raise UserError(
+            f"nothing was trained: no optimizer step was taken in {_examples_seen(trainer):,} examples; raise"
+            " budget.max_examples or the Trainer's limits"
+        )
     if trainer.is_global_zero:
         _write_notes(run, checkpoint, path)
     trainer.strategy.barrier("training notes")
     return path
+
+
+def _examples_seen(trainer: Trainer) -> int:
+    return next(c for c in trainer.callbacks if isinstance(c, Budget)).examples_seen  # type: ignore[attr-defined]
 
 
 def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
@@ -64,7 +73,7 @@ def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
     trainer = run.trainer
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
-        "examples_seen": next(c for c in callbacks if isinstance(c, Budget)).examples_seen,
+        "examples_seen": _examples_seen(trainer),
         "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
         "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
         "environment": dataclasses.asdict(environment(trainer)),
@@ -111,9 +120,9 @@ def publish(run: Run, record: Record, path: Path) -> None:
 
 
 def _summary_name(score: Score) -> str:
-    """Name of a score in W&B: split, metric, and the number of samples if any, as in validation."""
+    """Name of a score in W&B: split, or ``samples`` without one, metric, and the number of samples if any."""
     count = f"_{short_count(score.protocol.num_samples)}" if score.protocol.num_samples else ""
-    return f"{score.protocol.split}/{score.name}{count}"
+    return f"{score.protocol.split or 'samples'}/{score.name}{count}"
 
 
 def main(args: list[str]) -> None:

@@ -114,6 +114,11 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
         "--trainer.gradient_clip_val=1 --trainer.precision=16-mixed",
         ["trainer.gradient_clip_val", "bf16-mixed"],
     ),
+    "clipping a GAN's halves": (
+        "gan",
+        "--model.updates.clip_norm=1 --trainer.precision=16-mixed",
+        ["model.updates.clip_norm", "bf16-mixed"],
+    ),
     "accumulating two": ("gan", "--trainer.accumulate_grad_batches=2", ["trainer.accumulate_grad_batches", "GAN"]),
     "accelerator": ("vae", "--trainer.accelerator=abacus", ["trainer", "abacus", "cpu"]),
     "strategy": ("vae", "--trainer.strategy=dpp", ["trainer", "dpp", "ddp"]),

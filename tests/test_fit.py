@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import math
 import threading
 from pathlib import Path
@@ -189,6 +190,22 @@ def test_what_only_the_trainer_finds_is_one_line_too(
 ) -> None:
     assert named in failure(options("vae", tmp_path, SHORT, *more), capsys, exit_code=2)
     assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_run_without_a_step_is_one_line_and_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Two batches, of which the generator waits for nine."""
+    few = ["--model.updates.discriminator_steps=9", "--budget.max_examples=100"]
+    line = failure(options("gan", tmp_path, SHORT, *few), capsys, exit_code=2)
+    assert "nothing was trained: no optimizer step was taken in 100 examples; raise budget.max_examples" in line
+    assert not list(tmp_path.rglob("record.json"))
+
+
+def test_a_window_larger_than_the_run_is_one_step(tmp_path: Path) -> None:
+    """Its gradients were dropped, and the record was that of the untrained model."""
+    run = run_fit("vae", tmp_path, "run", SHORT, "--trainer.accumulate_grad_batches=1000")
+    record = json.loads((run / "record.json").read_text())
+    assert record["selection"]["step"] == 1
+    assert record["cost"]["examples_seen"] == 300
 
 
 def test_a_bug_keeps_its_traceback(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -127,7 +127,8 @@ class RationalQuadraticSpline(Transform):
         x_in = x.clamp(-self.bound, self.bound)
         left, low, width, height, slope_left, slope_right = self._find(x_in, parameters, by_height=False)
         s = height / width
-        xi = (x_in - left) / width
+        # Rounding may leave the bin, where the rational function has poles.
+        xi = ((x_in - left) / width).clamp(0, 1)
         rest = 1 - xi
         both = xi * rest
         bottom = s + (slope_left + slope_right - 2 * s) * both
@@ -136,17 +137,22 @@ class RationalQuadraticSpline(Transform):
         log_slope = 2 * (s / bottom).log() + top.log()
         return torch.where(inside, z, x), torch.where(inside, log_slope, 0.0)
 
+    @override
     def inverse(self, z: Tensor, parameters: Tensor) -> Tensor:
-        """Root of a quadratic, in the form that does not cancel: b may have either sign."""
+        """The root of a quadratic as a quotient of sums of positive terms, which lies in the bin.
+
+        With the position t of z in its bin, the quadratic's discriminant (the paper's equations 6 to 8) is
+        ``u**2 + 4 s**2 t (1 - t)``, where ``u = d_left (1 - t) - d_right t``. Neither it nor the root cancels.
+        """
         inside = z.abs() <= self.bound
         z_in = z.clamp(-self.bound, self.bound)
         left, low, width, height, slope_left, slope_right = self._find(z_in, parameters, by_height=True)
-        s = height / width
-        rise = z_in - low
-        curve = slope_left + slope_right - 2 * s
-        a = height * (s - slope_left) + rise * curve
-        b = height * slope_left - rise * curve
-        c = -s * rise
-        root = (b * b - 4 * a * c).clamp_min(0).sqrt()
-        xi = torch.where(b < 0, (root - b) / (2 * a), 2 * c / (-b - root))
+        t = ((z_in - low) / height).clamp(0, 1)
+        rest = 1 - t
+        u = slope_left * rest - slope_right * t
+        two_s = 2 * height / width
+        gap = u.abs() + (u.square() + two_s.square() * t * rest).sqrt()
+        from_left = torch.where(u < 0, gap, two_s * t)
+        from_right = torch.where(u < 0, two_s * rest, gap)
+        xi = from_left / (from_left + from_right)
         return torch.where(inside, xi * width + left, z)

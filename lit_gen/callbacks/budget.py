@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import lightning as L
+import torch
 
 from lit_gen.checkpoints import BUDGET_STATE
 from lit_gen.errors import UserError
@@ -14,6 +15,11 @@ class Budget(L.Callback):
     """Counts training examples over all processes, and ends training after a number of them.
 
     Steps are not comparable: a GAN takes two optimizer steps per batch, and batch sizes differ.
+
+    With gradient accumulation, the last batch is followed by an optimizer step although its window may have fewer
+    batches than ``accumulate_grad_batches``. Such a step, and that at the end of an epoch, uses the mean gradient of
+    the batches there are, where Lightning divides their sum by ``accumulate_grad_batches``. The Trainer's ``max_time``
+    may end training inside a window, whose gradients are then lost.
 
     Args:
         max_examples: Training ends with the first batch that reaches this number of examples seen (an example
@@ -29,11 +35,42 @@ class Budget(L.Callback):
             raise UserError(f"budget.max_examples is {max_examples}; give at least 1")
         self.max_examples = max_examples
         self.examples_seen = 0
+        self._open = 0  # batches since the last optimizer step
+        self._cut = False  # whether the current batch ends its window early
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops a resumed run at once if its budget is already used up."""
+        """Stops a resumed run at once if its budget is already used up; discards gradients of an earlier run."""
+        pl_module.zero_grad()
+        self._open = 0
         if self.examples_seen >= self.max_examples:
             trainer.should_stop = True
+
+    def on_train_batch_start(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+    ) -> None:
+        """Lets Lightning take a step after the last batch, as it does at the end of an epoch."""
+        self._open += 1
+        loop, last = trainer.fit_loop, self.examples_seen + len(batch[0]) * trainer.world_size >= self.max_examples
+        self._cut = last and loop._can_stop_early and loop._should_accumulate()
+        if self._cut:
+            loop.epoch_loop.batch_progress.is_last_batch = True
+
+    def on_before_optimizer_step(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: torch.optim.Optimizer
+    ) -> None:
+        """Converts the gradient of a window with fewer batches than the others to their mean."""
+        wanted = trainer.accumulate_grad_batches
+        if 0 < self._open < wanted:
+            for group in optimizer.param_groups:
+                for parameter in group["params"]:
+                    if parameter.grad is not None:
+                        parameter.grad.mul_(wanted / self._open)
+        self._open = 0
+
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
+        """Corrects the checkpoint's position in the epoch, which a run with a larger budget continues."""
+        if self._cut:
+            checkpoint["loops"]["fit_loop"]["epoch_loop.batch_progress"]["is_last_batch"] = False
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int

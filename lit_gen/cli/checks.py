@@ -105,9 +105,11 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
         raise UserError(
             f"trainer.precision is {config['precision']}, but models take float32 inputs; use bf16-mixed or 16-mixed"
         )
-    if config["gradient_clip_val"] and str(config["precision"]) in ("16", "16-mixed"):
+    own = getattr(model, "own_clipping", None)
+    if (config["gradient_clip_val"] or own) and str(config["precision"]) in ("16", "16-mixed"):
+        option = "trainer.gradient_clip_val" if config["gradient_clip_val"] else f"model.{own}"
         raise UserError(
-            "trainer.gradient_clip_val: fused optimizers do not clip the scaled gradients of float16 correctly;"
+            f"{option}: fused optimizers do not clip the scaled gradients of float16 correctly;"
             " use trainer.precision=bf16-mixed, or leave clipping out"
         )
     if model.automatic_optimization:

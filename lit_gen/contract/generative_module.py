@@ -93,6 +93,11 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         """Batches per step that ``global_step`` counts; more than one if two networks are updated alternately."""
         return 1
 
+    @property
+    def own_clipping(self) -> str | None:
+        """Name of the model's own option that clips gradients, such as ``updates.clip_norm``; None if it clips none."""
+        return None
+
     def count_only_steps_of(self, counted: Any) -> None:
         """Makes ``global_step`` count the steps of one of several optimizers; call it in each training step.
 
@@ -122,6 +127,15 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         The count is the cost of a sample in records and in plots of quality against cost.
         """
         self.function_evaluations += examples
+
+    def sample_counts(self) -> dict[str, tuple[int, int]]:
+        """Counts of what happened to samples since the model was built, by name: how often, of how many.
+
+        A record's notes hold the quotients for the scored samples. A model whose density is positive outside the
+        data's range counts what it moved into the range, as samples are then not exactly those of the scored density.
+        A decoder that assigns all numbers outside to the end values, as those of diffusion models do, loses nothing.
+        """
+        return {}
 
     def sampling_with(self, **changes: Any) -> SamplingOptions:
         """Returns the current options with some fields replaced.
@@ -157,6 +171,10 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
     def sampler_settings(self) -> dict[str, str | int | float | bool]:
         """Settings of the sampler for the record: ``name`` and everything else that changes the samples."""
         return {"name": "ancestral"}
+
+    def samples_in_float32(self) -> bool:
+        """Whether samples are the same in every precision of the Trainer; a record then states none."""
+        return False
 
     @property
     def sample_block(self) -> int:

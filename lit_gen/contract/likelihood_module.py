@@ -86,6 +86,10 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
                 f"{type(self).__name__} has no likelihood estimator '{estimator}' (it has: {names}){hint}"
             )
 
+    def likelihood_in_float32(self, estimator: str | None = None) -> bool:
+        """Whether an estimator gives the same number in every precision of the Trainer; a record then states none."""
+        return False
+
     def estimate(self, batch: Batch, how: Estimation) -> list[Likelihood]:
         """Independent estimates of the likelihood of a batch; none if the model has no likelihood.
 

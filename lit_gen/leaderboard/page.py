@@ -117,7 +117,8 @@ def _header(sections: Sequence[Section], left_out: Sequence[str]) -> Markup:
 
 
 def _title(section: Section) -> Markup:
-    splits = sorted({(c.question["split"] or "any", c.question["num_examples"]) for c in section.columns})
+    asked = [c.question for c in section.columns if c.question["num_examples"]]  # none where samples are scored alone
+    splits = sorted({(question["split"] or "any", question["num_examples"]) for question in asked})
     what = ", ".join(f"{split} split, {count:,} examples" for split, count in splits)
     meta = " · ".join(part for part in (_many(len(section.rows), "run"), what) if part)
     return element("div", element("h2", section.data), element("p", meta, class_="meta"), class_="title-line")

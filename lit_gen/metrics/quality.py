@@ -34,6 +34,7 @@ class SampleScore:
         standard_error: Standard error over redrawn samples, the reference held fixed; None where it is not estimated.
         num_samples: Number of samples.
         protocol: Fields of the protocol that are the statistic's own.
+        uses_reference: Whether the samples were compared with real data.
     """
 
     name: str
@@ -45,6 +46,7 @@ class SampleScore:
     standard_error: float | None
     num_samples: int
     protocol: Mapping[str, Any]
+    uses_reference: bool = True
 
 
 def score_samples(
@@ -126,6 +128,7 @@ def scores_of(statistic: Statistic, network: str | None, num_samples: int) -> li
             standard_error=None if (error := errors[spec.key]) is None else float(error),
             num_samples=num_samples,
             protocol=statistic.protocol(),
+            uses_reference=statistic.uses_reference,
         )
         for spec in statistic.scores
     ]

@@ -38,6 +38,9 @@ ANSWER_FIELDS = frozenset({"sampler", "estimator", "draws", "replicates", "ema_h
 INDEPENDENT = ("data_hash", "split", "num_examples", "precision", "seed")
 """Fields that are None where the number cannot depend on them; None agrees with every value."""
 
+REFERENCE = ("reference_split", "reference_hash")
+"""Fields that are None where samples are compared with no real data."""
+
 SETTING = "sampler_settings."
 SHA256 = re.compile(r"[0-9a-f]{64}")
 

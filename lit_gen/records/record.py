@@ -58,7 +58,8 @@ class Record:
             `config`), as paths relative to the record's directory and inside it.
         baselines: Scores of references under the same protocols (weights `none`), such as real train images;
             the row is labelled with the protocol's `sampler`, or `estimator` for a likelihood.
-        notes: Facts that a reader of the numbers must know, such as `data_skipped`, the unreadable files left out.
+        notes: Facts that a reader of the numbers must know, such as `data_skipped`, the unreadable files left out,
+            or `samples_clamped`, the share of samples set to an end value because they were outside the data's range.
         train_hash: sha256 (hex) of the training split as the model sees it; None in records of earlier versions.
         extra: Keys of the file that this version does not know, with their values.
 

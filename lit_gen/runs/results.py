@@ -22,6 +22,8 @@ import lit_gen
 from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
 from lit_gen.metrics import sha256_of_file
+from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import INDEPENDENT, REFERENCE
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
@@ -87,7 +89,7 @@ def make_record(
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
         },
-        notes={"data_skipped": skipped} if (skipped := getattr(run.data, "skipped", 0)) else {},
+        notes=_notes(run, scorer, previous),
     )
 
 
@@ -95,6 +97,16 @@ def _train_hash(run_folder: Path, previous: Record | None, run: Run) -> str:
     """Fingerprint of the data that trained: an evaluation may have other data."""
     noted = (_notes_of(run_folder) or {}).get("train_hash")
     return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
+
+
+def _notes(run: Run, scorer: Scorer, previous: Record | None) -> dict[str, Any]:
+    """Facts about the data and the samples; those of samples that were noted before are kept if none were drawn."""
+    skipped = getattr(run.data, "skipped", 0)
+    return {
+        **(previous.notes if previous else {}),
+        **({"data_skipped": skipped} if skipped else {}),
+        **scorer.sample_notes,
+    }
 
 
 def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:
@@ -272,5 +284,10 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
 
 
 def _merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
-    fresh = {s.protocol.hash for s in new}
-    return [s for s in old if s.protocol.hash not in fresh] + list(new)
+    return [s for s in old if not any(_answers_again(s.protocol, n.protocol) for n in new)] + list(new)
+
+
+def _answers_again(old: Protocol, new: Protocol) -> bool:
+    """Whether the protocols are the same, but for fields of the old one on which its number does not depend."""
+    unstated: dict[str, Any] = {name: None for name in (*INDEPENDENT, *REFERENCE) if getattr(new, name) is None}
+    return dataclasses.replace(old, **unstated).hash == new.hash

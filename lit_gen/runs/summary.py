@@ -34,7 +34,7 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
             score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
             error,
-            f"{protocol.split}, {how}, {protocol.weights} weights",
+            ", ".join([*([protocol.split] if protocol.split else []), how, f"{protocol.weights} weights"]),
         )
     table.add_section()
     for name, shown in _costs(record):
@@ -58,6 +58,11 @@ def _costs(record: Record) -> list[tuple[str, str]]:
         rows.append(("peak memory", f"{cost.peak_memory_bytes / 2**20:,.0f} MiB"))
     if cost.seconds_per_1000_samples is not None:
         rows.append(("1,000 samples", f"{cost.seconds_per_1000_samples:.3g} s"))
+    rows += [
+        (name.replace("_", " "), f"{share:.2%}")
+        for name, share in record.notes.items()
+        if name.endswith("_clamped") and isinstance(share, float)
+    ]
     return rows
 
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import lightning as L
+import torch
 from torch import Tensor
 
 from lit_gen.contract import GenerativeModule, SamplingOptions
@@ -16,6 +17,7 @@ from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen,
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.records.per_example import ExampleNats
 from lit_gen.records.protocol import Protocol
+from lit_gen.records.question import REFERENCE
 from lit_gen.records.score import Score
 from lit_gen.scoring.likelihood_scores import (
     ScoredPart,
@@ -51,6 +53,7 @@ class Scorer(L.Callback):
         baselines: Scores of baselines, such as real images, under the same protocols.
         seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
         evaluations_per_sample: Number of network evaluations per sample with the same options.
+        sample_notes: Shares of the samples of the same options, over all processes; see ``sample_counts`` of the model.
     """
 
     def __init__(
@@ -73,6 +76,7 @@ class Scorer(L.Callback):
         self.examples: dict[str, list[ExampleNats]] = {}
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
+        self.sample_notes: dict[str, float] = {}
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Sets the model's likelihood estimation."""
@@ -110,6 +114,8 @@ class Scorer(L.Callback):
 
     def _score_likelihood(self, trainer: L.Trainer, model: GenerativeModule) -> None:
         def protocol(metric: str, **more: Any) -> Protocol:
+            if model.likelihood_in_float32(self.scoring.estimator):
+                more = {"precision": None} | more
             return self._protocol(trainer, metric, **more)
 
         for part, values in zip(self.parts, model.test_values, strict=False):
@@ -146,7 +152,8 @@ class Scorer(L.Callback):
             settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
-            self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights)
+            precision = None if model.samples_in_float32() else str(trainer.precision)
+            self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights, precision)
             x = self.data.split("train").x
             taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with earlier options
             if not taken and len(x) >= self.scoring.num_samples:
@@ -157,6 +164,7 @@ class Scorer(L.Callback):
         if not self.samplings:  # the record's cost is that of the model's own options
             self.seconds_per_1000_samples = timer.seconds_per_1000_samples
             self.evaluations_per_sample = timer.evaluations_per_sample
+            self.sample_notes = timer.shares(sum_over_processes(trainer))
 
     def _sample_scores(
         self,
@@ -166,6 +174,7 @@ class Scorer(L.Callback):
         sampler: str,
         settings: dict[str, Any],
         weights: str,
+        precision: str | None = None,
     ) -> list[Score]:
         split = self.scoring.split
         common = {
@@ -174,15 +183,23 @@ class Scorer(L.Callback):
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
             "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
+            "precision": precision,
             "sampler": sampler,
             "sampler_settings": settings,
             "weights": weights,
             "ema_halflife_examples": self.halflife_examples if weights == "ema" else None,
         }
+        # No real data are compared with: the number cannot depend on them.
+        alone = dict.fromkeys(("split", "data_hash", "num_examples", *REFERENCE))
         scores = [
             sample_score(
                 score,
-                self._protocol(trainer, score.name, num_samples=score.num_samples, **common, **score.protocol),
+                self._protocol(
+                    trainer,
+                    score.name,
+                    num_samples=score.num_samples,
+                    **{**common, **({} if score.uses_reference else alone), **score.protocol},
+                ),
             )
             for score in found
         ]
@@ -214,6 +231,7 @@ class _TimedSampler:
     def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
         self.trainer, self.model, self.seed = trainer, model, seed
         self._seconds, self._samples, self._evaluations = 0.0, 0, 0
+        self._counts_before = model.sample_counts()
 
     def __call__(self, first: int, n: int) -> Tensor:
         since, before = time.perf_counter(), self.model.function_evaluations
@@ -223,6 +241,13 @@ class _TimedSampler:
         self._evaluations += self.model.function_evaluations - before
         self._samples += n
         return x
+
+    def shares(self, add: Callable[[Tensor], Tensor]) -> dict[str, float]:
+        """Quotients of the model's counts over the samples of all processes; ``add`` sums over processes."""
+        before, after = self._counts_before, self.model.sample_counts()
+        counts = {name: torch.tensor(after[name]) - torch.tensor(before[name]) for name in after}
+        sums = {name: add(count.double()).tolist() for name, count in counts.items()}
+        return {name: many / total for name, (many, total) in sums.items() if total}
 
     @property
     def seconds_per_1000_samples(self) -> float | None:

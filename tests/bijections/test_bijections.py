@@ -163,6 +163,20 @@ def test_the_affine_scale_is_bounded_by_what_is_learned() -> None:
     assert log_scale.flatten().tolist() == pytest.approx([math.exp(0.5)] * 2)
 
 
+@pytest.mark.parametrize("transform", [Affine(3), SigmoidAffine(), SPLINE])
+@torch.no_grad()
+def test_the_inverse_holds_for_large_parameters(transform: Transform) -> None:
+    """Put through the map again, x gives z up to the rounding of x and of the shift."""
+    generator = torch.Generator().manual_seed(0)
+    z = torch.randn(20_000, 3, generator=generator)
+    parameters = 10 * torch.randn(20_000, transform.num_parameters, 3, generator=generator)
+    x = transform.inverse(z, parameters)
+    again, log_slope = transform(x, parameters)
+    shift = 50 if transform.num_parameters == 2 else 0
+    rounding = 1.2e-7 * (z.abs() + shift + (x.abs() + shift) * log_slope.exp() + 3)
+    assert float(((again - z).abs() / rounding).max()) < 8
+
+
 def test_a_rotation_starts_as_one_and_keeps_its_sign() -> None:
     for seed in range(6):
         torch.manual_seed(seed)

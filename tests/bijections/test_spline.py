@@ -175,6 +175,42 @@ def test_there_and_back() -> None:
     assert torch.allclose(spline.inverse(spline(x, raw)[0], raw), x, rtol=0, atol=1e-4)
 
 
+@pytest.mark.parametrize(("scale", "num_bins"), [(1.0, 8), (4.0, 4), (10.0, 3), (10.0, 8), (10.0, 64)])
+@pytest.mark.parametrize("start", ["x", "z"])
+def test_back_and_there_is_the_same_z(scale: float, num_bins: int, start: str) -> None:
+    """Also where the slope is about 1e-7, where many x have the same z, so that only z can be compared.
+
+    A root computed with cancellation leaves its bin there: z moved by 6, the whole interval.
+    """
+    spline = RationalQuadraticSpline(num_bins, BOUND, LEAST)
+    n = 400_000 // num_bins
+    z = 2 * BOUND * torch.rand(n, generator=torch.Generator().manual_seed(2)) - BOUND
+    raw = raw_parameters((n,), num_bins, scale)
+    if start == "x":  # uniform in x, many values are in flat parts
+        z, log_slope = spline(z, raw)
+        assert scale < 10 or (log_slope < math.log(1e-6)).any()
+    x = spline.inverse(z, raw)
+    again, log_slope = spline(x, raw)
+    rounding = 2.4e-7 * (1 + log_slope.exp())  # of z and of x, which are as large as 3
+    assert float(((again - z).abs() / rounding).max()) < 8
+    assert float((again - z)[log_slope < 0].abs().max()) < 1e-5
+
+
+@pytest.mark.parametrize("end", [0, 1])
+def test_a_value_at_a_knot_stays_in_its_bin(end: int) -> None:
+    """Rounding may place it outside, where the rational function may have a pole."""
+    spline = RationalQuadraticSpline(8, BOUND, LEAST)
+    raw = raw_parameters((20_000,), 8, 10.0)
+    xs = knots(raw, 8)[0]
+    for knot in range(8):
+        x = xs[:, knot + end].clamp(-BOUND, BOUND)
+        for moved in (x, x.nextafter(torch.tensor(9.0)), x.nextafter(torch.tensor(-9.0))):
+            z, log_slope = spline(moved, raw)
+            assert log_slope.isfinite().all()
+            assert (z - knots(raw, 8)[1][:, knot + end]).abs().max() < 2e-3
+            assert float(log_slope.max()) < 25
+
+
 # ------------------------------------------------------------------ extremes
 
 

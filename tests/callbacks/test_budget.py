@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -98,6 +99,85 @@ class _Betas(L.Callback):
     def on_train_batch_end(self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *args: Any) -> None:
         loss = float(outputs["loss"].detach()) * trainer.accumulate_grad_batches  # Lightning has divided it
         self.seen.append((loss - float(outputs["distortion"].detach())) / float(outputs["rate"].detach()))
+
+
+class _Losses(Counter):
+    """The gradient of batch i is ``-2**i``, so that the weight is a sum that says which batches were used and how."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def training_step(self, batch: Any, batch_idx: int) -> dict[str, torch.Tensor]:
+        self.count += 1
+        return {"loss": -(2.0 ** (self.count - 1)) * self.net.weight.sum()}
+
+
+@pytest.mark.parametrize(
+    ("accumulate", "budget", "steps", "weight"),
+    [
+        (4, 4, 1, 1),  # one batch of a window of four
+        (4, 8, 1, (1 + 2) / 2),
+        (2, 12, 2, (1 + 2) / 2 + 4),  # and an epoch of three batches
+        (2, 16, 3, (1 + 2) / 2 + 4 + 8),
+        (3, 20, 2, (1 + 2 + 4) / 3 + (8 + 16) / 2),
+        (2, 20, 3, (1 + 2) / 2 + 4 + (8 + 16) / 2),
+        (1, 12, 3, 1 + 2 + 4),
+    ],
+)
+def test_every_batch_counts_when_gradients_accumulate(accumulate: int, budget: int, steps: int, weight: float) -> None:
+    """Each step uses the mean gradient of its batches, also the last, whose window the budget cuts."""
+    model = _Losses()
+    trainer = train(model, Budget(budget), max_epochs=-1, accumulate_grad_batches=accumulate)
+    assert trainer.global_step == steps
+    assert model.count == budget / 4
+    assert model.weight == pytest.approx(weight)
+    assert model.seen["epoch end"][-1] == pytest.approx(weight), "the last state is validated"
+
+
+def test_clipping_is_that_of_the_mean_gradient() -> None:
+    model = _Losses()
+    train(model, Budget(8), max_epochs=-1, accumulate_grad_batches=4, gradient_clip_val=1.6)
+    assert model.weight == pytest.approx(1.5), "which is below the largest norm; the sum of both is not"
+    model = _Losses()
+    train(model, Budget(8), max_epochs=-1, accumulate_grad_batches=4, gradient_clip_val=1.2)
+    assert model.weight == pytest.approx(1.2, rel=1e-4)
+
+
+@pytest.mark.parametrize("first", [4, 8, 16])
+def test_a_run_resumed_inside_a_window_goes_on_with_the_next_batch(first: int, tmp_path: Path) -> None:
+    """With an epoch of three batches; gradients that were stepped with are not used again."""
+
+    class Save(L.Callback):
+        def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+            trainer.save_checkpoint(tmp_path / "last.ckpt")
+
+    model = _Losses()
+    train(model, Budget(first), Save(), max_epochs=-1, accumulate_grad_batches=3)
+    before, counted = model.weight, Budget(24)
+    resumed = L.Trainer(
+        accelerator="cpu", max_epochs=-1, accumulate_grad_batches=3, limit_val_batches=0, logger=False,
+        enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False, callbacks=[counted],
+        default_root_dir=tmp_path, use_distributed_sampler=False,
+    )  # fmt: skip
+    resumed.fit(model, Ramp(), ckpt_path=tmp_path / "last.ckpt", weights_only=False)
+    assert counted.examples_seen == 24
+    assert model.count == 6
+    done = first // 4
+    batches = [[i for i in range(done, 6) if i // 3 == window] for window in range(2)]
+    expected = sum(sum(2.0**i for i in window) / len(window) for window in batches if window)
+    assert model.weight - before == pytest.approx(expected)
+
+
+def test_without_accumulation_nothing_is_scaled() -> None:
+    seen: list[bool] = []
+
+    class Watch(L.Callback):
+        def on_train_batch_end(self, trainer: L.Trainer, *args: Any) -> None:
+            seen.append(trainer.fit_loop.epoch_loop.batch_progress.is_last_batch)
+
+    train(Counter(), Budget(16), Watch(), max_epochs=-1)
+    assert seen == [False, False, True, False], "the end of the epoch is Lightning's own"
 
 
 def test_nothing_to_do_is_refused() -> None:

@@ -22,7 +22,7 @@ from lit_gen.families.gan import (
     Objective,
     Updates,
 )
-from lit_gen.families.gan.penalty import Scored, input_gradient
+from lit_gen.families.gan.penalty import Penalty, Scored, input_gradient
 from lit_gen.families.gan.wgan_gp import WGANGP, GradientPenalty, Wasserstein
 from lit_gen.nets import AdversarialNets, MLPAdversarialNets
 from lit_gen.noise import Noise
@@ -391,20 +391,56 @@ def test_values_that_cannot_be_are_named(wrong: Any, words: str) -> None:
         wrong()
 
 
-def test_clipping_bounds_both_networks(source: KnownEntropy) -> None:
-    class Norms(Callback):
-        def __init__(self) -> None:
-            self.values: list[float] = []
+class Norms(Callback):
+    """Each optimizer's gradient, as it is stepped with: the norm, and the direction."""
 
-        def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
-            squares = [p.grad.square().sum() for g in optimizer.param_groups for p in g["params"]]
-            self.values.append(float(torch.stack(squares).sum().sqrt()))
+    def __init__(self) -> None:
+        self.values: list[float] = []
+        self.directions: list[Tensor] = []
 
+    def on_before_optimizer_step(self, trainer: Any, pl_module: Any, optimizer: Any) -> None:
+        whole = torch.cat([p.grad.flatten() for g in optimizer.param_groups for p in g["params"]])
+        self.values.append(float(whole.norm()))
+        self.directions.append(whole / whole.norm())
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+@pytest.mark.parametrize("family", [GAN, functools.partial(GAN, penalty=R1(10.0)), WGANGP])
+def test_clipping_bounds_both_networks_and_keeps_the_direction(
+    family: Any, precision: Any, source: KnownEntropy
+) -> None:
+    """Also with fused optimizers under bfloat16, which Lightning's own clipping refuses."""
     free, clipped = Norms(), Norms()
-    laws.fit(build(), source, 2, free)
-    laws.fit(build(updates=Updates(clip_norm=1e-3)), source, 2, clipped)
+    for norms, clip_norm in ((free, 0.0), (clipped, 1e-3)):
+        torch.manual_seed(0)
+        model = family(SHAPE, LEVELS, updates=Updates(clip_norm=clip_norm))
+        laws.fit(model, source, 2, norms, precision=precision)
     assert min(free.values) > 2e-3
-    assert clipped.values == pytest.approx([1e-3] * 4, rel=1e-3)
+    assert clipped.values == pytest.approx([1e-3] * 4, rel=1e-2)
+    assert torch.allclose(clipped.directions[0], free.directions[0], atol=1e-5), "before any step they are the same"
+
+
+@pytest.mark.parametrize("precision", ["32-true", "bf16-mixed"])
+def test_gradients_below_the_largest_norm_are_not_clipped(precision: Any, source: KnownEntropy) -> None:
+    free, bounded = Norms(), Norms()
+    laws.fit(build(penalty=R1()), source, 2, free, precision=precision)
+    laws.fit(build(penalty=R1(), updates=Updates(clip_norm=1e3)), source, 2, bounded, precision=precision)
+    assert free.values == pytest.approx(bounded.values, rel=1e-5)
+
+
+@pytest.mark.parametrize("penalty", [R1(), GradientPenalty()])
+def test_a_penalty_in_half_precision_is_that_of_full_precision_up_to_rounding(
+    penalty: Penalty, source: KnownEntropy
+) -> None:
+    values = []
+    for precision in ("32-true", "bf16-mixed"):
+        model, outputs = build(penalty=penalty), Outputs()
+        laws.stir(model)
+        laws.fit(model, source, 1, outputs, precision=precision)
+        values.append(outputs.steps[0]["penalty"])
+    assert values[0] > 1e-4
+    assert values[1] == pytest.approx(values[0], rel=0.05)
+    assert values[0] != values[1], "the second ran in bfloat16"
 
 
 def test_the_game_moves_the_generator_towards_the_data() -> None:

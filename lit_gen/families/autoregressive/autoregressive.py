@@ -9,6 +9,7 @@ from typing import ClassVar
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.contract import Batch, GenerativeModule, Tempered
 from lit_gen.errors import UserError
@@ -126,6 +127,10 @@ class Autoregressive(GenerativeModule, abc.ABC):
         """The temperature, and whether samples are class-conditional."""
         settings: dict[str, str | int | float | bool] = {"name": "ancestral", "temperature": self.sampling.temperature}
         return {**settings, "class_conditional": True} if self.num_classes else settings
+
+    @override
+    def samples_in_float32(self) -> bool:
+        return True
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """Ancestral sampling: draws each dimension from its conditional given the previous ones."""

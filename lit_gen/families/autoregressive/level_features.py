@@ -13,7 +13,8 @@ class LevelFeatures(nn.Module):
     """Represents each integer as a number in [0, 1] and, optionally, an additional learned embedding.
 
     A convolution of the number alone can hardly distinguish 252 from 253, although single values can be informative: of
-    the greys (10 to 249) of MNIST's digits, 31 in 100 occurred in the same digit before, and 14 as often in another.
+    the 4.78 million greys (10 to 249) in MNIST's 55,000 training digits, 31.3 % occur earlier, in reading order, in the
+    same digit, and 14.5 % in the same positions of another, randomly chosen digit.
 
     Args:
         num_levels: Number of values L.

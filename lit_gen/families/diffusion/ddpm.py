@@ -76,7 +76,7 @@ class DDPM(Diffusion):
             sampling = replace(sampling, steps=schedule.num_timesteps)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.num_timesteps, self.variance_mix = schedule.num_timesteps, variance_mix
-        log_snrs = schedule.log_snrs()
+        log_snrs = schedule.checked_log_snrs()
         # Ratio of a reverse step's variance to its noise level's: in float64, because high levels are close together.
         log_shares = torch.log(-torch.expm1(log_snrs.diff()))
         self.register_buffer("log_snrs", log_snrs.float(), persistent=False)

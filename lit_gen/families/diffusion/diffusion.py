@@ -10,6 +10,7 @@ from collections.abc import Callable
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
+from typing_extensions import override
 
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
@@ -178,6 +179,11 @@ class Diffusion(GenerativeModule, abc.ABC):
         }
         name = "vlb-clipped" if self.sampling.clip_denoised else "vlb"
         return Likelihood(sum(parts.values(), torch.zeros((), device=x.device)), "bound", name, parts)
+
+    @override
+    def likelihood_in_float32(self, estimator: str | None = None) -> bool:
+        # The ODE is solved in float32, and the nearest-value decoder uses no network.
+        return estimator == "ode" and type(self).reconstruction_log_prob is Diffusion.reconstruction_log_prob
 
     def predict(self, z: Tensor, log_snr: Tensor, label: Tensor | None = None) -> Prediction:
         """As :meth:`denoise`, with data clipped to their range if the sampler does so: the same model is scored."""

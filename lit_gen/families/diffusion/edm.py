@@ -14,7 +14,7 @@ from lit_gen.contract import Batch
 from lit_gen.errors import UserError
 from lit_gen.families.diffusion.diffusion import Diffusion
 from lit_gen.families.diffusion.labels import Labels
-from lit_gen.families.diffusion.noise_levels import finest_log_snr
+from lit_gen.families.diffusion.noise_levels import check_log_snrs, finest_log_snr
 from lit_gen.families.diffusion.ode import OdeSettings
 from lit_gen.families.diffusion.prediction import Prediction, from_x, scales
 from lit_gen.families.diffusion.sampling import Sampling
@@ -50,6 +50,7 @@ class KarrasGrid:
                 f"grid: 0 < sigma_min={self.sigma_min} < sigma_max={self.sigma_max} must hold, and rho={self.rho}"
                 " must be positive"
             )
+        check_log_snrs("grid: its ends", -2 * math.log(self.sigma_min), -2 * math.log(self.sigma_max))
 
     def sigmas(self, steps: int) -> Tensor:
         """Standard deviations from the largest to the smallest, float64 ``[steps]``."""
@@ -98,8 +99,10 @@ class EDM(Diffusion):
         ode: OdeSettings = OdeSettings(),
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        if min(p_std, sigma_data) <= 0:
-            raise UserError(f"EDM: p_std={p_std} and sigma_data={sigma_data} must be positive")
+        if not (0 < p_std < math.inf and 0 < sigma_data < math.inf and math.isfinite(p_mean)):
+            raise UserError(
+                f"EDM: p_std={p_std} and sigma_data={sigma_data} must be positive, and p_mean={p_mean} finite"
+            )
         net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.p_mean, self.p_std, self.sigma_data = p_mean, p_std, sigma_data

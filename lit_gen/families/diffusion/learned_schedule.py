@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from typing_extensions import override
 
 from lit_gen.errors import UserError
+from lit_gen.families.diffusion.noise_levels import check_log_snrs
 
 
 class LearnedSchedule(nn.Module, abc.ABC):
@@ -21,14 +22,15 @@ class LearnedSchedule(nn.Module, abc.ABC):
         gamma_max: Initial value at t = 1.
 
     Raises:
-        UserError: If the first is not below the second.
+        UserError: If the first is not below the second, or float32 holds no noise or no signal at one of them.
     """
 
     def __init__(self, gamma_min: float, gamma_max: float) -> None:
         super().__init__()
         if not gamma_min < gamma_max:
             raise UserError(f"schedule: gamma_min={gamma_min} must be below gamma_max={gamma_max}")
-        self.ends = nn.Parameter(torch.tensor([gamma_min, gamma_max]))
+        check_log_snrs("schedule: its ends", -gamma_min, -gamma_max)
+        self.ends = nn.Parameter(torch.tensor([gamma_min, gamma_max], dtype=torch.float32))
 
     @abc.abstractmethod
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,6 +10,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.errors import UserError
+from lit_gen.families.diffusion.noise_levels import LARGEST_LOG_SNR
 
 
 class NoiseSchedule(abc.ABC):
@@ -30,6 +31,31 @@ class NoiseSchedule(abc.ABC):
     @abc.abstractmethod
     def log_snrs(self) -> Tensor:
         """Log-SNRs ``alpha_bar / (1 - alpha_bar)`` in logarithm at timesteps 1 to T, decreasing: float64 ``[T]``."""
+
+    def checked_log_snrs(self) -> Tensor:
+        """The same, after a check that a model can compute with them in float32.
+
+        Raises:
+            UserError: If a log-SNR is not finite, is so large that no noise or so small that no signal is left in
+                float32, or is not below the one before it.
+        """
+        log_snrs, name = self.log_snrs(), f"schedule: {type(self).__name__} with {self.num_timesteps} timesteps"
+        if not log_snrs.isfinite().all():
+            raise UserError(f"{name} has noise levels that are not finite; give less extreme arguments")
+        if log_snrs[0] > LARGEST_LOG_SNR:
+            raise UserError(
+                f"{name} adds no noise at timestep 1 (its log-SNR is {float(log_snrs[0]):.4g}, above"
+                f" {LARGEST_LOG_SNR:.0f}); give it more noise"
+            )
+        if (gone := int((log_snrs < -LARGEST_LOG_SNR).sum())) > 0:
+            first = self.num_timesteps - gone + 1
+            raise UserError(
+                f"{name} leaves no signal from timestep {first} on (its log-SNR is below -{LARGEST_LOG_SNR:.0f}); use"
+                " fewer timesteps, or less noise in each"
+            )
+        if (log_snrs.float().diff() >= 0).any():
+            raise UserError(f"{name} has equal noise levels at two timesteps; use fewer timesteps")
+        return log_snrs
 
 
 def log_snrs_of(betas: Tensor) -> Tensor:
@@ -75,7 +101,7 @@ class CosineSchedule(NoiseSchedule):
 
     def __init__(self, num_timesteps: int = 1000, offset: float = 0.008, beta_max: float = 0.999) -> None:
         super().__init__(num_timesteps)
-        if offset <= 0 or not 0 < beta_max < 1:
+        if not (0 < offset < math.inf and 0 < beta_max < 1):
             raise UserError(f"schedule: offset={offset} must be positive, beta_max={beta_max} between 0 and 1")
         self.offset, self.beta_max = offset, beta_max
 
@@ -100,8 +126,10 @@ class EvenLevels(NoiseSchedule):
 
     def __init__(self, log_snr_first: float, log_snr_last: float = -10.0, num_timesteps: int = 1000) -> None:
         super().__init__(num_timesteps)
-        if not log_snr_first > log_snr_last:
-            raise UserError(f"schedule: log_snr_first={log_snr_first} must be above log_snr_last={log_snr_last}")
+        if not math.inf > log_snr_first > log_snr_last > -math.inf:
+            raise UserError(
+                f"schedule: log_snr_first={log_snr_first} must be above log_snr_last={log_snr_last}, both finite"
+            )
         self.log_snr_first, self.log_snr_last = log_snr_first, log_snr_last
 
     @override

@@ -8,6 +8,7 @@ import math
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.bijections import Bijection
 from lit_gen.contract import Batch, GenerativeModule, Tempered
@@ -64,6 +65,7 @@ class Flow(GenerativeModule, abc.ABC):
         self.num_dims = math.prod(self.shape)
         self.num_classes, self.sampling = num_classes, Tempered(temperature)
         self.optimizer = optimizer
+        self.drawn = self.clamped_samples = self.clamped_values = 0
         self.dequantizer = (dequantization or UniformDequantization()).build(self.shape, num_levels)
         self.bijection = self.build_bijection()
         self.prior = self.build_prior()
@@ -155,8 +157,23 @@ class Flow(GenerativeModule, abc.ABC):
     def decode(self, z: Tensor) -> Tensor:
         """Decodes latents ``[B, D]`` to integers uint8 ``[B, *shape]``: one function evaluation per example."""
         self.count_evaluations(len(z))
-        y = self.bijection.inverse(z)
-        return (y.float() * self.num_levels).floor().clamp(0, self.num_levels - 1).to(torch.uint8)
+        y = self.bijection.inverse(z).float() * self.num_levels
+        outside = ~((y >= 0) & (y < self.num_levels)).flatten(1)
+        self.drawn += outside.numel() // self.num_dims
+        self.clamped_samples += int(outside.any(1).sum())
+        self.clamped_values += int(outside.sum())
+        return y.floor().clamp(0, self.num_levels - 1).to(torch.uint8)
+
+    @override
+    def sample_counts(self) -> dict[str, tuple[int, int]]:
+        """Samples, and their values, that the bijection decoded outside [0, 1), and that were set to an end value.
+
+        The score knows this mass, which is not at any integer: the probabilities of all x sum to one less it.
+        """
+        return {
+            "samples_clamped": (self.clamped_samples, self.drawn),
+            "sample_values_clamped": (self.clamped_values, self.drawn * self.num_dims),
+        }
 
     def from_latent(self, z: Tensor) -> Tensor:
         """Decodes latents ``[B, D]`` to integers uint8 ``[B, *shape]``."""

@@ -12,7 +12,7 @@ from typing_extensions import override
 
 from lit_gen.bijections import Bijection, Chain, Flatten, Logit, MaskedAffine, Normalize, Reverse
 from lit_gen.errors import UserError
-from lit_gen.families.flow.dequantization import Dequantization
+from lit_gen.families.flow.dequantization import Dequantization, Uniform
 from lit_gen.families.flow.flow import Flow
 from lit_gen.families.flow.prior import Prior
 from lit_gen.nets import MaskedAutoencoder
@@ -80,6 +80,15 @@ class MAF(Flow):
             steps += [Reverse()] if i else []
             steps += [MaskedAffine(MaskedAutoencoder(self.num_dims, 2, self.hidden_sizes)), Normalize(self.num_dims)]
         return Chain(steps)
+
+    @override
+    def likelihood_in_float32(self, estimator: str | None = None) -> bool:
+        # The other networks, of the mixture and of the dequantization, run in the Trainer's precision.
+        return not self.num_components and isinstance(self.dequantizer, Uniform)
+
+    @override
+    def samples_in_float32(self) -> bool:
+        return True
 
     @override
     def build_prior(self) -> Prior:

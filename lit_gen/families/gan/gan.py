@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.contract import Batch, GenerativeModule
 from lit_gen.errors import UserError
@@ -81,6 +82,11 @@ class GAN(GenerativeModule):
         """Batches for each update of the generator."""
         return self.updates.discriminator_steps
 
+    @property
+    @override
+    def own_clipping(self) -> str | None:
+        return "updates.clip_norm" if self.updates.clip_norm else None
+
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The generator's optimizer, then the discriminator's."""
         return [
@@ -129,7 +135,7 @@ class GAN(GenerativeModule):
         optimizer.zero_grad()
         self.manual_backward(loss)
         if self.updates.clip_norm:
-            self.clip_gradients(cast(Any, optimizer), self.updates.clip_norm, "norm")
+            self.configure_gradient_clipping(optimizer.optimizer, self.updates.clip_norm, "norm")
         optimizer.step()
 
     # -------------------------------------------------------------- samples
