@@ -142,7 +142,7 @@ def evaluate(
         write_examples(folder / file, examples)
     if per_example is not None:
         write_examples(per_example, next(iter(scorer.examples.values())))
-    if not (folder / RECORD).is_file():
+    if previous is None:  # also where a resumed run has selected another checkpoint
         write_final_samples(run, trainer, folder)
     record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
     return save_record(record, folder, previous), folder / RECORD

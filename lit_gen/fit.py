@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 from pathlib import Path
 
@@ -39,7 +40,7 @@ def train(run: Run) -> Path:
     """
     trainer = run.trainer
     try:
-        trainer.fit(run.model, run.data, ckpt_path=run.checkpoint)
+        trainer.fit(run.model, run.data, ckpt_path=run.checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
         raise KeyboardInterrupt from stop
     except FloatingPointError as error:
@@ -143,7 +144,7 @@ def main(args: list[str]) -> None:
         interrupt = next(c for c in run.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
         if interrupt.checkpoint is None:
             raise
-        raise StoppedError(interrupt.checkpoint) from None
+        raise StoppedError(Path(run.trainer.default_root_dir)) from None
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
 
@@ -159,8 +160,8 @@ class StoppedError(UserError):
 
     exit_code = 130
 
-    def __init__(self, checkpoint: Path) -> None:
-        super().__init__(f"stopped; to resume, give the same options and --ckpt_path={checkpoint}")
+    def __init__(self, folder: Path) -> None:
+        super().__init__(f"stopped; to go on: lit-gen fit --resume {shlex.quote(str(folder))}")
 
 
 if __name__ == "__main__":

@@ -22,9 +22,9 @@ class OfflineRun:
         return [row[name] for row in self.rows if name in row]
 
 
-def inspect(folder: Path, *options: str) -> str:
-    """What ``wandb leet inspect`` prints of the one offline run below a run's folder."""
-    (run,) = folder.glob("wandb/offline-run-*")
+def inspect(folder: Path, *options: str, part: Path | None = None) -> str:
+    """What ``wandb leet inspect`` prints of the one offline run below a run's folder, or of a part of one."""
+    (run,) = [part] if part is not None else folder.glob("wandb/offline-run-*")
     command = [sys.executable, "-m", "wandb", "leet", "inspect", *options, "--json", str(run)]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     return subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout

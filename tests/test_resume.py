@@ -87,7 +87,7 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None
         _, error = process.communicate(timeout=60)
     assert process.returncode == 130, error
     assert "Traceback" not in error
-    assert error.strip().splitlines()[-1].startswith("error: stopped; to resume")
+    assert error.strip().splitlines()[-1].startswith("error: stopped; to go on: lit-gen fit --resume")
     reached = checkpoint(tmp_path / "stopped", "interrupted")["callbacks"]["budget"]["examples_seen"]
     assert 0 < reached < 60000, "stop it earlier or give it more to do"
     assert not (tmp_path / "stopped" / "record.json").exists()

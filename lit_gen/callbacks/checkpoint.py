@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.checkpoints import is_readable
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest
 
@@ -62,6 +63,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._due = False
         self._chosen_by_user = monitor is not None
         self.candidates = 0
+        self.last_value: float | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Chooses the monitored score, now that the family is known."""
@@ -105,7 +107,11 @@ class BestCheckpoint(ModelCheckpoint):
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts the candidates while selecting, and always writes ``last.ckpt``."""
-        if not self._unscored(trainer):
+        unscored = self._unscored(trainer)
+        if not trainer.sanity_checking:  # before any file is written, whose state it is part of
+            last = None if unscored else trainer.callback_metrics.get(self.monitor or "")
+            self.last_value = None if last is None else float(last)
+        if not unscored:
             self._choose(trainer, pl_module)
         if not self._should_skip_saving_checkpoint(trainer):
             self._write_last(trainer)
@@ -135,36 +141,40 @@ class BestCheckpoint(ModelCheckpoint):
         step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
         if not self.best_model_path:
             return {"rule": "last", "checkpoint": path.name, "step": step}
-        last = None if self._unscored(trainer) else trainer.callback_metrics.get(self.monitor or "")
         return {
             "rule": f"best {self.monitor} of {self.candidates}",
             "checkpoint": path.name,
             "step": step,
             "metric": self.monitor,
             "value": float(self.best_model_score) if self.best_model_score is not None else None,
-            "last_value": float(last) if last is not None else None,
+            "last_value": self.last_value,
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's own state, and the number of candidates."""
-        return {**super().state_dict(), "candidates": self.candidates}
+        """Lightning's own state, the number of candidates, and the score of the latest validation."""
+        return {**super().state_dict(), "candidates": self.candidates, "last_value": self.last_value}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Restores both from a checkpoint; the best so far is copied into this run's folder and stays the best.
+        """Restores these from a checkpoint; the best so far is copied into this run's folder and stays the best.
 
         Lightning forgets the best of a run that is resumed in another folder, and would accept a worse one.
         """
         state = {**state_dict}
         self.candidates = state.pop("candidates", 0)
-        if state["dirpath"] != self.dirpath:
-            state = self._moved(state)
-        super().load_state_dict(state)
+        self.last_value = state.pop("last_value", None)
+        super().load_state_dict(self._moved(state))
 
     def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
         assert self.dirpath is not None
-        here = {old: str(Path(self.dirpath) / Path(old).name) for old in state["best_k_models"] if Path(old).is_file()}
-        for old, new in here.items():
-            _copy(old, new)
+        here: dict[str, str] = {}
+        for old in state["best_k_models"]:
+            new = Path(self.dirpath) / Path(old).name
+            # A file that is here already is that of this run, whose folder may have been moved or copied.
+            if is_readable(new):
+                here[old] = str(new)
+            elif is_readable(Path(old)):
+                here[old] = str(new)
+                _copy(old, str(new))
         kept = {here[old]: score for old, score in state["best_k_models"].items() if old in here}
         best = here.get(state["best_model_path"], "")
         return state | {

@@ -44,9 +44,11 @@ class Curves(L.Callback):
             self._write(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Writes the remaining steps."""
+        """Writes the remaining steps. Their sums are kept: a run with a larger budget continues them."""
         if self._count:
+            kept = self._sums, self._counts, self._count
             self._write(trainer)
+            self._sums, self._counts, self._count = kept
 
     def _write(self, trainer: L.Trainer) -> None:
         self.latest = {f"train/{name}": float(total) / self._counts[name] for name, total in self._sums.items()}

@@ -33,11 +33,13 @@ from lit_gen.cli import checks
 from lit_gen.cli.messages import explain
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
+from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
+from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.scoring.settings import Scoring
 
@@ -72,11 +74,20 @@ class CLI(LightningCLI):
     Args:
         args: The command line, without the program's name.
         purpose: ``fit``, or ``evaluate`` for a Trainer without loggers, checkpoints and callbacks.
+        resumed: Folder of the run to continue, and the checkpoint to continue from; None for a new run.
     """
 
-    def __init__(self, args: list[str], purpose: Literal["fit", "evaluate"] = "fit") -> None:
+    def __init__(
+        self,
+        args: list[str],
+        purpose: Literal["fit", "evaluate"] = "fit",
+        resumed: tuple[Path, Position] | None = None,
+    ) -> None:
         self.purpose = purpose
         self.run_folder: Path | None = None
+        self.position: Position | None = None
+        if resumed is not None:
+            self.run_folder, self.position = resumed
         super().__init__(
             GenerativeModule,
             DiscreteDataModule,
@@ -112,6 +123,9 @@ class CLI(LightningCLI):
         self.config = parser.parse_args(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
+        if self.run_folder is not None and self.position is not None:
+            self.config["ckpt_path"] = None  # of the run's first start, if any
+            check_unfinished(self.run_folder, self.position, self.plain_config())
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds lit_gen's own groups of options, one for the arguments of each class."""
@@ -120,7 +134,7 @@ class CLI(LightningCLI):
         parser.add_class_arguments(Scoring, "scoring")
         parser.add_class_arguments(tracking.Wandb, "wandb")
         parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="Checkpoint of an unfinished run to resume."
+            "--ckpt_path", type=str | None, default=None, help="Checkpoint that a run in a new folder continues."
         )
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
@@ -167,12 +181,14 @@ class CLI(LightningCLI):
         checks.rejected_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         root, name = config["default_root_dir"], self.config["run_name"]
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
-        folder = self.run_folder = make_run_folder(root, name, stem)
+        folder = self.run_folder = self.run_folder or make_run_folder(root, name, stem)
         config["default_root_dir"] = str(folder)
         if config["fast_dev_run"]:
             config["logger"] = False
         elif config["logger"] in (None, True):
-            config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
+            config["logger"] = tracking.loggers(
+                folder, self.config_init["wandb"], self.plain_config(), self.position
+            )
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
@@ -188,7 +204,7 @@ class CLI(LightningCLI):
             checks.check_trainer_options(config, self.model)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
             check_optimizers(self.model)
-            check_resume(self.model, self.config["ckpt_path"], self.plain_config())
+            check_resume(self.model, self._checkpoint(), self.plain_config())
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":
@@ -215,8 +231,14 @@ class CLI(LightningCLI):
             config=self.config_text(),
             trainer_options=config["trainer"],
             folder=self.run_folder,
-            checkpoint=Path(path) if (path := self.config["ckpt_path"]) else None,
+            checkpoint=self._checkpoint(),
         )
+
+    def _checkpoint(self) -> Path | None:
+        """Checkpoint to continue training from."""
+        if self.position is not None:
+            return self.position.path
+        return Path(path) if (path := self.config["ckpt_path"]) else None
 
     def config_text(self) -> str:
         """The resolved configuration as YAML, without values that are linked from the data."""
@@ -236,4 +258,6 @@ def fit_description() -> str:
     return (
         "Trains a generative model, scores it in a fresh Trainer, and writes the run's record."
         " Start from a recipe: --config configs/recipes/digits/vae.yaml; later options win."
+        " To continue a run in its own folder: --resume RUN_FOLDER, with options to change, such as"
+        " --budget.max_examples."
     )

@@ -27,7 +27,7 @@ def check_optimizers(model: LightningModule) -> None:
     _build(model)
 
 
-def check_resume(model: LightningModule, checkpoint: str | None, config: dict[str, Any]) -> None:
+def check_resume(model: LightningModule, checkpoint: Path | None, config: dict[str, Any]) -> None:
     """Validates that a run can be resumed from a checkpoint.
 
     Args:
@@ -40,7 +40,7 @@ def check_resume(model: LightningModule, checkpoint: str | None, config: dict[st
     """
     if checkpoint is None:
         return
-    content = read_checkpoint(Path(checkpoint), "ckpt_path: ")
+    content = read_checkpoint(checkpoint, "ckpt_path: ")
     if "optimizer_states" not in content:
         raise UserError(f"ckpt_path: {checkpoint} contains weights only and cannot be resumed; leave it out")
     load_state(model, content)
@@ -48,7 +48,7 @@ def check_resume(model: LightningModule, checkpoint: str | None, config: dict[st
     _check_same_groups(model, content["optimizer_states"], checkpoint)
 
 
-def _check_same_classes(before: str, config: dict[str, Any], checkpoint: str) -> None:
+def _check_same_classes(before: str, config: dict[str, Any], checkpoint: Path) -> None:
     """Validates the optimizer classes: the state of another class may load, but be misinterpreted."""
     then = optimizer_classes(yaml.safe_load(before).get("model"))
     for name, class_path in optimizer_classes(config["model"]).items():
@@ -86,7 +86,7 @@ def _is_optimizer(class_path: Any) -> bool:
     return inspect.isclass(cls) and issubclass(cls, Optimizer)
 
 
-def _check_same_groups(model: LightningModule, states: list[dict[str, Any]], checkpoint: str) -> None:
+def _check_same_groups(model: LightningModule, states: list[dict[str, Any]], checkpoint: Path) -> None:
     optimizers = _build(model)
     if optimizers is None:
         return

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import netrc
 import os
 import textwrap
@@ -10,11 +11,16 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.errors import UserError, nearest
+from lit_gen.records.atomic import write_atomically
+from lit_gen.runs.continued_csv import csv_logger
+from lit_gen.runs.newest_checkpoint import Position
 
+IDENTITY = "wandb.json"
+"""File in a run's folder that says which run it is in W&B."""
 MODES = ("auto", "online", "offline", "disabled")
 _SAME_AS = {"dryrun": "offline", "run": "online", "shared": "online"}  # other values of WANDB_MODE
 
@@ -83,17 +89,18 @@ def _has_key() -> bool:
         return False
 
 
-def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
+def loggers(
+    folder: Path, wandb: Wandb, config: dict[str, Any], position: Position | None = None
+) -> list[Logger]:
     """Builds the loggers of a run: ``metrics.csv`` always, W&B if enabled.
 
     Args:
         folder: The run's folder.
         wandb: Options of W&B.
         config: The run's configuration, as shown by W&B.
+        position: Checkpoint that the run continues from: its curves and its W&B run are continued too.
     """
-    csv = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=500)
-    _ = csv.experiment  # now: once W&B has its files here, it would warn that the folder is not empty
-    found: list[Logger] = [csv]
+    found: list[Logger] = [csv_logger(folder, position)]
     if wandb.resolved_mode() != "disabled":
         found.append(_wandb_logger(folder, wandb, config))
     return found
@@ -128,6 +135,7 @@ def _start(folder: Path, wandb: Wandb, config: dict[str, Any]) -> Any:
         "tags": wandb.tags,
         "dir": str(folder),
         "config": config,
+        **_identity(folder),
     }
     try:
         options["settings"] = client.Settings(
@@ -141,9 +149,28 @@ def _start(folder: Path, wandb: Wandb, config: dict[str, Any]) -> Any:
         if run is None:
             run = client.init(mode="offline", **options)
             print(f"W&B: offline, in {folder / 'wandb'}")
+        _keep_identity(folder, run)
         return run
     except (client.Error, ValueError) as error:  # the client checks its settings by pydantic, a ValueError
         raise UserError(f"wandb: {textwrap.shorten(str(error), 200, placeholder=' ...')}") from error
+
+
+def _identity(folder: Path) -> dict[str, Any]:
+    """Arguments with which W&B continues the run of this folder; empty for a new one or a damaged file.
+
+    Offline, W&B writes another folder with the same id, and ``wandb sync`` of both gives one run.
+    """
+    try:
+        kept = json.loads((folder / IDENTITY).read_text())
+        found = {name: kept[name] for name in ("id", "project", "entity") if kept[name]}
+    except (OSError, ValueError, KeyError, TypeError):
+        return {}
+    return {**found, "resume": "allow"}
+
+
+def _keep_identity(folder: Path, run: Any) -> None:
+    kept = {"id": run.id, "project": run.project or None, "entity": run.entity or None}
+    write_atomically(folder / IDENTITY, json.dumps(kept) + "\n")
 
 
 def _online(options: dict[str, Any]) -> Any:

@@ -1,0 +1,81 @@
+"""The newest whole checkpoint of a run's folder, from which training continues."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
+
+from lit_gen.checkpoints import BUDGET_STATE, KEY, peek, read_checkpoint
+from lit_gen.errors import UserError
+
+
+@dataclass(frozen=True)
+class Position:
+    """How far a checkpoint is.
+
+    Attributes:
+        path: The checkpoint.
+        examples_seen: Number of training examples seen.
+        step: Number of optimizer steps.
+        inside_row: Whether the curves' next row includes steps from before the checkpoint.
+    """
+
+    path: Path
+    examples_seen: int
+    step: int
+    inside_row: bool
+
+
+def newest_checkpoint(folder: Path) -> Position:
+    """Finds the newest whole checkpoint of a run: the last, that of an interruption, or the best.
+
+    The newest is the one with the most steps; of two with equally many, the one that was written last. Damaged files
+    are left out, with a line in the output.
+
+    Args:
+        folder: The run's folder.
+
+    Raises:
+        UserError: If there is no checkpoint, or no whole one.
+    """
+    files = sorted((folder / "checkpoints").glob("*.ckpt"))
+    if not files:
+        raise UserError(f"resume: {folder} has no checkpoint yet; start again with --config={folder / 'config.yaml'}")
+    # Without the tensors: a file may be large, and only one of them is read completely.
+    known = [position for file in files if (position := _position(file))]
+    for position in sorted(known, key=_age, reverse=True):
+        try:
+            read_checkpoint(position.path)
+        except UserError:
+            _print_skipped(position.path)
+        else:
+            return position
+    raise UserError(f"resume: no checkpoint in {folder / 'checkpoints'} is whole; start a new run")
+
+
+def _age(position: Position) -> tuple[int, int, int]:
+    return position.examples_seen, position.step, position.path.stat().st_mtime_ns
+
+
+def _position(file: Path) -> Position | None:
+    """Position of a checkpoint to continue from; None with a line if the file is damaged or has no position."""
+    try:
+        content = peek(file)
+        if KEY not in content or "optimizer_states" not in content:
+            return None
+        return Position(
+            path=file,
+            examples_seen=content["callbacks"][BUDGET_STATE]["examples_seen"],
+            step=content["global_step"],
+            inside_row=content.get("curves", {}).get("count", 0) > 0,
+        )
+    except Exception:  # damaged files raise exceptions of many types
+        _print_skipped(file)
+        return None
+
+
+@rank_zero_only
+def _print_skipped(file: Path) -> None:
+    print(f"left out: {file} is damaged")
