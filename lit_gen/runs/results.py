@@ -22,6 +22,7 @@ import lit_gen
 from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.runs.possible import known_entropy, possible, with_flags
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
 
@@ -62,6 +63,7 @@ def make_record(
     scored_with = None if here == trained else here
     cost = _cost(run, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
+    entropy = known_entropy(run.data)
     files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
     return Record(
         run_name=run_folder.name if folder == run_folder else f"{run_folder.name} ({path.name})",
@@ -69,7 +71,8 @@ def make_record(
         model=model.__name__,
         data=run.data.name,
         dimension=run.data.dimension,
-        scores=[dataclasses.replace(score, scored_with=scored_with) for score in scorer.scores],
+        scores=[dataclasses.replace(score, scored_with=scored_with) for score in possible(scorer.scores, entropy)],
+        entropy=entropy,
         baselines=[dataclasses.replace(baseline, scored_with=scored_with) for baseline in scorer.baselines],
         cost=cost,
         selection=Selection(**notes["selection"]),
@@ -242,7 +245,7 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
     New scores replace previous ones of the same protocol; all others are kept.
     """
     if previous is not None:
-        scores = _merged(previous.scores, record.scores)
+        scores = possible(_merged(previous.scores, record.scores), record.entropy)
         baselines = _merged(previous.baselines, record.baselines)
         # Keys that only a later version knows are kept.
         record = dataclasses.replace(
@@ -255,6 +258,7 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
                 record.selection, extra={**previous.selection.extra, **record.selection.extra}
             ),
         )
+    record = with_flags(record)
     write_record(folder / RECORD, record)
     return record
 
