@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -25,7 +26,7 @@ MARKS = (
 )
 """What a mark means; the page says it too."""
 LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; gap: test minus train\n"
-          f"* {MARKS}\n! flagged, and never best")
+          + textwrap.fill(f"* {MARKS}", 118, subsequent_indent="  ") + "\n! flagged, and never best")
 _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
 
