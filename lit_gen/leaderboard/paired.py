@@ -105,9 +105,16 @@ class PairedErrors:
 
     def __init__(self, directories: Mapping[int, Path]) -> None:
         self.directories = directories
+        self._known: dict[tuple[int, int], float] = {}
 
     def __call__(self, a: Score, b: Score) -> float:
         """Standard error of the difference of two scores, in their unit."""
+        pair = (id(a), id(b))
+        if pair not in self._known:
+            self._known[pair] = self._error(a, b)
+        return self._known[pair]
+
+    def _error(self, a: Score, b: Score) -> float:
         independent = unpaired_error(a, b)
         first, second = (self.directories.get(id(score)) for score in (a, b))
         # No correlation makes it larger than the sum, so that most pairs need no file.

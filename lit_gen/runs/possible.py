@@ -5,10 +5,11 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from lit_gen.data import DiscreteDataModule
 from lit_gen.records.flags import flag_lines
-from lit_gen.records.record import Record, Score
+from lit_gen.records.record import Record, Score, read_with_reasons
 
 FLAGGED = "flagged"
 """Key of the record's note on flagged scores."""
@@ -37,6 +38,18 @@ def possible(scores: Iterable[Score], entropy: Mapping[str, float]) -> list[Scor
         else:
             kept.append(score)
     return kept
+
+
+def read_previous(path: Path) -> Record:
+    """A record that is about to be written again; impossible scores of the file are left out, with a line on stderr.
+
+    Raises:
+        UserError: The record cannot be read.
+    """
+    record, reasons = read_with_reasons(path)
+    for reason in reasons:
+        sys.stderr.write(f"left out of {path}: {reason}\n")
+    return record
 
 
 def with_flags(record: Record) -> Record:

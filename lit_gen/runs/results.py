@@ -22,7 +22,7 @@ import lit_gen
 from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
-from lit_gen.runs.possible import known_entropy, possible, with_flags
+from lit_gen.runs.possible import known_entropy, possible, read_previous, with_flags
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
 
@@ -235,7 +235,7 @@ def previous_record(folder: Path, path: Path, checkpoint: dict[str, Any]) -> Rec
     target = folder / RECORD
     if not target.is_file():
         return None
-    record = read_record(target)
+    record = read_previous(target)
     return record if _is_of(record, path, checkpoint) else None
 
 
