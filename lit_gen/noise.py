@@ -8,7 +8,6 @@ import torch
 from torch import Tensor
 
 _MASK = (1 << 32) - 1
-_SHIFTS = 0x5417F7  # separates the seeds of shifts from other seeds
 
 
 def mix(*words: int) -> int:
@@ -57,7 +56,6 @@ class Noise:
         self.device = torch.device(device)
         start = mix(seed)
         rows = indices.tolist() if isinstance(indices, Tensor) else list(indices)
-        self._seed, self._rows, self._shifts = seed, rows, 0
         # An odd multiplier makes index -> seed injective: no two examples share a stream.
         self._generators = [
             torch.Generator().manual_seed((start + int(index) * 0x9E3779B1) & _MASK) for index in rows
@@ -79,22 +77,3 @@ class Noise:
         for row, generator in zip(out, self._generators, strict=True):
             torch.rand(shape, generator=generator, out=row)
         return out.to(self.device)
-
-    def spread(self, block: int) -> Tensor:
-        """Draws from the uniform distribution on [0, 1), evenly spaced over blocks of consecutive examples, ``[B]``.
-
-        Examples ``k * block`` to ``(k + 1) * block - 1`` share one random shift, so their draws are not independent:
-        a mean over the block of a function that is similar for all examples has a smaller variance. Draws of different
-        blocks, and further draws, are independent.
-
-        >>> draws = Noise(0, range(4)).spread(4)
-        >>> [round(float(step), 6) for step in draws.sort().values.diff()]
-        [0.25, 0.25, 0.25]
-        """
-        self._shifts += 1
-        shift: dict[int, float] = {}
-        for first in {row // block for row in self._rows}:
-            generator = torch.Generator().manual_seed(mix(self._seed, _SHIFTS, self._shifts, first))
-            shift[first] = float(torch.rand((), generator=generator))
-        places = [shift[row // block] + row % block / block for row in self._rows]
-        return (torch.tensor(places) % 1).clamp_max(1 - 2**-24).to(self.device)

@@ -167,7 +167,8 @@ def test_bits_are_named_by_what_they_are_of(finished: dict[str, Path], capsys: p
     said = capsys.readouterr().out
     text, audio = said.index("my_text (1 runs)"), said.index("tones (1 runs)")
     assert text < audio
-    assert said.count("bits/character") == said.count("bits/sample") == 1
+    for unit in ("bits/character", "bits/sample"):
+        assert said.count(f"{unit} [split=test]") == said.count(f"{unit} [split=train]") == said.count(unit) / 2 == 1
     assert said.index("bits/character") < audio < said.index("bits/sample")
     assert "bits/dim" not in said
     assert "FID" not in said

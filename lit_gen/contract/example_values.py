@@ -16,9 +16,6 @@ Reduce = Callable[[Tensor, str], Tensor]
 class ExampleValues:
     """Nats of examples by their position in the split.
 
-    Args:
-        block: Number of consecutive positions whose random draws depend on each other.
-
     Attributes:
         index: Positions in the split, ascending, int64 ``[N]``.
         replicates: Independent estimates of the negative log-likelihoods, float64 ``[R, N]``; not finite where the
@@ -27,8 +24,7 @@ class ExampleValues:
         estimator: Name of the estimator.
     """
 
-    def __init__(self, block: int = 1) -> None:
-        self.block = block
+    def __init__(self) -> None:
         self.index = torch.zeros(0, dtype=torch.int64)
         self.replicates = torch.zeros(1, 0, dtype=torch.float64)
         self.kind: Kind | None = None
@@ -74,20 +70,10 @@ class ExampleValues:
     @property
     def variance(self) -> Tensor | None:
         """Variances of :attr:`nats` over draws, unbiased, ``[N]``; None if there is one estimate alone."""
-        return self._variance_of(self.replicates)
-
-    @property
-    def block_variance(self) -> Tensor | None:
-        """Variances of the sums of :attr:`nats` over blocks, unbiased and independent, ``[G]``; None likewise."""
-        members = (self.index // self.block).unique(return_inverse=True)[1]
-        number = int(members.max()) + 1 if len(members) else 0
-        sums = torch.zeros(len(self.replicates), number, dtype=torch.float64).index_add_(1, members, self.replicates)
-        return self._variance_of(sums)
-
-    def _variance_of(self, replicates: Tensor) -> Tensor | None:
         if self.kind == "exact":
-            return torch.zeros_like(replicates[0])
-        return None if len(replicates) == 1 else replicates.var(0) / len(replicates)
+            return torch.zeros_like(self.replicates[0])
+        number = len(self.replicates)
+        return None if number == 1 else self.replicates.var(0) / number
 
     @property
     def non_finite(self) -> int:

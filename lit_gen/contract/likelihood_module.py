@@ -19,7 +19,6 @@ Batch = tuple[Tensor, Tensor | None, Tensor]
 """What a data module's loaders yield: integers ``[B, *shape]``, labels int64 ``[B]`` or None, and the examples' indices
 int64 ``[B]`` in their split."""
 
-_BLOCKS = 50
 _PILOT = 0x9107  # separates the seeds of pilot draws from those of estimates
 
 
@@ -57,7 +56,7 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
         """
         return None
 
-    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None, block: int = 1) -> int:
+    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None) -> None:
         """Adapts an estimator to examples before a likelihood is computed, such as the allocation of its draws.
 
         It must not change what :meth:`nll` estimates. Its own draws are unrelated to those of the estimates.
@@ -66,12 +65,7 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
             x: Some integers of the split, at most ``pilot_examples``: ``[B, *shape]``.
             seed: Seed of its own draws.
             estimator: Name of one of ``estimators``; None for the first.
-            block: Number of consecutive examples over which random draws may be spread evenly.
-
-        Returns:
-            The number of consecutive examples whose draws depend on each other: ``block`` or 1.
         """
-        return 1
 
     def check_estimator(self, estimator: str | None) -> None:
         """Validates the name of an estimator.
@@ -109,16 +103,14 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
 
     # -------------------------------------------------------------- validation and test: Lightning's hooks
 
-    def _prepare(self, how: Estimation, split: str) -> int:
-        """Runs the pilot on random examples of a split, the same on all processes; as :meth:`prepare_nll`."""
+    def _prepare(self, how: Estimation, split: str) -> None:
+        """Runs the pilot on random examples of a split, the same on all processes."""
         data: Any = self.trainer.datamodule  # type: ignore[attr-defined]
         if data is None or not self.pilot_examples:
-            return 1
+            return
         x, seed = data.split(split).x, mix(how.seed, _PILOT)
         rows = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[: self.pilot_examples]
-        # Enough blocks, which are independent, for the error from draws to be known.
-        block = max(1, len(x) // _BLOCKS)
-        return self.prepare_nll(x[rows].to(self.device), seed, how.estimator, block)
+        self.prepare_nll(x[rows].to(self.device), seed, how.estimator)
 
     def on_validation_epoch_start(self) -> None:
         """Resets the sums."""
@@ -147,9 +139,9 @@ class LikelihoodModule(L.LightningModule, abc.ABC):
     def on_test_epoch_start(self) -> None:
         """Prepares the values of each data loader."""
         how = self.test_estimation or []
-        split = getattr(self.trainer.datamodule, "scored_split", "test")  # type: ignore[attr-defined]
-        block = self._prepare(how[0], split) if how else 1
-        self.test_values = [ExampleValues(block) for _ in how]
+        self.test_values = [ExampleValues() for _ in how]
+        if how:
+            self._prepare(how[0], getattr(self.trainer.datamodule, "scored_split", "test"))  # type: ignore[attr-defined]
 
     def test_step(self, batch: Batch, batch_idx: int, dataloader_idx: int = 0) -> None:
         """Collects nats under ``test_estimation``."""

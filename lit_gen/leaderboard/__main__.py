@@ -1,8 +1,9 @@
-"""`python -m lit_gen.leaderboard RUNS_DIR`: the table of all runs below a directory."""
+"""`python -m lit_gen.leaderboard RUNS_DIR`: the table of all runs below a directory, or a comparison of two."""
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,10 @@ network, weights, precision, seed, temperature and its like. Otherwise one metri
 each header names the fields on which they differ. How a model answers (likelihood estimator and its draws,
 sampler and its steps) is in a footnote; --strict splits columns by that too.
 
+--compare A B compares two runs (folders, or paths of their record.json) by the differences of their likelihoods
+on the same examples, whose error is far smaller than that of independent scores. Both records must have their
+values per example, as those of this version do.
+
 A record that cannot be read is named on stderr and left out. Exit status: 0 if a run is shown, 2 if none is.
 """
 
@@ -32,7 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
-        _show(options)
+        if options.compare:
+            _compare(options)
+        else:
+            _show(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -43,6 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _show(options: argparse.Namespace) -> None:
+    if options.runs_dir is None:
+        raise UserError("which runs? give the directory that holds them, or two runs after --compare")
     found = find_runs(options.runs_dir)
     for line in found.left_out:
         print(f"left out: {line}", file=sys.stderr)
@@ -50,7 +60,8 @@ def _show(options: argparse.Namespace) -> None:
         raise no_record(options.runs_dir, found)
     for line in found.remarks:
         print(f"note: {line}", file=sys.stderr)
-    sections = sort_sections(build_sections(found.runs, strict=options.strict), options.sort)
+    sections = build_sections(found.runs, strict=options.strict, compare_weights=options.compare_weights)
+    sections = sort_sections(sections, options.sort)
     contradictions = [printable(line) for section in sections for line in section.left_out]
     for line in contradictions:
         print(f"left out: {line}", file=sys.stderr)
@@ -62,6 +73,27 @@ def _show(options: argparse.Namespace) -> None:
         text = as_json(sections, [*found.left_out, *contradictions])
     else:
         text = terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
+    _print(text)
+
+
+def _compare(options: argparse.Namespace) -> None:
+    from lit_gen.leaderboard.compare import as_tree, compare, open_run, report
+
+    unused = {"RUNS_DIR": options.runs_dir, "--html": options.html, "--markdown": options.markdown,
+              "--sort": options.sort, "--strict": options.strict}
+    if given := [name for name, value in unused.items() if value]:
+        raise UserError(f"--compare prints two runs alone; leave out {', '.join(given)}")
+    a, b = (open_run(path) for path in options.compare)
+    comparisons, reasons = compare(a, b, compare_weights=options.compare_weights)
+    for line in reasons:
+        print(f"not compared: {printable(line)}", file=sys.stderr)
+    if options.json:
+        _print(json.dumps([as_tree(comparison) for comparison in comparisons], indent=1, allow_nan=False) + "\n")
+    else:
+        _print("\n".join(printable(line) for line in report(a, b, comparisons).split("\n")))
+
+
+def _print(text: str) -> None:
     # A terminal without Unicode shows names of runs with escapes.
     encoding = sys.stdout.encoding or "utf-8"
     sys.stdout.write(text.encode(encoding, "backslashreplace").decode(encoding))
@@ -72,7 +104,8 @@ def _write_html(options: argparse.Namespace, found: Found) -> None:
     # The page's code is imported only if needed.
     from lit_gen.leaderboard.page import write_runs
 
-    for line in write_runs(found, options.html, sort=options.sort, strict=options.strict):
+    for line in write_runs(found, options.html, sort=options.sort, strict=options.strict,
+                           compare_weights=options.compare_weights):
         print(f"left out: {line}", file=sys.stderr)
     print(f"page: {options.html}", file=sys.stderr)
 
@@ -80,19 +113,24 @@ def _write_html(options: argparse.Namespace, found: Found) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m lit_gen.leaderboard",
-        description="Compares all runs below a directory by their records (record.json).",
+        description="Compares all runs below a directory, or two runs, by their records (record.json).",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("runs_dir", type=Path, metavar="RUNS_DIR", help="searched with its subdirectories")
+    parser.add_argument("runs_dir", type=Path, nargs="?", metavar="RUNS_DIR", help="searched with its subdirectories")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"),
+                        help="print the differences of two runs' likelihoods on the same examples")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page as well")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown tables")
     form.add_argument("--json", action="store_true", help="print the tables as JSON, numbers in full")
     parser.add_argument("--sort", metavar="COL", help="sort by a column: a header, a metric's name (bpd), "
                         "run, family, model, parameters, train_seconds ... (default: the first score)")
-    parser.add_argument("--strict", action="store_true",
-                        help="split columns by every field of the protocol that differs")
+    split = parser.add_mutually_exclusive_group()
+    split.add_argument("--strict", action="store_true",
+                       help="split columns by every field of the protocol that differs")
+    split.add_argument("--compare-weights", action="store_true",
+                       help="put averaged and raw weights (weights=ema, weights=raw) into one column")
     return parser
 
 

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
+from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
+from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.nfe_curves import excerpt, more
 from lit_gen.leaderboard.plot import shade
-from lit_gen.leaderboard.table import Cell, Column, Row, Section, answer_text
+from lit_gen.leaderboard.table import Column, Row, Section, parts_text
+from lit_gen.records.flags import flags
 from lit_gen.records.question import short, shown
 from lit_gen.records.score import Score
 
@@ -37,8 +39,9 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
 
 
 def notes(section: Section) -> Markup:
-    """The footnotes: how each score was computed, and which scores contradict their column."""
+    """The footnotes: how each score was computed, which are flagged, and which contradict their column."""
     items = [element("li", element("b", letter), text) for text, letter in section.notes.items()]
+    items += [element("li", element("b", "!"), line) for line in section.flagged]
     items += [element("li", f"Left out: {line}") for line in section.left_out]
     return element("ul", *items, class_="notes") if items else Markup("")
 
@@ -91,7 +94,7 @@ def _row(section: Section, row: Row, families: Sequence[str], anchor: str) -> Ma
     name = element("th", link, element("small", record.model), scope="row", data_sort=row.label)
     dot = element("i", class_=f"dot shade{shade(families, record.family)}")
     family = element("td", dot, record.family, data_sort=record.family)
-    scores = [_score_cell(section, i, cell, card=anchor) for i, cell in enumerate(row.cells)]
+    scores = [_score_cell(section, row, i, card=anchor) for i in range(len(row.cells))]
     costs = []
     for i, cost in enumerate(COSTS):
         value = cost.value(row.cost)
@@ -101,34 +104,41 @@ def _row(section: Section, row: Row, families: Sequence[str], anchor: str) -> Ma
 
 
 def _baseline(section: Section, row: Row) -> Markup:
-    cells = [_score_cell(section, i, cell, card=None) for i, cell in enumerate(row.cells)]
+    cells = [_score_cell(section, row, i, card=None) for i in range(len(row.cells))]
     return element("tr", element("th", row.label, scope="row"), element("td", "baseline"), *cells,
                    element("td", colspan=len(COSTS), class_="first"))
 
 
-def _score_cell(section: Section, index: int, cell: Cell, *, card: str | None) -> Markup:
+def _score_cell(section: Section, row: Row, index: int, *, card: str | None) -> Markup:
     """A cell; `card` is the id of the run's card, None for a baseline, which has neither marks nor footnotes."""
+    cell = row.cells[index]
     class_ = "number first" if index == 0 else "number"
-    decimals = section.columns[index].decimals
     # Numbers are aligned only if each leaves as much space for an error and a letter behind it.
-    width = _error_width(section, index, decimals)
+    width = _error_width(section, index, section.columns[index].decimals)
     if not cell:
         parts = [] if card is None else [element("span", "n/a", _error("", width), element("sup"), class_="score")]
         return element("td", *parts, class_=f"{class_} none")
-    lines = []
-    for score in excerpt(cell):
-        figure = typeset(score, decimals)
-        marked = card is not None and score in section.best[index]
-        letter = "" if card is None else section.notes.get(answer_text(score), "")
-        lines.append(element(
-            "span", element("b", figure) if marked else figure,
-            _error(error_figure(score, decimals, "±"), width), element("sup", letter),
-            class_="score", title=_tooltip(score, section.columns[index]),
-        ))
+    lines = [_score_line(section, row, index, score, width) for score in excerpt(cell)]
     if more(cell):
         title = f"all {len(cell)} are in the run's card, and in the plot against function evaluations"
         lines.append(element("a", more(cell), href=f"#{card}", class_="score more", title=title))
-    return element("td", join(lines), class_=class_, data_sort=cell[0].value)
+    # A value that cannot be relied on is not ranked.
+    return element("td", join(lines), class_=class_, data_sort=None if cell[0].heavy_tailed else cell[0].value)
+
+
+def _score_line(section: Section, row: Row, index: int, score: Score, width: int) -> Markup:
+    decimals, record = section.columns[index].decimals, row.record
+    figure: str = typeset(score, decimals)
+    letter, after = "", Markup("")
+    if record is not None:
+        if section.is_best(row, index, score):
+            figure = element("b", figure)
+        letter = section.notes.get(section.footnote(row, index, score), "")
+        letter += "!" if flags(score, record) else ""
+        if gap := train_gap(score, record):
+            after = element("small", gap_figure(gap.value, decimals), class_="gap", title="test minus train")
+    return element("span", figure, _error(error_figure(score, decimals, "±"), width), element("sup", letter), after,
+                   class_="score", title=_tooltip(section, row, index, score))
 
 
 def _error_width(section: Section, index: int, decimals: int) -> int:
@@ -140,9 +150,12 @@ def _error(text: str, width: int) -> Markup:
     return element("span", text, class_="error" if width else None, style=f"min-width:{width * 0.92:.1f}ch")
 
 
-def _tooltip(score: Score, column: Column) -> str:
+def _tooltip(section: Section, row: Row, index: int, score: Score) -> str:
+    column = section.columns[index]
     parts = [score_figure(score, column.decimals), error_figure(score, column.decimals), column.unit]
     figure = " ".join(part for part in parts if part)
-    how = answer_text(score)
+    how = section.footnote(row, index, score)
+    doubts = flags(score, row.record) if row.record else ()
     where = f"scored with {score.scored_with.accelerator}, {score.scored_with.machine}" if score.scored_with else ""
-    return "; ".join(part for part in (figure, how, f"protocol {score.protocol.hash[:16]}", where) if part)
+    protocol = f"protocol {score.protocol.hash[:16]}"
+    return "; ".join(part for part in (figure, *doubts, how, parts_text(score.error), protocol, where) if part)

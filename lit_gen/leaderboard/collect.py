@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_gen.errors import UserError
-from lit_gen.records.record import RECORD_NAME, Record, read_record
+from lit_gen.records.record import RECORD_NAME, Record, read_with_reasons
 from lit_gen.records.schema import unknown_keys
 
 _MOST_KEYS = 5  # named in one line
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
     Attributes:
         runs: The runs.
-        left_out: One line for each record that could not be read.
+        left_out: One line for each record that could not be read, and for each score that no model can have.
         remarks: Notes on the readable records, such as on all keys that this version does not know.
     """
 
@@ -56,7 +56,9 @@ def find_runs(directory: Path) -> Found:
         if RECORD_NAME not in files:
             continue
         try:
-            found.runs.append(Run(read_record(Path(folder, RECORD_NAME)), Path(folder)))
+            record, reasons = read_with_reasons(path := Path(folder, RECORD_NAME))
+            found.runs.append(Run(record, Path(folder)))
+            found.left_out.extend(f"{path}: {reason}" for reason in reasons)
         except UserError as error:
             found.left_out.append(str(error))
     found.remarks.extend(_unknown(found.runs))

@@ -21,6 +21,11 @@ def error_figure(score: Score, decimals: int, sign: str = "+-") -> str:
     return "" if score.standard_error is None else f"{sign} {score.standard_error:.{decimals}f}"
 
 
+def gap_figure(gap: float, decimals: int) -> str:
+    """The difference of test and train, as `gap +0.12`."""
+    return f"gap {gap:+.{decimals}f}"
+
+
 def count(value: float) -> str:
     """A count in three digits.
 

@@ -6,21 +6,30 @@ metric has several columns, each header names the fields on which they differ.
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from lit_gen.leaderboard.best import merit
 from lit_gen.leaderboard.collect import Run
+from lit_gen.leaderboard.competing import chosen_sampling, metric_order, sampling
 from lit_gen.leaderboard.table import Cell, Column, Row, Section
+from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import INDEPENDENT, Question, canonical, is_answer, merge_questions
+from lit_gen.records.record import Record
 from lit_gen.records.score import METRICS, Score
 
 # A baseline is not a model, so it has no weights; otherwise it answers the column's question.
 _FREE = (*INDEPENDENT, "weights")
+_OF_SPLIT = ("split", "data_hash", "num_examples", "reference_split", "reference_hash")
+
+
+_Ask = Callable[[Protocol], Question]
+"""The question of a protocol, without what the user wants side by side in one column."""
 
 
 class _Group(NamedTuple):
@@ -32,27 +41,33 @@ class _Group(NamedTuple):
     baselines: list[Score]
 
 
-def build_sections(runs: Sequence[Run], *, strict: bool = False) -> list[Section]:
+def build_sections(runs: Sequence[Run], *, strict: bool = False, compare_weights: bool = False) -> list[Section]:
     """Sections in alphabetical order, their rows in the order of the runs.
 
     Args:
         runs: All runs.
         strict: Whether every field of the protocol that differs splits a column.
+        compare_weights: Whether scores of averaged and of raw weights share columns.
     """
+    def ask(protocol: Protocol) -> Question:
+        question = protocol.question(strict)
+        return {name: v for name, v in question.items() if name != "weights"} if compare_weights else question
+
     by_data: dict[str, list[Run]] = {}
     for run in runs:
         by_data.setdefault(run.record.data, []).append(run)
-    return [_section(data, by_data[data], strict) for data in sorted(by_data)]
+    sections = [_section(data, by_data[data], ask) for data in sorted(by_data)]
+    return [dataclasses.replace(section, with_weights=compare_weights) for section in sections]
 
 
-def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
+def _section(data: str, runs: Sequence[Run], ask: _Ask) -> Section:
     names = _run_names(runs)
     owners = {id(score): name for run, name in zip(runs, names, strict=True) for score in run.record.scores}
     scores = [score for run in runs for score in run.record.scores]
     baselines = [score for run in runs for score in run.record.baselines]
     stated = _stated_units([*scores, *baselines])
     groups, left_out = [], []
-    for group in _groups(scores, baselines, strict):
+    for group in _groups(scores, baselines, ask):
         agreeing, others = _agreeing(group, stated)
         groups.append(agreeing)
         left_out += [f"{owners.get(id(s), 'a baseline')}: {_contradiction(s)}" for s in others]
@@ -60,8 +75,8 @@ def _section(data: str, runs: Sequence[Run], strict: bool) -> Section:
     # By identity, as two runs may hold equal scores.
     members = [{id(score) for score in group.scores} for group in groups]
     rows = [
-        Row(name, tuple(_cell(s for s in run.record.scores if id(s) in own) for own in members), run.record,
-            run.directory)
+        Row(name, tuple(_run_cell([s for s in run.record.scores if id(s) in own], run.record) for own in members),
+            run.record, run.directory)
         for run, name in zip(runs, names, strict=True)
     ]
     return Section(data, columns, tuple(rows), _baseline_rows(baselines, groups), tuple(dict.fromkeys(left_out)))
@@ -77,15 +92,15 @@ def _run_names(runs: Sequence[Run]) -> list[str]:
     ]
 
 
-def _groups(scores: Sequence[Score], baselines: Sequence[Score], strict: bool) -> list[_Group]:
+def _groups(scores: Sequence[Score], baselines: Sequence[Score], ask: _Ask) -> list[_Group]:
     groups = []
-    for metric in sorted({score.name for score in (*scores, *baselines)}, key=_metric_order):
-        own = _by_question((s for s in scores if s.name == metric), strict)
-        references = _by_question((s for s in baselines if s.name == metric), False)
+    for metric in sorted({score.name for score in (*scores, *baselines)}, key=metric_order):
+        own = _by_question((s for s in scores if s.name == metric), ask)
+        references = _by_question((s for s in baselines if s.name == metric), Protocol.question)
         questions = _merged([question for question, _ in own.values()])
         # A baseline under another question than every run's is not dropped: it opens a column of its own.
         strays = [key for key, (question, _) in references.items() if not any(_held(question, q) for q in questions)]
-        questions += _merged([s.protocol.question(strict) for key in strays for s in references[key][1]])
+        questions += _merged([ask(s.protocol) for key in strays for s in references[key][1]])
         groups += [
             _Group(
                 metric, asked,
@@ -97,10 +112,10 @@ def _groups(scores: Sequence[Score], baselines: Sequence[Score], strict: bool) -
     return groups
 
 
-def _by_question(scores: Iterable[Score], strict: bool) -> dict[str, tuple[Question, list[Score]]]:
+def _by_question(scores: Iterable[Score], ask: _Ask) -> dict[str, tuple[Question, list[Score]]]:
     found: dict[str, tuple[Question, list[Score]]] = {}
     for score in scores:
-        question = score.protocol.question(strict)
+        question = ask(score.protocol)
         found.setdefault(canonical(question), (question, []))[1].append(score)
     return found
 
@@ -167,7 +182,7 @@ def _columns(
         same = [group for group in groups if group.metric == metric]
         differing = _differing([group.question for group in same])
         own = [(_column(group, {n: group.question.get(n) for n in differing}, stated), group) for group in same]
-        made += sorted(own, key=lambda pair: [_ordered(v) for v in pair[0].differs.values()])
+        made += sorted(own, key=lambda pair: _place(pair[0].differs))
     return tuple(column for column, _ in made), [group for _, group in made]
 
 
@@ -190,7 +205,16 @@ def _differing(questions: Sequence[Question]) -> list[str]:
 
     differing = [n for n in names if len(answers(n) - ({"[null]"} if n in INDEPENDENT else set())) > 1]
     readable = [n for n in differing if not n.endswith("_hash")]
-    return readable if len(answers(*readable)) == len(answers(*differing)) else differing
+    # Two splits differ in their numbers of examples too, which need no mention.
+    brief = [n for n in readable if n != "num_examples"] if "split" in readable else readable
+    told = len(answers(*differing))
+    return next((names for names in (brief, readable) if len(answers(*names)) == told), differing)
+
+
+def _place(differs: Mapping[str, Any]) -> tuple[list[tuple[int, float, str]], ...]:
+    """A sort key by which columns that differ only in what belongs to the split are neighbours: test, train, val."""
+    others = [_ordered(value) for name, value in differs.items() if name not in _OF_SPLIT]
+    return others, [_ordered(differs.get("split"))], [_ordered(value) for value in differs.values()]
 
 
 def _baseline_rows(baselines: Sequence[Score], groups: Sequence[_Group]) -> tuple[Row, ...]:
@@ -211,7 +235,13 @@ def _distinct(scores: Iterable[Score]) -> list[Score]:
 
 
 def _cell(scores: Iterable[Score]) -> Cell:
-    return tuple(sorted(scores, key=lambda score: (not score.guaranteed, merit(score))))
+    return tuple(sorted(scores, key=lambda score: (score.heavy_tailed, not score.guaranteed, merit(score))))
+
+
+def _run_cell(scores: Sequence[Score], record: Record) -> Cell:
+    """A run's scores, with that of the sampling that competes in front."""
+    first = chosen_sampling(scores, record)
+    return tuple(sorted(_cell(scores), key=lambda score: sampling(score) != first))
 
 
 def _decimals(scores: Sequence[Score]) -> int:
@@ -219,11 +249,6 @@ def _decimals(scores: Sequence[Score]) -> int:
     least = max(score.decimals for score in scores)
     errors = [score.standard_error for score in scores if score.standard_error]
     return least if not errors else max(least, min(4, math.ceil(-math.log10(min(errors)))))
-
-
-def _metric_order(name: str) -> tuple[int, str]:
-    known, base = list(METRICS), name.partition("_")[0]
-    return known.index(base) if base in known else len(known), name
 
 
 def _ordered(value: Any) -> tuple[int, float, str]:

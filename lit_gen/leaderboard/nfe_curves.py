@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lit_gen.leaderboard.best import merit
 from lit_gen.records.question import is_answer, shown
 from lit_gen.records.score import Score
 
@@ -23,17 +24,21 @@ def evaluations(score: Score) -> float | None:
 
 
 def excerpt(cell: Sequence[Score]) -> tuple[Score, ...]:
-    """The scores shown in a cell of the table: all, or the best of each sampler if there are many.
+    """The scores shown in a cell of the table: all, or the first and the best of each sampler if there are many.
 
     Args:
-        cell: Scores of one run, best first. Those without function evaluations are on no curve and all stay.
+        cell: Scores of one run: the one that competes, then the others, best first. Those without function evaluations
+            are on no curve and all stay.
     """
     if len(cell) <= _MOST:
         return tuple(cell)
     best: dict[str | int, Score] = {}
     for i, score in enumerate(cell):
-        best.setdefault((score.protocol.sampler or "") if evaluations(score) else i, score)
-    return tuple(best.values())
+        name = (score.protocol.sampler or "") if evaluations(score) else i
+        if name not in best or merit(score) < merit(best[name]):
+            best[name] = score
+    first = cell[0]
+    return (first, *(score for score in best.values() if score is not first))
 
 
 def more(cell: Sequence[Score]) -> str:

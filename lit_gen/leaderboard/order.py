@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 
 from lit_gen.errors import UserError, nearest
+from lit_gen.leaderboard.best import merit
 from lit_gen.leaderboard.figures import COSTS
 from lit_gen.leaderboard.table import Row, Section
 
@@ -57,7 +58,8 @@ def _sorted(section: Section, column: str | None) -> Section:
 
 def _rank(row: Row, column: int) -> tuple[bool, float]:
     cell = row.cells[column]
-    return _missing_last((-1 if cell[0].higher_is_better else 1) * cell[0].value if cell else None)
+    # A value that cannot be relied on is not ranked.
+    return _missing_last(merit(cell[0]) if cell and not cell[0].heavy_tailed else None)
 
 
 def _missing_last(value: float | None) -> tuple[bool, float]:

@@ -19,13 +19,13 @@ from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.order import sort_sections
 from lit_gen.leaderboard.plots import plots
 from lit_gen.leaderboard.table import Section
+from lit_gen.leaderboard.terminal import MARKS
 from lit_gen.records.atomic import write_atomically
 
 _HERE = Path(__file__).parent
 _LEGEND = (
-    "Likelihoods: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: the best of a column, "
-    "with all that two standard errors cannot tell from it; an estimate is never ranked above a guarantee, and "
-    "upper bounds compete only with those by the same estimator and draws."
+    f"Likelihoods: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: {MARKS}; an estimate is never "
+    "ranked above a guarantee. Flagged with !, and never marked: scores that are not to be taken at face value."
 )
 
 
@@ -49,7 +49,9 @@ def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> l
     return [*found.left_out, *write_runs(found, html_path, strict=strict)]
 
 
-def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict: bool = False) -> list[str]:
+def write_runs(
+    found: Found, html_path: Path, *, sort: str | None = None, strict: bool = False, compare_weights: bool = False
+) -> list[str]:
     """Writes the page of runs already read.
 
     Args:
@@ -57,6 +59,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
         html_path: The file to write.
         sort: Column to sort by, as in `order.sort_sections`.
         strict: Whether to split columns by every field of the protocol that differs.
+        compare_weights: Whether scores of averaged and of raw weights share columns.
 
     Returns:
         One line for each file of samples that could not be shown.
@@ -64,7 +67,7 @@ def write_runs(found: Found, html_path: Path, *, sort: str | None = None, strict
     Raises:
         UserError: The file cannot be written, or there is no such column.
     """
-    sections = sort_sections(build_sections(found.runs, strict=strict), sort)
+    sections = sort_sections(build_sections(found.runs, strict=strict, compare_weights=compare_weights), sort)
     text, complaints = render(sections, found.left_out)
     try:
         write_atomically(html_path, text)
@@ -106,7 +109,7 @@ def _header(sections: Sequence[Section], left_out: Sequence[str]) -> Markup:
     broken = Markup("")
     if left_out:
         lines = element("ul", *(element("li", line) for line in left_out))
-        broken = element("div", f"Could not be read ({len(left_out)}):", lines, class_="warning")
+        broken = element("div", f"Left out ({len(left_out)}):", lines, class_="warning")
     return element(
         "header", element("h1", "Leaderboard"),
         element("p", f"{_many(runs, 'run')} on {_many(len(sections), 'data set')} · written {today}"),

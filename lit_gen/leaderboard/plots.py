@@ -9,7 +9,7 @@ from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
 from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
-from lit_gen.leaderboard.table import Cell, Row, Section
+from lit_gen.leaderboard.table import Row, Section
 from lit_gen.records.score import Score
 
 
@@ -44,7 +44,7 @@ def _figure(
     baselines = [(row.label, row.cells[index][0].value) for row in section.baselines if row.cells[index]]
     without = len(section.rows) - len({point.anchor for point in points})
     runs = len(section.rows)
-    note = f"Without this score or cost, so not drawn: {without} of {runs} runs. " if without else ""
+    note = f"Without this score or cost, or unreliable, so not drawn: {without} of {runs} runs. " if without else ""
     if points:
         distance = column.metric.partition("_")[0] in ("fid", "fd")
         log_y = distance and all(point.y > 0 for point in points)
@@ -80,11 +80,13 @@ def _points(
     return points
 
 
-def _priced(row: Row, cell: Cell, cost: CostColumn) -> list[tuple[Score, float, str, str]]:
+def _priced(row: Row, cell: Sequence[Score], cost: CostColumn) -> list[tuple[Score, float, str, str]]:
     """The scores of a cell that are drawn, each with its cost, its label and the name of its curve.
 
-    These are the best one, at the cost of its run, and every one that has a cost of its own.
+    These are the first one, at the cost of its run, and every one that has a cost of its own. A score whose tail is
+    too heavy is not drawn, as neither its value nor its error can be relied on.
     """
+    cell = [score for score in cell if not score.heavy_tailed]
     priced = [(score, x, score.protocol.sampler or "") for score in cell if (x := cost.own(score))]
     several = len({sampler for _, _, sampler in priced}) > 1
     found = [(score, x, f"{row.label}, {sampler}" if several else row.label, sampler) for score, x, sampler in priced]

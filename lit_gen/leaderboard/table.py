@@ -13,14 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from lit_gen.leaderboard.best import best_of
+from lit_gen.leaderboard.competing import competing, selection_text
 from lit_gen.leaderboard.nfe_curves import excerpt
+from lit_gen.leaderboard.paired import PairedErrors
 from lit_gen.records.cost import Cost
+from lit_gen.records.error_parts import ErrorParts
+from lit_gen.records.flags import flag_lines, worse_than_uniform
 from lit_gen.records.question import Question, short, shown
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
 
 Cell = tuple[Score, ...]
-"""A run's answers to one question, best first; empty where it has none."""
+"""A run's answers to one question; empty where it has none.
+
+Of samplings the one that competes is first (see `competing.py`), then the others, best first.
+"""
 
 
 @dataclass(frozen=True)
@@ -90,6 +97,7 @@ class Section:
         rows: The runs.
         baselines: Rows of the baselines.
         left_out: One line for each score that contradicts the others of its column.
+        with_weights: Whether averaged and raw weights share columns, so that footnotes say which were scored.
     """
 
     data: str
@@ -97,18 +105,73 @@ class Section:
     rows: tuple[Row, ...]
     baselines: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
+    with_weights: bool = False
 
     @functools.cached_property
     def best(self) -> tuple[frozenset[Score], ...]:
         """For each column, the scores to mark (see `best.py`); none for one run alone."""
-        return tuple(best_of([row.cells[i] for row in self.rows]) for i in range(len(self.columns)))
+        owned = [(score, row) for row in self.rows if row.record for score in row.record.scores]
+        # By identity, as two runs may hold equal scores.
+        error_of = PairedErrors({id(score): row.directory for score, row in owned if row.directory})
+        barred = {id(score) for score, row in owned if row.record and worse_than_uniform(score, row.record)}
+        cells = ([competing(row.cells[i], row.record) for row in self.rows if row.record]
+                 for i in range(len(self.columns)))
+        return tuple(best_of(own, error_of, barred) for own in cells)
+
+    def is_best(self, row: Row, column: int, score: Score) -> bool:
+        """Whether a score of a run is marked; a sampling that does not compete may equal one that does."""
+        record = row.record
+        if record is None or score not in self.best[column]:
+            return False
+        return score in competing(row.cells[column], record) and not worse_than_uniform(score, record)
 
     @functools.cached_property
     def notes(self) -> dict[str, str]:
-        """Letter of each footnote by its text, which says how a model answers; letters run down the rows."""
-        answers = (answer_text(s) for row in self.rows for cell in row.cells for s in excerpt(cell))
+        """Letter of each footnote by its text, from `footnote`; letters run down the rows."""
+        answers = (self.footnote(row, i, s) for row in self.rows for i, cell in enumerate(row.cells)
+                   for s in excerpt(cell))
         distinct = list(dict.fromkeys(text for text in answers if text))
         return {text: _letter(i) for i, text in enumerate(distinct)}
+
+    @functools.cached_property
+    def flagged(self) -> tuple[str, ...]:
+        """One line for each score that is not to be taken at face value, with the run's name in front."""
+        return tuple(f"{row.label}: {line}" for row in self.rows if row.record for line in flag_lines(row.record))
+
+    def footnote(self, row: Row, column: int, score: Score) -> str:
+        """How a score was computed, chosen and given an error, in words; empty if there is nothing to say.
+
+        Args:
+            row: Row of the run, or of a baseline.
+            column: Index of the column.
+            score: A score of the row's cell.
+        """
+        chosen = selection_text(score, row.cells[column], row.record) if row.record else ""
+        weights = f"weights={score.protocol.weights}" if self.with_weights else ""
+        answer = ", ".join(part for part in (weights, answer_text(score)) if part)
+        return "; ".join(part for part in (answer, chosen, groups_text(score.error)) if part)
+
+
+def groups_text(error: ErrorParts | None) -> str:
+    """What a standard error was taken over, if not over examples, as `error over 30 recordings`; else empty.
+
+    >>> groups_text(ErrorParts(group="block of 12 windows", num_groups=8))
+    'error over 8 blocks of 12 windows'
+    """
+    if error is None or error.group == "example":
+        return ""
+    noun, of, rest = error.group.partition(" of ")
+    count = f"{error.num_groups:,} " if error.num_groups else ""
+    return f"error over {count}{noun}s{of}{rest}"
+
+
+def parts_text(error: ErrorParts | None) -> str:
+    """The parts of a standard error, as `error 0.0100 from examples, 0.0020 from draws`; else empty."""
+    if error is None:
+        return ""
+    parts = {"examples": error.from_examples, "draws": error.from_draws}
+    known = [f"{value:.2g} from {name}" for name, value in parts.items() if value is not None]
+    return f"error {', '.join(known)}" if known else ""
 
 
 def answer_text(score: Score) -> str:

@@ -3,19 +3,30 @@
 from __future__ import annotations
 
 import json
+import textwrap
 import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
+from lit_gen.leaderboard.best import LARGEST_ERROR
+from lit_gen.leaderboard.competing import competing, selection_text
+from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
+from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.nfe_curves import excerpt, more
-from lit_gen.leaderboard.table import Row, Section, answer_text
+from lit_gen.leaderboard.table import Row, Section
+from lit_gen.records.flags import flags
 from lit_gen.records.schema import encode
 from lit_gen.records.score import Score
 
-LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; "
-          "* best, with all that two standard errors cannot tell from it; "
-          "bounds compete only with bounds by the same estimator and draws")
+MARKS = (
+    "the best of a column, with all that two standard errors of the difference cannot tell from it (paired, where both "
+    f"runs have values per example), if that error is at most {LARGEST_ERROR:.0%} of the best value or three times the "
+    "best's own; bounds compete only with bounds by the same estimator, train scores not at all; of a run's samplings "
+    "its own competes, or the best on val if all are scored there"
+)
+"""What a mark means; the page says it too."""
+LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; gap: test minus train\n"
+          + textwrap.fill(f"* {MARKS}", 118, subsequent_indent="  ") + "\n! flagged, and never best")
 _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
 
@@ -75,6 +86,7 @@ def _terminal_section(section: Section, colour: bool) -> str:
             cells = [texts[i][r][k] if k < len(texts[i][r]) else "" for i in range(len(headers))]
             out.append(styled(line(cells), _DIM) if r >= len(section.rows) else line(cells))
     out += [f"[{letter}] {printable(text)}" for text, letter in section.notes.items()]
+    out += [f"! {printable(line)}" for line in section.flagged]
     return "\n".join(out) + "\n"
 
 
@@ -87,6 +99,7 @@ def _markdown_section(section: Section) -> str:
         who = [_inert(lines[0].number) for lines in cells[: len(_IDENTITY)]]
         out.append(_pipes([*who, *(_markdown_cell(lines) for lines in cells[len(_IDENTITY) :])]))
     notes = [f"- [{letter}] {_inert(text)}" for text, letter in section.notes.items()]
+    notes += [f"- ! {_inert(line)}" for line in section.flagged]
     return "\n".join([*out, *(["", *notes] if notes else [])]) + "\n"
 
 
@@ -94,7 +107,7 @@ def _markdown_cell(lines: Sequence[_Entry]) -> str:
     parts = []
     for entry in lines:
         body = " ".join(part for part in (entry.number, entry.error) if part)
-        body = f"**{body}**" if entry.mark else body
+        body = f"**{body}**" if entry.mark == "*" else f"{body}{entry.mark}"
         parts.append(f"{body} {entry.note}".strip())
     return "<br>".join(parts)
 
@@ -104,22 +117,22 @@ def _lines(section: Section, row: Row) -> list[list[_Entry]]:
     record = row.record
     who = (record.family, record.model, row.label) if record else ("baseline", "", row.label)
     cells = [[_Entry(printable(text))] for text in who]
-    notes = section.notes
-    for i, column in enumerate(section.columns):
-        best = section.best[i]
-        entries = [
-            _Entry(score_figure(score, column.decimals), error_figure(score, column.decimals),
-                   "*" if record and score in best else "", _note(score, notes))
-            for score in excerpt(row.cells[i])
-        ]
+    for i in range(len(section.columns)):
+        entries = [_entry(section, row, i, score) for score in excerpt(row.cells[i])]
         rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
         cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
     return cells + [[_Entry(cost.text(row.cost))] for cost in COSTS]
 
 
-def _note(score: Score, notes: dict[str, str]) -> str:
-    letter = notes.get(answer_text(score))
-    return f"[{letter}]" if letter else ""
+def _entry(section: Section, row: Row, column: int, score: Score) -> _Entry:
+    decimals, record = section.columns[column].decimals, row.record
+    mark, notes = "", []
+    if record:
+        mark = "!" if flags(score, record) else "*" if section.is_best(row, column, score) else ""
+        letter = section.notes.get(section.footnote(row, column, score))
+        gap = train_gap(score, record)
+        notes = [f"[{letter}]" if letter else "", gap_figure(gap.value, decimals) if gap else ""]
+    return _Entry(score_figure(score, decimals), error_figure(score, decimals), mark, " ".join(notes).strip())
 
 
 def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
@@ -155,21 +168,30 @@ def _json_section(section: Section) -> dict[str, Any]:
          "higher_is_better": column.higher_is_better, "differs": dict(column.differs)}
         for column in section.columns
     ]
-    best = section.best
-    return {"data": section.data, "columns": columns,
-            "rows": [_json_row(row, best) for row in section.rows],
-            "baselines": [_json_row(row, [frozenset()] * len(best)) for row in section.baselines]}
+    return {"data": section.data, "columns": columns, "rows": [_json_row(section, row) for row in section.rows],
+            "baselines": [_json_row(section, row) for row in section.baselines], "flagged": list(section.flagged)}
 
 
-def _json_row(row: Row, best: Sequence[frozenset[Score]]) -> dict[str, Any]:
-    scores = [
-        [{"value": s.value, "standard_error": s.standard_error, "kind": s.kind, "best": s in marked,
-          "answer": s.protocol.answer(), "protocol_hash": s.protocol.hash,
-          "scored_with": encode(s.scored_with)} for s in cell]
-        for cell, marked in zip(row.cells, best, strict=True)
-    ]
+def _json_row(section: Section, row: Row) -> dict[str, Any]:
+    scores = [[_json_score(section, row, i, score) for score in cell] for i, cell in enumerate(row.cells)]
     if row.record is None:
         return {"label": row.label, "scores": scores}
     cost = {column.field: column.value(row.cost) for column in COSTS}
     return {"run": row.label, "family": row.record.family, "model": row.record.model,
             "directory": str(row.directory), "scores": scores, "cost": cost}
+
+
+def _json_score(section: Section, row: Row, column: int, score: Score) -> dict[str, Any]:
+    record = row.record
+    tree = {"value": score.value, "standard_error": score.standard_error, "kind": score.kind,
+            "best": section.is_best(row, column, score), "answer": score.protocol.answer(),
+            "protocol_hash": score.protocol.hash, "scored_with": encode(score.scored_with),
+            "weights": score.protocol.weights, "error": encode(score.error), "per_example": score.per_example}
+    if record is None:
+        return tree
+    gap = train_gap(score, record)
+    return tree | {
+        "own_sampling": score.own_sampling, "competes": score in competing(row.cells[column], record),
+        "selection": selection_text(score, row.cells[column], record), "flags": list(flags(score, record)),
+        "train_gap": gap._asdict() if gap else None,
+    }

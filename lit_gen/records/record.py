@@ -14,7 +14,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
-from typing import Any, NoReturn
+from typing import Any, NoReturn, TypeGuard
 
 from lit_gen.errors import UserError
 from lit_gen.records import version1
@@ -22,6 +22,7 @@ from lit_gen.records.atomic import write_atomically
 from lit_gen.records.cost import Cost
 from lit_gen.records.environment import Environment
 from lit_gen.records.error_parts import ErrorParts
+from lit_gen.records.impossible import ImpossibleScoreError, impossible
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import Scalar
 from lit_gen.records.schema import decode, encode
@@ -29,7 +30,7 @@ from lit_gen.records.score import Kind, Score, in_dimension
 from lit_gen.records.selection import Selection
 
 __all__ = ["SCHEMA_VERSION", "Cost", "Environment", "ErrorParts", "Kind", "Protocol", "Record", "Score", "Selection",
-           "read_record", "write_record"]
+           "read_record", "read_with_reasons", "write_record"]
 
 SCHEMA_VERSION = 2
 RECORD_NAME = "record.json"
@@ -61,11 +62,13 @@ class Record:
         notes: Facts that a reader of the numbers must know, such as `data_skipped`, the unreadable files left out,
             or `samples_clamped`, the share of samples set to an end value because they were outside the data's range.
         train_hash: sha256 (hex) of the training split as the model sees it; None in records of earlier versions.
+        entropy: Entropy of the data where it is known, by the name of the score in whose unit it is: `bpd`, `nll`.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
         ValueError: A time cannot be read or lacks its offset, a file is outside the directory, a score is given
-            twice, a baseline does not say what it is, or a dimension's name is not a word.
+            twice, a baseline does not say what it is, or a dimension's name is not a word. `ImpossibleScoreError`, a
+            `ValueError`: a likelihood is below the entropy by more than its error.
     """
 
     run_name: str
@@ -85,6 +88,7 @@ class Record:
     notes: Mapping[str, Scalar] = field(default_factory=dict)
     dimension: str = "dim"
     train_hash: str | None = None
+    entropy: Mapping[str, float] = field(default_factory=dict, hash=False)
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +107,8 @@ class Record:
         for score in self.scores:
             if score.per_example is not None:
                 _check_inside(score.per_example, f"per_example of score {score.name}")
+            if why := score.impossible(self.entropy):
+                raise ImpossibleScoreError(f"score {why}")
         for baseline in self.baselines:
             protocol = baseline.protocol
             if protocol.weights != "none" or not (protocol.sampler or protocol.estimator):
@@ -135,6 +141,8 @@ def write_record(path: Path, record: Record) -> None:
 def read_record(path: Path) -> Record:
     """Reads a record of version 1 or 2. Keys that it does not know are kept in the `extra` of their object.
 
+    Likelihoods that no model can have (`impossible.py`) are left out; `read_with_reasons` names them.
+
     Args:
         path: A file written by `write_record`.
 
@@ -142,8 +150,21 @@ def read_record(path: Path) -> Record:
         UserError: In one line with the path: the file is unreadable or not JSON, of a later schema version, lacks a
             required key, holds a wrong type or a number that is not finite, or a protocol does not match its hash.
     """
+    return read_with_reasons(path)[0]
+
+
+def read_with_reasons(path: Path) -> tuple[Record, list[str]]:
+    """Reads a record, and says in one line each why a score of the file is not among those of the record.
+
+    Args:
+        path: A file written by `write_record`.
+
+    Raises:
+        UserError: As `read_record`.
+    """
+    reasons: list[str] = []
     try:
-        return _decode(path.read_text(encoding="utf-8"))
+        return _decode(path.read_text(encoding="utf-8"), reasons), reasons
     except (OSError, ValueError, OverflowError, RecursionError) as error:
         reason = error.strerror if isinstance(error, OSError) else str(error)
         raise UserError(f"{path}: {' '.join(str(reason).split())}") from error
@@ -157,7 +178,8 @@ def _encode(record: Record) -> dict[str, Any]:
     return {"schema_version": SCHEMA_VERSION, **tree}
 
 
-def _decode(text: str) -> Record:
+def _decode(text: str, reasons: list[str] | None = None) -> Record:
+    """The record in a text. With a list of reasons, impossible scores are left out and named in it."""
     tree = json.loads(text, parse_constant=_reject_constant, object_pairs_hook=_unique)
     if not isinstance(tree, dict) or "schema_version" not in tree:
         raise ValueError("not a record: it lacks a schema_version")
@@ -166,6 +188,8 @@ def _decode(text: str) -> Record:
         raise ValueError(f"schema version {version!r} is unknown; this version of lit_gen reads 1 to {SCHEMA_VERSION}")
     if version == 1:
         tree = version1.translate(tree)
+    if reasons is not None:
+        reasons += _leave_out(tree)
     hashes = {part: _take_hashes(tree.get(part), part) for part in ("scores", "baselines")}
     record: Record = decode(Record, tree, "")
     for part, stored in hashes.items():
@@ -174,6 +198,36 @@ def _decode(text: str) -> Record:
             if expected != (version1.protocol_hash(protocol) if version == 1 else protocol.hash):
                 raise ValueError(f"{part}[{i}] ({score.name}): protocol_hash does not match its protocol")
     return record
+
+
+def _leave_out(tree: dict[str, Any]) -> list[str]:
+    """Removes the scores that no model can have; returns why. What is of a wrong type is left to `schema.decode`."""
+    entropy = tree.get("entropy", {})
+    known = {name: value for name, value in entropy.items() if _is_number(value)} if isinstance(entropy, dict) else {}
+    reasons = []
+    for part in ("scores", "baselines"):
+        kept = []
+        for item in found if isinstance(found := tree.get(part), list) else []:
+            if why := _impossible(item, known if part == "scores" else {}):
+                reasons.append(f"score {why}")
+            else:
+                kept.append(item)
+        if isinstance(found, list):
+            tree[part] = kept
+    return reasons
+
+
+def _impossible(item: Any, entropy: Mapping[str, float]) -> str:
+    if not isinstance(item, dict) or not isinstance(protocol := item.get("protocol"), dict):
+        return ""
+    name, value, error, kind = (item.get(key) for key in ("name", "value", "standard_error", "kind"))
+    if not isinstance(name, str) or not isinstance(kind, str) or not _is_number(value):
+        return ""
+    return impossible(name, value, error if _is_number(error) else None, kind, protocol.get("split"), entropy)
+
+
+def _is_number(value: Any) -> TypeGuard[float]:
+    return type(value) in (int, float)
 
 
 def _take_hashes(scores: Any, part: str) -> list[Any]:

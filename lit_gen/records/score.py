@@ -18,6 +18,7 @@ from typing import Any, Literal, NamedTuple
 from lit_gen.errors import nearest
 from lit_gen.records.environment import Environment
 from lit_gen.records.error_parts import ErrorParts
+from lit_gen.records.impossible import ImpossibleScoreError, impossible
 from lit_gen.records.protocol import Protocol
 
 Kind = Literal["exact", "bound", "estimate"]
@@ -112,7 +113,7 @@ class Score:
         ValueError: The value is not finite (a failed metric is left out of the record), an unknown metric does not
             state label, unit and direction, a known one states another direction, has a kind without being a
             likelihood or the reverse, or names another feature network than the protocol, or the protocol is another
-            metric's.
+            metric's. `ImpossibleScoreError`, a `ValueError`: a likelihood is below zero by more than its error.
     """
 
     name: str
@@ -140,6 +141,8 @@ class Score:
             raise ValueError(f"score {self.name} carries a protocol of metric {self.protocol.metric!r}")
         if known is not None:
             self._check_known(known)
+        if why := self.impossible({}):
+            raise ImpossibleScoreError(f"score {why}; check that the model's probabilities sum to one")
 
     def _take_defaults(self) -> Metric | None:
         """Fills in what is not stated; returns the defaults, None for an unknown name that states enough."""
@@ -187,6 +190,14 @@ class Score:
     def heavy_tailed(self) -> bool:
         """Whether a tail is too heavy for the value and its error to be reliable."""
         return self.error is not None and self.error.heavy_tailed
+
+    def impossible(self, entropy: Mapping[str, float]) -> str:
+        """The reason why no model can have this likelihood; empty if one can, or it is none (`impossible.py`).
+
+        Args:
+            entropy: Entropy of the data by the name of the score in whose unit it is.
+        """
+        return impossible(self.name, self.value, self.standard_error, self.kind, self.protocol.split, entropy)
 
     @property
     def guaranteed(self) -> bool:

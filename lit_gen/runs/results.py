@@ -25,6 +25,7 @@ from lit_gen.metrics import sha256_of_file
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import INDEPENDENT, REFERENCE
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
+from lit_gen.runs.possible import known_entropy, possible, read_previous, with_flags
 from lit_gen.runs.run import Run
 from lit_gen.scoring.scorer import Scorer
 
@@ -69,6 +70,7 @@ def make_record(
     taken: dict[str, Any] = {"scored_with": None if here == trained else here, "arguments": given}
     cost = _cost(run, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
+    entropy = known_entropy(run.data)
     files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
     return Record(
         run_name=run_folder.name if folder == run_folder else f"{run_folder.name} ({path.name})",
@@ -76,8 +78,9 @@ def make_record(
         model=model.__name__,
         data=run.data.name,
         dimension=run.data.dimension,
-        scores=[dataclasses.replace(score, **taken) for score in scorer.scores],
+        scores=[dataclasses.replace(score, **taken) for score in possible(scorer.scores, entropy)],
         baselines=[dataclasses.replace(baseline, **taken) for baseline in scorer.baselines],
+        entropy=entropy,
         cost=cost,
         selection=Selection(**notes["selection"] | {"checkpoint_sha256": sha256_of_file(path)}),
         config=config,
@@ -256,7 +259,7 @@ def previous_record(folder: Path, path: Path, checkpoint: dict[str, Any]) -> Rec
     target = folder / RECORD
     if not target.is_file():
         return None
-    record = read_record(target)
+    record = read_previous(target)
     return record if _is_of(record, path, checkpoint) else None
 
 
@@ -266,7 +269,7 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
     New scores replace previous ones of the same protocol; all others are kept.
     """
     if previous is not None:
-        scores = _merged(previous.scores, record.scores)
+        scores = possible(_merged(previous.scores, record.scores), record.entropy)
         baselines = _merged(previous.baselines, record.baselines)
         # Keys that only a later version knows are kept.
         record = dataclasses.replace(
@@ -279,6 +282,7 @@ def save_record(record: Record, folder: Path, previous: Record | None) -> Record
                 record.selection, extra={**previous.selection.extra, **record.selection.extra}
             ),
         )
+    record = with_flags(record)
     write_record(folder / RECORD, record)
     return record
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from lit_gen.records.flags import flag_lines, flags
 from lit_gen.records.record import Record
 from lit_gen.records.score import SIGNS
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
-    """Prints a record's scores and costs as a table, then the paths of the run's files.
+    """Prints a record's scores and costs as a table, then why scores are flagged, and the paths of the run's files.
 
     Args:
         record: The record.
@@ -31,7 +32,7 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
             how = f"{protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
-            score.label,
+            f"{score.label} !" if flags(score, record) else score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
             error,
             ", ".join([*([protocol.split] if protocol.split else []), how, f"{protocol.weights} weights"]),
@@ -41,6 +42,8 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         table.add_row(name, shown, "", "")
     console = Console()
     console.print(table)
+    for line in flag_lines(record):
+        console.print(f"! {line}", soft_wrap=True, highlight=False, markup=False)
     for what, where in _places(record, path, page):
         console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
 

@@ -9,12 +9,14 @@ from typing import Any
 
 import lightning as L
 import torch
+from lightning.pytorch.utilities.rank_zero import rank_zero_warn
 from torch import Tensor
 
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.records.impossible import ImpossibleScoreError
 from lit_gen.records.per_example import ExampleNats
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import REFERENCE
@@ -119,7 +121,11 @@ class Scorer(L.Callback):
             return self._protocol(trainer, metric, **more)
 
         for part, values in zip(self.parts, model.test_values, strict=False):
-            found = likelihood_scores(values, part, self.data, protocol)
+            try:
+                found = likelihood_scores(values, part, self.data, protocol)
+            except ImpossibleScoreError as error:  # the scores of samples are kept
+                rank_zero_warn(f"not recorded: {error}")
+                continue
             self.scores += found
             if found:
                 self.examples[str(found[0].per_example)] = list(example_rows(values, part, self.data))

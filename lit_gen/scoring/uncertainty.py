@@ -43,12 +43,8 @@ class MeanNats:
 def mean_nats(values: ExampleValues, group: Tensor | None, noun: str = "example") -> MeanNats:
     """The mean of a split's values and its standard error over independent groups of examples.
 
-    The spread over groups contains the draws of each example. With several estimates of each example, their part is
-    known: it is taken out of the spread, and the error of the mean over the draws, which may be spread evenly over
-    blocks of examples, is added instead:
-
-        from_examples**2 = (spread over groups)**2 - sum of variances / N**2,
-        from_draws**2 = sum of variances of the blocks' sums / N**2.
+    Draws are independent between examples, so the spread over groups contains them. With several estimates of each
+    example, their part is ``sqrt(sum of variances) / N``, and that of the examples is what is left.
 
     Examples of one group, such as windows of one recording, are not independent: their deviations from the mean are
     added up before they are squared, as in a cluster-robust error.
@@ -69,19 +65,15 @@ def mean_nats(values: ExampleValues, group: Tensor | None, noun: str = "example"
         members = group.unique(return_inverse=True)[1]
         sums = torch.zeros(int(members.max()) + 1, dtype=torch.float64).index_add_(0, members, sums)
     count = len(sums)
-    spread = math.sqrt(float(sums.square().sum()) * count / (count - 1)) / n if count > 1 else math.nan
-    examples = draws = None
-    if values.variance is not None and values.block_variance is not None:
-        examples = math.sqrt(max(0.0, spread**2 - float(values.variance.sum()) / n**2))
-        draws = math.sqrt(float(values.block_variance.sum())) / n
+    total = math.sqrt(float(sums.square().sum()) * count / (count - 1)) / n if count > 1 else math.nan
+    draws = None if values.variance is None else math.sqrt(float(values.variance.sum())) / n
     parts = ErrorParts(
-        from_examples=examples,
+        from_examples=None if draws is None else math.sqrt(max(0.0, total**2 - draws**2)),
         from_draws=draws,
         group=noun if group is not None else "example",
         num_groups=count if group is not None else None,
         pareto_k=heaviest_tail(values),
     )
-    total = spread if examples is None or draws is None else math.hypot(examples, draws)
     return MeanNats(mean, total, parts)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import re
@@ -81,14 +82,14 @@ def test_every_score_stands_at_its_own_evaluations() -> None:
     at, found = x_at(svg), marks(svg)
     assert [m.title for m in found] == [
         f"{how}: FD-mnist_cnn {value}, function evaluations per sample {paid}"
-        for how, value, paid in (("r, ddim, steps=100", "3.00", 100), ("r, heun, steps=50", "4.00", 99),
-                                 ("r, heun, steps=5", "9.00", 9), ("gan, decoder", "6.00", 1))
+        for how, value, paid in (("r, heun, steps=5", "9.00", 9), ("r, ddim, steps=100", "3.00", 100),
+                                 ("r, heun, steps=50", "4.00", 99), ("gan, decoder", "6.00", 1))
     ]
-    assert [m.x for m in found] == pytest.approx([at(100), at(99), at(9), at(1)], abs=0.15)
+    assert [m.x for m in found] == pytest.approx([at(9), at(100), at(99), at(1)], abs=0.15)
     # The score's axis is logarithmic: y is affine in log(value).
-    slope = (found[2].y - found[0].y) / math.log(9 / 3)
+    slope = (found[0].y - found[1].y) / math.log(9 / 3)
     assert [m.y for m in found] == pytest.approx(
-        [found[0].y + slope * math.log(v / 3) for v in (3, 4, 9, 6)], abs=0.15)
+        [found[1].y + slope * math.log(v / 3) for v in (9, 3, 4, 6)], abs=0.15)
     assert slope < 0
 
 
@@ -116,13 +117,13 @@ def test_the_frontier_goes_over_all_points() -> None:
 
 
 @pytest.mark.parametrize("cost", ["parameters", "examples_seen", "train_seconds", "seconds_per_1000_samples"])
-def test_other_plots_draw_the_best_alone(cost: str) -> None:
+def test_other_plots_draw_the_runs_own_sampling_alone(cost: str) -> None:
     def drawn(scores: Sequence[Score]) -> str:
         return drawing(section_of(make_record(*scores, run_name="many"), make_record(make_fd(6.0))), cost)
 
-    best = min(grid(), key=lambda score: score.value)
-    assert len(marks(drawn(grid()))) == 2
-    assert drawn(grid()) == drawn([best])
+    own = [dataclasses.replace(score, own_sampling=i == 7) for i, score in enumerate(grid())]
+    assert len(marks(drawn(own))) == 2
+    assert drawn(own) == drawn([own[7]])
 
 
 def test_scores_without_evaluations_stand_at_their_runs_cost() -> None:
@@ -159,12 +160,13 @@ def test_a_crowd_in_a_cell_is_cut_to_the_best_of_each_sampler() -> None:
     section = section_of(make_record(*grid(), run_name="many"), make_record(sampled(2.21, "x", 9), run_name="rival"))
     cell = section.rows[0].cells[0]
     kept = excerpt(cell)
-    assert [s.protocol.sampler for s in kept] == list(SAMPLERS)
-    assert [s.value for s in kept] == pytest.approx([1.2, 2.2, 3.2, 4.2, 5.2])
+    assert [s.protocol.sampler for s in kept] == ["ancestral", *SAMPLERS]
+    assert [s.value for s in kept] == pytest.approx([4.0, 1.2, 2.2, 3.2, 4.2, 5.2])
     assert kept[0] == cell[0]
-    assert section.best[0] == {kept[0]}
-    assert (len(cell), more(cell)) == (25, "+20 more")
-    assert len(section.notes) == 6
+    assert {score.value for score in section.best[0]} == {2.21}  # the run's first sampling competes, not its luckiest
+    assert (len(cell), more(cell)) == (25, "+19 more")
+    assert [note.partition("; ")[2] for note in section.notes] == [
+        "", "best of 25, on test", *["best of 5, on test"] * 4, ""]
     assert not any("steps=100" in note for note in section.notes)
 
 
@@ -172,11 +174,12 @@ def test_a_few_answers_stay_and_so_do_those_on_no_curve() -> None:
     few = section_of(make_record(*(sampled(9 - n / 10, "ddim", n) for n in (1, 2, 3, 4)))).rows[0].cells[0]
     assert excerpt(few) == few
     five = section_of(make_record(*(sampled(9 - n / 10, "ddim", n) for n in (1, 2, 3, 4, 5)))).rows[0].cells[0]
-    assert [s.value for s in excerpt(five)] == [8.5]
+    assert [s.value for s in excerpt(five)] == [8.9, 8.5]
     bounds = section_of(make_record(*(make_bpd(3 - n / 10, draws=n) for n in range(1, 8)))).rows[0].cells[0]
     assert (excerpt(bounds), more(bounds)) == (bounds, "")
     mixed = [*five, *(make_fd(9.0 + n, sampler="silent", sampler_settings={"steps": n}) for n in (1, 2))]
-    assert [s.value for s in excerpt(mixed)] == [8.5, 10.0, 11.0]
+    assert [s.value for s in excerpt(mixed)] == [8.9, 8.5, 10.0, 11.0]
+    assert [s.value for s in excerpt((*five[1:], five[0]))] == [8.5]
 
 
 def test_text_tells_how_many_are_missing_and_json_misses_none() -> None:
@@ -186,12 +189,13 @@ def test_text_tells_how_many_are_missing_and_json_misses_none() -> None:
     kept = excerpt(sections[0].rows[0].cells[0])
     assert lines[2] == terminal([section_of(make_record(*kept, run_name="many"), few)]).splitlines()[2]  # as wide
     rest, = (i for i, line in enumerate(lines) if "more" in line)
-    assert lines[rest].split() == ["+20", "more"]
+    assert lines[rest].split() == ["+19", "more"]
     # It ends where the cell's other lines end, and the cell begins with its best.
     assert len(lines[rest]) == len(lines[rest - 1])
-    assert "1.20 +- 0.01* [a]" in lines[rest - 5]
-    assert "**1.20 +- 0.01** [a]<br>2.20 +- 0.01 [b]<br>" in markdown(sections)
-    assert "[e]<br>+20 more | " in markdown(sections)
+    assert "4.00 +- 0.01  [a]" in lines[rest - 6]
+    assert "1.20 +- 0.01  [b]" in lines[rest - 5]
+    assert "4.00 +- 0.01 [a]<br>1.20 +- 0.01 [b]<br>2.20 +- 0.01 [c]<br>" in markdown(sections)
+    assert "[f]<br>+19 more | " in markdown(sections)
     assert [len(row["scores"][0]) for row in json.loads(as_json(sections, []))["sections"][0]["rows"]] == [25, 1]
 
 
@@ -199,7 +203,7 @@ def test_the_card_holds_all_that_the_table_leaves_out(runs: Callable[..., Path])
     root = runs(make_record(*grid(), run_name="many"), make_record(make_fd(9.5), run_name="few"))
     write_page(root, root / "page.html")
     text = (root / "page.html").read_text(encoding="utf-8")
-    assert re.findall(r'<a href="#(s0-\d)" class="score more"[^>]*>(.*?)</a>', text) == [("s0-0", "+20 more")]
+    assert re.findall(r'<a href="#(s0-\d)" class="score more"[^>]*>(.*?)</a>', text) == [("s0-0", "+19 more")]
     card, = re.findall(r'<article class="card" id="s0-0">.*?</article>', text, re.DOTALL)
     assert re.findall("<summary>(All .*?)</summary>", text) == ["All 25 scores of FD-mnist_cnn"]
     listed = re.findall(r'<tr><th scope="row">(\w+), steps=(\d+)</th><td>(\d+)</td><td>([\d.]+) ± 0.01</td></tr>', card)
@@ -207,7 +211,7 @@ def test_the_card_holds_all_that_the_table_leaves_out(runs: Callable[..., Path])
     assert len(listed) == 25
     assert {(sampler, paid, value) for sampler, _, paid, value in listed} == expected
     assert [int(paid) for _, _, paid, _ in listed] == list(BUDGETS) * 5
-    assert re.findall(r"<dd>(.*?)</dd>", card) == ["1.20 ± 0.01"]
+    assert re.findall(r"<dd>(.*?)</dd>", card) == ["4.00 ± 0.01"]
 
 
 def test_along_goes_sampler_by_sampler() -> None:

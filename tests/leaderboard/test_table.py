@@ -141,7 +141,7 @@ def test_the_best_is_the_lowest_guarantee() -> None:
 
 
 def iwae(value: float, draws: int = 5000) -> Score:
-    return make_bpd(value, 0.001, estimator="iwae", draws=draws)
+    return make_bpd(value, 0.001, estimator=f"iwae-{draws}", draws=draws)
 
 
 def test_bounds_compete_only_with_those_as_tight() -> None:

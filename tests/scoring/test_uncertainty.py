@@ -60,29 +60,6 @@ def test_the_error_over_groups_is_that_of_the_simulation() -> None:
     assert sum(naive) / 500 < 0.45 * spread
 
 
-def test_draws_that_are_spread_over_blocks_have_the_error_of_the_simulation() -> None:
-    """Each example's values are as uncertain as before, and their mean is not."""
-    generator, n, block, means, found = torch.Generator().manual_seed(0), 400, 8, [], []
-    place = torch.arange(n) % block / block
-    for _ in range(400):
-        values = ExampleValues(block)
-        true = torch.randn(n, generator=generator)
-        replicates = []
-        for _ in range(2):
-            shift = torch.rand(n // block, generator=generator).repeat_interleave(block)
-            position = (place + shift) % 1
-            replicates.append(Likelihood(true + 4 * position.square(), "bound", "vlb"))
-        values.update(torch.arange(n), replicates)
-        values.finish(lambda tensor, how: tensor)
-        one = mean_nats(values, None)
-        means.append(one.mean)
-        found.append((one.parts.from_examples, one.parts.from_draws, one.standard_error))
-    examples, draws, total = torch.tensor(found).square().mean(0).sqrt().tolist()
-    assert examples == pytest.approx(1 / 20, rel=0.06)
-    assert draws < 0.5 * 4 * 0.298 / math.sqrt(2 * n)  # the deviation of u**2 is 0.298
-    assert total == pytest.approx(float(torch.tensor(means).std()), rel=0.1)
-
-
 def test_an_exact_value_has_no_error_from_draws() -> None:
     values = ExampleValues()
     values.update(torch.arange(30), [Likelihood(torch.randn(30), "exact", "softmax")])

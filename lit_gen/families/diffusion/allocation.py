@@ -1,4 +1,4 @@
-"""Allocation of an estimator's draws to noise levels: importance sampling with weights from a pilot run."""
+"""Allocation of an estimator's draws to noise levels, by a pilot run: importance sampling with a control variate."""
 
 from __future__ import annotations
 
@@ -19,69 +19,93 @@ _EVEN = 0.25  # share of the draws that is spread evenly: no weight exceeds its 
 
 @dataclass(frozen=True)
 class Allocation:
-    """A piecewise constant density of positions in [0, 1), from which noise levels are drawn.
+    """How the integral of a function over [0, 1] is estimated from few draws.
+
+    With c the typical function, g the density of the draws and u drawn from it, ``c's integral + (f(u) - c(u)) / g(u)``
+    is an unbiased estimate of the integral of f, whatever c and g are. With c close to f, most of the variance is
+    gone; with g in proportion to the deviation, what is left is smallest.
 
     Args:
-        probabilities: Probabilities of equally wide bins, ``[J]``, positive.
-        block: Number of consecutive examples over which draws are evenly spaced.
+        probabilities: Probabilities of draws in equally wide bins, ``[J]``, positive.
+        typical: Typical values at the middle of the bins, ``[J]``, linear between them.
+
+    References:
+        Owen: Monte Carlo theory, methods and examples, 2013, sections 8.9 and 9.12.
     """
 
     probabilities: Tensor
-    block: int = 1
+    typical: Tensor
 
     @classmethod
     def even(cls) -> Allocation:
-        """The uniform density."""
-        return cls(torch.ones(1))
+        """Uniform draws, without a control variate."""
+        return cls(torch.ones(1), torch.zeros(1))
 
     @classmethod
-    def for_sizes(cls, sizes: Tensor, block: int = 1) -> Allocation:
-        """The density for an integrand whose root mean squares in the bins are ``sizes`` ``[J]``.
+    def for_values(cls, values: Tensor) -> Allocation:
+        """The allocation for an integrand that was measured at pilot draws: values ``[R, J]`` in J bins.
 
-        Probabilities in proportion to the root mean square give the smallest variance of one draw; a quarter of the
-        draws is spread evenly, because sizes from a few pilot draws may be wrong.
+        A quarter of the draws is spread evenly, because deviations from a few pilot draws may be wrong.
         """
-        total = sizes.sum()
-        if not torch.isfinite(total) or total <= 0:
-            return cls(torch.ones(1), block)
-        return cls((1 - _EVEN) * sizes / total + _EVEN / len(sizes), block)
+        deviation = values.std(0)
+        total = deviation.sum()
+        if not torch.isfinite(total):
+            return cls.even()
+        bins = values.shape[1]
+        share = deviation / total if total > 0 else torch.full_like(deviation, 1 / bins)
+        return cls((1 - _EVEN) * share + _EVEN / bins, values.mean(0))
 
-    def draw(self, noise: Noise, draws: int) -> list[tuple[Tensor, Tensor]]:
-        """Positions ``[B]`` and weights ``[B]`` of an estimate with ``draws`` draws per example.
+    def integral(self, integrand: Callable[[Tensor], Tensor], noise: Noise, draws: int) -> Tensor:
+        """An unbiased estimate of the integral of an integrand over [0, 1] for each example, ``[B]``.
 
-        The mean over draws of ``weight * f(position)`` is an unbiased estimate of the integral of f over [0, 1]. The
-        draws of an example are equally spaced with respect to the density, and those of a block of examples between
-        them, with one random shift: the terms of all examples depend on the noise level in a similar way.
+        The draws of an example are equally spaced with respect to their density, with one random shift.
+
+        Args:
+            integrand: Function from positions ``[B]`` to values ``[B]``.
+            noise: Source of the draws, with B rows.
+            draws: Number of draws per example.
 
         References:
-            Kingma et al. 2021, arXiv:2107.00630, appendix I.1.
+            Kingma et al. 2021, arXiv:2107.00630, appendix I.1, along the draws of an example.
         """
-        first = noise.spread(self.block)
-        probabilities = self.probabilities.to(first.device)
-        ends = probabilities.cumsum(0)
-        found = []
+        first = noise.uniform()
+        total = torch.zeros_like(first)
         for k in range(draws):
-            share = (first + k) / draws * ends[-1]
-            bins = torch.searchsorted(ends, share, right=True).clamp_max(len(ends) - 1)
-            inside = 1 - (ends[bins] - share) / probabilities[bins]
-            position = (bins + inside.clamp(0, 1 - 2**-24)) / len(ends)
-            found.append((position, 1 / (probabilities[bins] * len(ends))))
-        return found
+            position, weight = self.draw((first + k) / draws)
+            total += weight * (integrand(position) - self.control(position))
+        return total / draws + self.typical.mean().to(total.device)
+
+    def draw(self, share: Tensor) -> tuple[Tensor, Tensor]:
+        """Positions where the integral of the density is ``share``, and its inverse there, each ``[B]``."""
+        probabilities = self.probabilities.to(share.device)
+        ends = probabilities.cumsum(0)
+        share = share * ends[-1]
+        bins = torch.searchsorted(ends, share, right=True).clamp_max(len(ends) - 1)
+        inside = 1 - (ends[bins] - share) / probabilities[bins]
+        position = (bins + inside.clamp(0, 1 - 2**-24)) / len(ends)
+        return position, 1 / (probabilities[bins] * len(ends))
+
+    def control(self, position: Tensor) -> Tensor:
+        """Typical values at positions ``[B]``; their integral over [0, 1] is the mean of ``typical``."""
+        typical = self.typical.to(position.device)
+        place = (position * len(typical) - 0.5).clamp(0, len(typical) - 1)
+        left = place.long().clamp_max(max(0, len(typical) - 2))
+        right = (left + 1).clamp_max(len(typical) - 1)
+        return torch.lerp(typical[left], typical[right], place - left)
 
 
-def pilot(integrand: Callable[[Tensor, Tensor, Noise], Tensor], x: Tensor, seed: int, block: int) -> Allocation:
+def pilot(integrand: Callable[[Tensor, Tensor, Noise], Tensor], x: Tensor, seed: int) -> Allocation:
     """Measures an integrand on separate draws, which do not enter any estimate, and returns the allocation for it.
 
     Args:
         integrand: Function from examples ``[b, *shape]``, positions ``[b]`` and noise to values ``[b]``.
         x: Examples; they are repeated if there are fewer than :data:`PILOT_EXAMPLES`.
         seed: Seed of the pilot draws, unrelated to that of the estimates.
-        block: Number of consecutive examples over which draws are to be evenly spaced.
     """
-    squares = torch.zeros(_BINS)
+    values = []
     for first in range(0, PILOT_EXAMPLES, _BINS):
         noise = Noise(seed, range(first, first + _BINS), x.device)  # one draw in each bin
         positions = (torch.arange(_BINS, device=x.device) + noise.uniform()) / _BINS
         rows = (torch.arange(first, first + _BINS) + first // _BINS) % len(x)  # not always the same example in a bin
-        squares += integrand(x[rows.to(x.device)], positions, noise).float().square().cpu()
-    return Allocation.for_sizes((squares * (_BINS / PILOT_EXAMPLES)).sqrt(), block)
+        values.append(integrand(x[rows.to(x.device)], positions, noise).float().cpu())
+    return Allocation.for_values(torch.stack(values))

@@ -113,10 +113,7 @@ class Diffusion(GenerativeModule, abc.ABC):
 
         It is the integral of :meth:`nats_at` over positions in [0, 1], estimated by ``draws`` of them per example.
         """
-        total = torch.zeros(len(x), device=x.device)
-        for position, weight in self.allocation.draw(noise, draws):
-            total += weight * self.nats_at(x, position, noise)
-        return total / draws
+        return self.allocation.integral(lambda position: self.nats_at(x, position, noise), noise, draws)
 
     def nats_at(self, x: Tensor, position: Tensor, noise: Noise) -> Tensor:
         """Density of the diffusion term at positions ``[B]`` in [0, 1], with one draw of the noise: nats, ``[B]``.
@@ -129,12 +126,10 @@ class Diffusion(GenerativeModule, abc.ABC):
         return 0.5 * span * self._squared_error(x, self.log_snr_min + span * position, noise)
 
     @torch.no_grad()
-    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None, block: int = 1) -> int:
-        """Allocates the draws of the bound by a pilot run, and spreads them over blocks of examples."""
-        if estimator not in (None, "vlb"):
-            return 1
-        self.allocation = pilot(self.nats_at, to_symmetric(x, self.num_levels), seed, block)
-        return block
+    def prepare_nll(self, x: Tensor, seed: int, estimator: str | None) -> None:
+        """Allocates the draws of the bound by a pilot run."""
+        if estimator in (None, "vlb"):
+            self.allocation = pilot(self.nats_at, to_symmetric(x, self.num_levels), seed)
 
     # -------------------------------------------------------------- training
 
