@@ -41,6 +41,7 @@ from lit_gen.errors import UserError
 from lit_gen.runs import tracking
 from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
+from lit_gen.runs.weights import start_from
 from lit_gen.scoring.settings import Scoring
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
@@ -137,6 +138,18 @@ class CLI(LightningCLI):
             "--ckpt_path", type=str | None, default=None, help="Checkpoint that a run in a new folder continues."
         )
         parser.add_argument(
+            "--weights",
+            type=str | None,
+            default=None,
+            help="Checkpoint whose weights a new run starts from, also on other data: its average, if it has one.",
+        )
+        parser.add_argument(
+            "--weights_kind",
+            type=Literal["auto", "ema", "raw"],
+            default="auto",
+            help="Weights of that checkpoint: averaged (ema), raw, or averaged if there are any (auto).",
+        )
+        parser.add_argument(
             "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
         )
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
@@ -205,10 +218,20 @@ class CLI(LightningCLI):
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
             check_optimizers(self.model)
             check_resume(self.model, self._checkpoint(), self.plain_config())
+            self._start_from_weights()
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
+
+    def _start_from_weights(self) -> None:
+        """Loads the weights that a new run starts from, if it does."""
+        path = self.config["weights"]
+        if path is None or self.position is not None:
+            return
+        if self.config["ckpt_path"] is not None:
+            raise UserError("weights starts a new run, ckpt_path continues one: leave one of them out")
+        start_from(self.model, Path(path), self.config["weights_kind"])
 
     def _allow_two_losses(self, config: Any) -> None:
         """Supports two losses: each backward pass leaves out some parameters (Lightning issue 20866)."""

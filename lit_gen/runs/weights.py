@@ -8,7 +8,8 @@ from typing import Any
 import torch
 
 from lit_gen.callbacks import EMA
-from lit_gen.checkpoints import EMA_STATE, load_state
+from lit_gen.checkpoints import EMA_STATE, load_state, read_checkpoint
+from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.runs.run import Run
 
@@ -22,15 +23,42 @@ def load_weights(run: Run, checkpoint: dict[str, Any], wanted: str) -> tuple[str
     Raises:
         UserError: If the average is requested but missing, or the weights do not fit the model.
     """
-    load_state(run.model, checkpoint)
-    ema: EMA = run.ema
+    return _load(run.model, run.ema, checkpoint, wanted, "scoring.weights")
+
+
+def start_from(model: GenerativeModule, path: Path, wanted: str) -> None:
+    """Loads a checkpoint's weights into the model of a new run; what counts the steps of training stays at zero.
+
+    Args:
+        model: The model, which has not been trained.
+        path: The checkpoint.
+        wanted: ``ema``, ``raw``, or ``auto`` for the average if there is one.
+
+    Raises:
+        UserError: If the file is not a checkpoint, its weights do not fit the model or are not finite, or it has no
+            average, although one is requested.
+    """
+    checkpoint = read_checkpoint(path, "weights: ")
+    counts = {name: value for name, value in model.state_dict().items() if name.endswith("_extra_state")}
+    try:
+        _load(model, EMA(), checkpoint, wanted, "weights_kind")
+    except UserError as error:
+        raise UserError(f"weights: {path}: {error}") from error
+    check_finite(model, path)
+    model.load_state_dict(counts, strict=False)
+
+
+def _load(
+    model: GenerativeModule, ema: EMA, checkpoint: dict[str, Any], wanted: str, option: str
+) -> tuple[str, float | None]:
+    load_state(model, checkpoint)
     state = checkpoint["callbacks"].get(EMA_STATE)
     if wanted == "raw" or not state or not state["average"]:
         if wanted == "ema":
-            raise UserError("scoring.weights=ema, but the run kept no average (ema.halflife_examples); use raw")
+            raise UserError(f"{option}=ema, but the run kept no average (ema.halflife_examples); use raw")
         return "raw", None
     ema.load_state_dict(state)
-    ema.copy_to(run.model)
+    ema.copy_to(model)
     return "ema", state.get("halflife_examples", ema.halflife_examples)
 
 
