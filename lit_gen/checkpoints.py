@@ -14,6 +14,7 @@ KEY = "lit_gen_config"
 """Entry of a checkpoint that holds the run's resolved configuration as YAML."""
 
 BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE = "budget", "throughput", "ema"
+END_STATE = "end"
 """Entries of a checkpoint's ``callbacks``, by name: a class may be renamed, and a file keeps its names."""
 
 

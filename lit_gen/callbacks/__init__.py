@@ -4,6 +4,7 @@ from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint
 from lit_gen.callbacks.curves import Curves
 from lit_gen.callbacks.ema import EMA
+from lit_gen.callbacks.end_state import EndState
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
 from lit_gen.callbacks.progress import ProgressBar
@@ -19,6 +20,7 @@ __all__ = [
     "BestCheckpoint",
     "Budget",
     "Curves",
+    "EndState",
     "Interrupt",
     "KeepConfig",
     "ProgressBar",

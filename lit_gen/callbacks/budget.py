@@ -26,6 +26,9 @@ class Budget(L.Callback):
             counts every time it is seen). The Trainer's other limits (``max_epochs``, ``max_steps``,
             ``max_time``) apply too: the first one reached ends training.
 
+    Attributes:
+        ends_unvalidated: Whether the budget ended where no validation was due; one follows all the same.
+
     Raises:
         UserError: If the budget is below one example.
     """
@@ -35,6 +38,7 @@ class Budget(L.Callback):
             raise UserError(f"budget.max_examples is {max_examples}; give at least 1")
         self.max_examples = max_examples
         self.examples_seen = 0
+        self.ends_unvalidated = False
         self._open = 0  # batches since the last optimizer step
         self._cut = False  # whether the current batch ends its window early
 
@@ -78,6 +82,10 @@ class Budget(L.Callback):
         """Counts; all processes have equal shares of a training batch."""
         self.examples_seen += len(batch[0]) * trainer.world_size
         if self.examples_seen >= self.max_examples:
+            progress = trainer.fit_loop.epoch_loop.batch_progress
+            progress.is_last_batch &= not self._cut
+            self.ends_unvalidated = not validation_follows(trainer)
+            progress.is_last_batch |= self._cut
             trainer.should_stop = True
             if trainer.check_val_every_n_epoch is not None:
                 trainer.check_val_every_n_epoch = 1  # the last state is always a candidate
@@ -99,3 +107,9 @@ class Budget(L.Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Restores the count from a checkpoint."""
         self.examples_seen = state_dict["examples_seen"]
+
+
+def validation_follows(trainer: L.Trainer) -> bool:
+    """Whether Lightning validates after the batch that has just ended."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

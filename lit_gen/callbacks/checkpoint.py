@@ -64,6 +64,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._chosen_by_user = monitor is not None
         self.candidates = 0
         self.last_value: float | None = None
+        self._end_written = False
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Chooses the monitored score, now that the family is known."""
@@ -104,6 +105,25 @@ class BestCheckpoint(ModelCheckpoint):
     def _write_last(self, trainer: L.Trainer) -> None:
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._written_at, self._due = time.monotonic(), False
+
+    def write_end(self, trainer: L.Trainer) -> None:
+        """Writes ``last.ckpt`` for the last time: what follows is not part of the state to continue from."""
+        before = self._last_global_step_saved
+        self._write_last(trainer)
+        self._last_global_step_saved = before  # the last validation may still write the best
+        self._end_written = True
+
+    def keep_end(self, trainer: L.Trainer) -> None:
+        """Keeps the checkpoint that training continues from as ``last.ckpt``."""
+        assert self.dirpath is not None
+        last = Path(self.dirpath) / "last.ckpt"
+        if trainer.ckpt_path is not None and Path(trainer.ckpt_path) != last:
+            copy_checkpoint(Path(trainer.ckpt_path), last)
+        self.last_model_path, self._end_written = str(last), True
+
+    def _save_last_checkpoint(self, trainer: L.Trainer, monitor_candidates: dict[str, torch.Tensor]) -> None:
+        if not self._end_written:
+            super()._save_last_checkpoint(trainer, monitor_candidates)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts the candidates while selecting, and always writes ``last.ckpt``."""
@@ -174,7 +194,7 @@ class BestCheckpoint(ModelCheckpoint):
                 here[old] = str(new)
             elif is_readable(Path(old)):
                 here[old] = str(new)
-                _copy(old, str(new))
+                copy_checkpoint(Path(old), new)
         kept = {here[old]: score for old, score in state["best_k_models"].items() if old in here}
         best = here.get(state["best_model_path"], "")
         return state | {
@@ -183,11 +203,12 @@ class BestCheckpoint(ModelCheckpoint):
             "best_model_path": best,
             "best_model_score": state["best_model_score"] if best else None,
             "kth_best_model_path": here.get(state["kth_best_model_path"], ""),
-            "last_model_path": "",
+            "last_model_path": str(last) if (last := Path(self.dirpath) / "last.ckpt").is_file() else "",
         }
 
 
 @rank_zero_only
-def _copy(old: str, new: str) -> None:
-    Path(new).parent.mkdir(parents=True, exist_ok=True)
+def copy_checkpoint(old: Path, new: Path) -> None:
+    """Copies a checkpoint's file, on the first process."""
+    new.parent.mkdir(parents=True, exist_ok=True)
     shutil.copy2(old, new)

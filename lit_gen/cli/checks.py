@@ -101,6 +101,12 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
     """
     if config["check_val_every_n_epoch"] == 0:
         raise UserError("trainer.check_val_every_n_epoch is 0; give at least 1")
+    for option in ("min_epochs", "min_steps"):
+        if config[option]:
+            raise UserError(
+                f"trainer.{option} is {config[option]}, but the budget in examples ends a run, whatever the number of"
+                " epochs and steps; leave it out and raise budget.max_examples"
+            )
     if str(config["precision"]) in _WHOLLY_OTHER:
         raise UserError(
             f"trainer.precision is {config['precision']}, but models take float32 inputs; use bf16-mixed or 16-mixed"

@@ -19,6 +19,7 @@ from lit_gen.callbacks import (
     BestCheckpoint,
     Budget,
     Curves,
+    EndState,
     Interrupt,
     KeepConfig,
     ProgressBar,
@@ -205,7 +206,8 @@ class CLI(LightningCLI):
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
-        config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
+        # Before the best checkpoint, which the last validation may replace.
+        config["callbacks"] = [EndState(), *configured, *own, *_listed(config["callbacks"])]
         return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:

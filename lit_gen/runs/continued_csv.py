@@ -73,6 +73,7 @@ def _is_before(row: dict[str, Any], position: Position) -> bool:
         seen = float(row["examples_seen"])
     except (KeyError, TypeError, ValueError):
         return False
+    if seen != position.examples_seen:
+        return seen < position.examples_seen
     trained = any(value for name, value in row.items() if name.startswith("train/"))
-    incomplete = trained and position.inside_row and seen == position.examples_seen
-    return seen <= position.examples_seen and not incomplete
+    return not (position.inside_row if trained else position.unvalidated)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gen.checkpoints import BUDGET_STATE, KEY, peek, read_checkpoint
+from lit_gen.checkpoints import BUDGET_STATE, END_STATE, KEY, peek, read_checkpoint
 from lit_gen.errors import UserError
 
 
@@ -20,18 +20,21 @@ class Position:
         examples_seen: Number of training examples seen.
         step: Number of optimizer steps.
         inside_row: Whether the curves' next row includes steps from before the checkpoint.
+        unvalidated: Whether a validation of the same weights followed that the checkpoint does not know of.
     """
 
     path: Path
     examples_seen: int
     step: int
     inside_row: bool
+    unvalidated: bool
 
 
 def newest_checkpoint(folder: Path) -> Position:
     """Finds the newest whole checkpoint of a run: the last, that of an interruption, or the best.
 
-    The newest is the one with the most steps; of two with equally many, the one that was written last. Damaged files
+    The newest is the one with the most steps; of several with equally many, the one that was written last, but the best
+    only if there is no other: it may be from a validation that a run with a larger budget does not have. Damaged files
     are left out, with a line in the output.
 
     Args:
@@ -55,8 +58,9 @@ def newest_checkpoint(folder: Path) -> Position:
     raise UserError(f"resume: no checkpoint in {folder / 'checkpoints'} is whole; start a new run")
 
 
-def _age(position: Position) -> tuple[int, int, int]:
-    return position.examples_seen, position.step, position.path.stat().st_mtime_ns
+def _age(position: Position) -> tuple[int, int, bool, int]:
+    path = position.path
+    return position.examples_seen, position.step, not path.name.startswith("best"), path.stat().st_mtime_ns
 
 
 def _position(file: Path) -> Position | None:
@@ -70,6 +74,7 @@ def _position(file: Path) -> Position | None:
             examples_seen=content["callbacks"][BUDGET_STATE]["examples_seen"],
             step=content["global_step"],
             inside_row=content.get("curves", {}).get("count", 0) > 0,
+            unvalidated=bool(content["callbacks"].get(END_STATE, {}).get("validation")),
         )
     except Exception:  # damaged files raise exceptions of many types
         _print_skipped(file)
