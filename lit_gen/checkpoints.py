@@ -13,6 +13,9 @@ from lit_gen.errors import UserError
 KEY = "lit_gen_config"
 """Entry of a checkpoint that holds the run's resolved configuration as YAML."""
 
+DATA = "lit_gen_data"
+"""Entry of a checkpoint that holds the name of the data, and the fingerprints of what was trained and validated on."""
+
 BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE = "budget", "throughput", "ema"
 END_STATE = "end"
 """Entries of a checkpoint's ``callbacks``, by name: a class may be renamed, and a file keeps its names."""

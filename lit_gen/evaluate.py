@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,7 @@ from lit_gen.records.record import Record
 from lit_gen.runs.results import FINAL, RECORD, final_samples, make_record, previous_record, record_dir, save_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
+from lit_gen.runs.training_data import trained_on
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
@@ -135,6 +137,9 @@ def evaluate(
     # Before scoring, which may take hours: a record that cannot be read must not waste them.
     folder = record_dir(path, checkpoint)
     previous = previous_record(folder, path, checkpoint)
+    if trained_on(run, checkpoint, previous).name != run.data.name:
+        # The other data's training examples were not trained on: their likelihood shows no overfitting.
+        run = dataclasses.replace(run, scoring=dataclasses.replace(run.scoring, train_likelihood=False))
     scorer = score(run, trainer, path, checkpoint, samplings)
     if not trainer.is_global_zero:
         return None

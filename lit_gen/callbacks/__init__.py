@@ -7,6 +7,7 @@ from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.end_state import EndState
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
+from lit_gen.callbacks.keep_data import KeepData
 from lit_gen.callbacks.progress import ProgressBar
 from lit_gen.callbacks.same_buffers import SameBuffers
 from lit_gen.callbacks.sample_grid import SampleGrid
@@ -23,6 +24,7 @@ __all__ = [
     "EndState",
     "Interrupt",
     "KeepConfig",
+    "KeepData",
     "ProgressBar",
     "SameBuffers",
     "SampleGrid",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -11,8 +12,10 @@ from lightning.pytorch import LightningModule, Trainer
 
 from lit_gen import metrics
 from lit_gen.callbacks import EMA, SampleQuality
+from lit_gen.checkpoints import DATA, peek
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule, SliceLoader
+from lit_gen.data.module import SplitName
 from lit_gen.errors import UserError
 from lit_gen.metrics import FeatureSpace
 from lit_gen.scoring.settings import Scoring
@@ -136,6 +139,22 @@ def check_shares(data: DiscreteDataModule, processes: int) -> None:
     """
     x = data.split("train").x
     SliceLoader(x, batch_size=data.batch_size, shuffle=True, world_size=processes)
+
+
+def check_same_data(data: DiscreteDataModule, checkpoint: Path | None) -> None:
+    """Validates that a run is continued on the data that it was trained on.
+
+    Raises:
+        UserError: If the training or validation examples are others.
+    """
+    before: dict[str, str] = peek(checkpoint).get(DATA, {}) if checkpoint is not None else {}
+    splits: tuple[SplitName, ...] = ("train", "val")
+    for split in splits:
+        if split in before and data.fingerprint(split) != before[split]:
+            raise UserError(
+                f"data: the {split} split of '{data.name}' is not that of '{before['name']}' with which the run was"
+                f" trained, so it cannot continue; to start a new one from its weights: --weights={checkpoint}"
+            )
 
 
 def processes(config: Any) -> int:

@@ -22,6 +22,7 @@ from lit_gen.callbacks import (
     EndState,
     Interrupt,
     KeepConfig,
+    KeepData,
     ProgressBar,
     SameBuffers,
     SampleGrid,
@@ -38,9 +39,11 @@ from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
+from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
 from lit_gen.runs.newest_checkpoint import Position
+from lit_gen.runs.results import run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.settings import Scoring
@@ -204,11 +207,17 @@ class CLI(LightningCLI):
                 folder, self.config_init["wandb"], self.plain_config(), self.position
             )
         configured = [self.config_init[name] for name in _CALLBACKS]
-        own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
+        own = [KeepConfig(self.config_text()), self._keep_data(folder), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
         # Before the best checkpoint, which the last validation may replace.
         config["callbacks"] = [EndState(), *configured, *own, *_listed(config["callbacks"])]
         return checks.rejected_in_one_line(super().instantiate_trainer)
+
+    def _keep_data(self, folder: Path) -> KeepData:
+        path = self.config["weights"]
+        earlier = run_folder_of(Path(path)) / TRAIN_EXAMPLES if path is not None else None
+        data = self.datamodule
+        return KeepData(folder / TRAIN_EXAMPLES, lambda: example_hashes(data.split("train").x), earlier)
 
     def _check(self, config: Any) -> None:
         """Validates what would otherwise fail during or after training; reads the data."""
@@ -225,6 +234,7 @@ class CLI(LightningCLI):
         self.datamodule.setup("fit")
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
+            checks.check_same_data(self.datamodule, self._checkpoint())
 
     def _start_from_weights(self) -> None:
         """Loads the weights that a new run starts from, if it does."""

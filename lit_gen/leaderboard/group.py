@@ -55,9 +55,28 @@ def build_sections(runs: Sequence[Run], *, strict: bool = False, compare_weights
 
     by_data: dict[str, list[Run]] = {}
     for run in runs:
-        by_data.setdefault(run.record.data, []).append(run)
+        for part in _by_data(run):
+            by_data.setdefault(part.record.data, []).append(part)
     sections = [_section(data, by_data[data], ask) for data in sorted(by_data)]
     return [dataclasses.replace(section, with_weights=compare_weights) for section in sections]
+
+
+def _by_data(run: Run) -> list[Run]:
+    """The run with the scores on its own data, and for each other data set a run with those on it."""
+    record = run.record
+    others = dict.fromkeys(s.protocol.data for s in record.scores if s.protocol.data != record.data)
+    if not others:
+        return [run]
+    parts = []
+    for name in (record.data, *others):
+        of_data: dict[str, Any] = {
+            "scores": [score for score in record.scores if score.protocol.data == name],
+            "baselines": [score for score in record.baselines if score.protocol.data == name],
+        }
+        if name != record.data:
+            of_data |= {"data": name, "run_name": f"{record.run_name} (trained on {record.data})", "entropy": {}}
+        parts.append(run._replace(record=dataclasses.replace(record, **of_data)))
+    return parts
 
 
 def _section(data: str, runs: Sequence[Run], ask: _Ask) -> Section:

@@ -46,7 +46,8 @@ def too_low(score: Score, record: Record) -> str:
     """For an estimate that would be impossible as a bound, the reason in words; else empty."""
     if score.kind != "estimate":
         return ""
-    return impossible(score.name, score.value, score.standard_error, "bound", score.protocol.split, record.entropy)
+    entropy = record.entropy if score.protocol.data == record.data else {}
+    return impossible(score.name, score.value, score.standard_error, "bound", score.protocol.split, entropy)
 
 
 def flag_lines(record: Record) -> list[str]:

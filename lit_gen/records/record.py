@@ -107,7 +107,7 @@ class Record:
         for score in self.scores:
             if score.per_example is not None:
                 _check_inside(score.per_example, f"per_example of score {score.name}")
-            if why := score.impossible(self.entropy):
+            if why := score.impossible(self.entropy if score.protocol.data == self.data else {}):
                 raise ImpossibleScoreError(f"score {why}")
         for baseline in self.baselines:
             protocol = baseline.protocol
@@ -208,13 +208,19 @@ def _leave_out(tree: dict[str, Any]) -> list[str]:
     for part in ("scores", "baselines"):
         kept = []
         for item in found if isinstance(found := tree.get(part), list) else []:
-            if why := _impossible(item, known if part == "scores" else {}):
+            own = part == "scores" and _data_of(item) == tree.get("data")
+            if why := _impossible(item, known if own else {}):
                 reasons.append(f"score {why}")
             else:
                 kept.append(item)
         if isinstance(found, list):
             tree[part] = kept
     return reasons
+
+
+def _data_of(item: Any) -> Any:
+    protocol = item.get("protocol") if isinstance(item, dict) else None
+    return protocol.get("data") if isinstance(protocol, dict) else None
 
 
 def _impossible(item: Any, entropy: Mapping[str, float]) -> str:

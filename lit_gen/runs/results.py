@@ -19,7 +19,7 @@ import torch
 import yaml
 
 import lit_gen
-from lit_gen.checkpoints import BUDGET_STATE, KEY, THROUGHPUT_STATE
+from lit_gen.checkpoints import BUDGET_STATE, DATA, KEY, THROUGHPUT_STATE
 from lit_gen.errors import UserError
 from lit_gen.metrics import sha256_of_file
 from lit_gen.records.protocol import Protocol
@@ -27,6 +27,7 @@ from lit_gen.records.question import INDEPENDENT, REFERENCE
 from lit_gen.records.record import Cost, Environment, Record, Score, Selection, read_record, write_record
 from lit_gen.runs.possible import known_entropy, possible, read_previous, with_flags
 from lit_gen.runs.run import Run
+from lit_gen.runs.training_data import seen_note, trained_on
 from lit_gen.scoring.scorer import Scorer
 
 RECORD = "record.json"
@@ -71,43 +72,46 @@ def make_record(
     cost = _cost(run, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
     entropy = known_entropy(run.data)
+    own = trained_on(run, checkpoint, previous)
+    mine = own.name == run.data.name
     files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
     return Record(
         run_name=run_folder.name if folder == run_folder else f"{run_folder.name} ({path.name})",
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",
         model=model.__name__,
-        data=run.data.name,
-        dimension=run.data.dimension,
+        data=own.name,
+        dimension=own.dimension,
         scores=[dataclasses.replace(score, **taken) for score in possible(scorer.scores, entropy)],
         baselines=[dataclasses.replace(baseline, **taken) for baseline in scorer.baselines],
-        entropy=entropy,
+        entropy=entropy if mine else previous.entropy if previous else {},
         cost=cost,
         selection=Selection(**notes["selection"] | {"checkpoint_sha256": sha256_of_file(path)}),
         config=config,
         environment=trained,
         created=created,
         seed=int(config["seed_everything"]),
-        train_hash=_train_hash(run_folder, previous, run),
+        train_hash=_train_hash(run_folder, previous, run, checkpoint),
         git_commit=commit,
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
         },
-        notes=_notes(run, scorer, previous),
+        notes=_notes(run, scorer, previous, run_folder, mine),
     )
 
 
-def _train_hash(run_folder: Path, previous: Record | None, run: Run) -> str:
+def _train_hash(run_folder: Path, previous: Record | None, run: Run, checkpoint: dict[str, Any]) -> str:
     """Fingerprint of the data that trained: an evaluation may have other data."""
-    noted = (_notes_of(run_folder) or {}).get("train_hash")
+    noted = checkpoint.get(DATA, {}).get("train") or (_notes_of(run_folder) or {}).get("train_hash")
     return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
 
 
-def _notes(run: Run, scorer: Scorer, previous: Record | None) -> dict[str, Any]:
+def _notes(run: Run, scorer: Scorer, previous: Record | None, run_folder: Path, own_data: bool) -> dict[str, Any]:
     """Facts about the data and the samples; those of samples that were noted before are kept if none were drawn."""
-    skipped = getattr(run.data, "skipped", 0)
+    skipped = getattr(run.data, "skipped", 0) if own_data else 0
     return {
         **(previous.notes if previous else {}),
         **({"data_skipped": skipped} if skipped else {}),
+        **seen_note(run, run_folder, own_data),
         **scorer.sample_notes,
     }
 

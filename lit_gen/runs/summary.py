@@ -6,7 +6,10 @@ from pathlib import Path
 
 from lit_gen.records.flags import flag_lines, flags
 from lit_gen.records.record import Record
-from lit_gen.records.score import SIGNS
+from lit_gen.records.score import SIGNS, Score
+from lit_gen.runs.training_data import TRAINED_ON
+
+_SHOWN = ("steps", "guidance", "temperature", "eta")  # settings of a sampler
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
@@ -25,17 +28,12 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
     for score in record.scores:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
-        protocol = score.protocol
-        if protocol.estimator:
-            how = f"{protocol.estimator}, {protocol.num_examples:,} examples"
-        else:
-            how = f"{protocol.num_samples:,} samples"
         error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
             f"{score.label} !" if flags(score, record) else score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
             error,
-            ", ".join([*([protocol.split] if protocol.split else []), how, f"{protocol.weights} weights"]),
+            _how(score, record),
         )
     table.add_section()
     for name, shown in _costs(record):
@@ -46,6 +44,20 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         console.print(f"! {line}", soft_wrap=True, highlight=False, markup=False)
     for what, where in _places(record, path, page):
         console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
+
+
+def _how(score: Score, record: Record) -> str:
+    """What was scored and how: data if not the run's own, split, estimator or sampler with its settings, weights."""
+    protocol = score.protocol
+    parts = [protocol.data if protocol.data != record.data else "", protocol.split or ""]
+    if protocol.estimator:
+        parts.append(f"{protocol.estimator}, {protocol.num_examples:,} examples")
+    else:
+        settings = [f"{name} {protocol.sampler_settings[name]}" for name in _SHOWN if name in protocol.sampler_settings]
+        # The only sampler of most families has no name that says anything without its settings.
+        sampler = protocol.sampler if settings and protocol.sampler else ""
+        parts += [sampler, *settings, f"{protocol.num_samples:,} samples"]
+    return ", ".join(part for part in (*parts, f"{protocol.weights} weights") if part)
 
 
 def _costs(record: Record) -> list[tuple[str, str]]:
@@ -65,6 +77,9 @@ def _costs(record: Record) -> list[tuple[str, str]]:
         (name.replace("_", " "), f"{share:.2%}")
         for name, share in record.notes.items()
         if name.endswith("_clamped") and isinstance(share, float)
+    ]
+    rows += [
+        (name.replace("_", " "), f"{count:,}") for name, count in record.notes.items() if name.endswith(TRAINED_ON)
     ]
     return rows
 
