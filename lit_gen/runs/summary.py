@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lit_gen.records.flags import flag_lines, flags
 from lit_gen.records.record import Record
-from lit_gen.records.score import SIGNS
+from lit_gen.records.score import SIGNS, Score
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
@@ -27,14 +27,13 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         protocol = score.protocol
         if protocol.estimator:
-            how = f"{protocol.estimator}, {protocol.num_examples:,} examples"
+            how = f"{protocol.estimator}, {protocol.num_examples:,} examples{_groups(score)}"
         else:
             how = f"{protocol.num_samples:,} samples"
-        error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
             f"{score.label} !" if flags(score, record) else score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
-            error,
+            _error(score),
             ", ".join([*([protocol.split] if protocol.split else []), how, f"{protocol.weights} weights"]),
         )
     table.add_section()
@@ -46,6 +45,21 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         console.print(f"! {line}", soft_wrap=True, highlight=False, markup=False)
     for what, where in _places(record, path, page):
         console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
+
+
+def _error(score: Score) -> str:
+    """The standard error, and the part that more draws would remove."""
+    if score.standard_error is None:
+        return ""
+    draws = score.error.from_draws if score.error else None
+    return f"{score.standard_error:.3g}" + (f" (draws {draws:.2g})" if draws else "")
+
+
+def _groups(score: Score) -> str:
+    if score.error is None or score.error.num_groups is None:
+        return ""
+    first, _, rest = score.error.group.partition(" ")
+    return f" in {score.error.num_groups:,} {first}s{' ' if rest else ''}{rest}"
 
 
 def _costs(record: Record) -> list[tuple[str, str]]:
