@@ -76,8 +76,8 @@ def test_few_modules_lie_loose_at_the_top() -> None:
 
 def test_no_document_holds_the_marks_of_a_merge() -> None:
     for path in [*REPO.glob("*.md"), *PACKAGE.rglob("*.md"), *(REPO / "configs").rglob("*.yaml")]:
-        marks = [line for line in path.read_text(encoding="utf-8").splitlines() if line.startswith(("<<<<<<<", ">>>>>>>"))]
-        assert not marks, path
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.startswith(("<<<<<<<", ">>>>>>>"))], path
 
 
 def test_a_file_name_occurs_once() -> None:
