@@ -16,6 +16,7 @@ from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
 from lit_gen.cli.process import configure_process, run_command
+from lit_gen.cli.run_folder import remove_run_folder
 from lit_gen.errors import UserError
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
@@ -147,6 +148,12 @@ def main(args: list[str]) -> None:
         raise StoppedError(Path(run.trainer.default_root_dir)) from None
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
+        if isinstance(sys.exception(), UserError) and not run.resumed and not _has_trained(run.trainer):
+            remove_run_folder(Path(run.trainer.default_root_dir))
+
+
+def _has_trained(trainer: Trainer) -> bool:
+    return trainer.fit_loop.epoch_loop.batch_progress.total.ready > 0
 
 
 class DivergedError(UserError):

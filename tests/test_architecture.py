@@ -74,6 +74,12 @@ def test_few_modules_lie_loose_at_the_top() -> None:
     assert len(loose) <= 8, sorted(loose)
 
 
+def test_no_document_holds_the_marks_of_a_merge() -> None:
+    for path in [*REPO.glob("*.md"), *PACKAGE.rglob("*.md"), *(REPO / "configs").rglob("*.yaml")]:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        assert not [line for line in lines if line.startswith(("<<<<<<<", ">>>>>>>"))], path
+
+
 def test_a_file_name_occurs_once() -> None:
     counts = Counter(path.stem for path in FILES if not path.stem.startswith("__"))
     assert not {stem: n for stem, n in counts.items() if n > 1}

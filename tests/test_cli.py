@@ -7,6 +7,7 @@ import statistics
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,6 +18,7 @@ from lit_gen import evaluate, fit
 from lit_gen.cli.command_line import CLI
 from lit_gen.cli.process import run_command
 from lit_gen.data import DiscreteDataModule, Loader, Split
+from lit_gen.errors import UserError
 
 NOT_THERE = "no-such-thing"
 
@@ -124,6 +126,32 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "strategy": ("vae", "--trainer.strategy=dpp", ["trainer", "dpp", "ddp"]),
     "devices": ("vae", "--trainer.accelerator=cpu --trainer.devices=two", ["trainer", "devices"]),
     "no validation": ("vae", "--trainer.check_val_every_n_epoch=0", ["trainer.check_val_every_n_epoch is 0"]),
+    "no batches": ("vae", "--trainer.limit_train_batches=0", ["trainer.limit_train_batches is 0", "at least 1"]),
+    "no share of batches": ("vae", "--trainer.limit_train_batches=0.0", ["trainer.limit_train_batches is 0.0"]),
+    "no epochs": ("vae", "--trainer.max_epochs=0", ["trainer.max_epochs is 0", "nothing would be trained"]),
+    "no steps": ("vae", "--trainer.max_steps=0", ["trainer.max_steps is 0"]),
+    "interval": ("vae", "--trainer.val_check_interval=1000", ["trainer.val_check_interval is 1000", "10 batches"]),
+    "no step of the generator": (
+        "gan",
+        "--model.updates.discriminator_steps=9 --budget.max_examples=100",
+        ["budget.max_examples is 100", "after 9"],
+    ),
+    "monitor": ("vae", "--checkpoint.monitor=val/bdp", ["checkpoint.monitor", "'val/bdp'", "did you mean 'val/bpd'?"]),
+    "monitored part": ("vae", "--checkpoint.monitor=val/ratee", ["did you mean 'val/rate'?"]),
+    "monitored likelihood of none": ("gan", "--checkpoint.monitor=val/bpd", ["there are: ", "val/fd_mnist_cnn"]),
+    "seed of scores": ("vae", f"--scoring.seed={2**70}", ["scoring.seed is", "2**63 - 1"]),
+    "negative seed of scores": ("vae", "--scoring.seed=-1", ["scoring.seed is -1"]),
+    "seed of samples": ("vae", f"--grid.seed={2**63}", ["grid.seed is"]),
+    "seed of the quality": ("vae", "--quality.seed=-2", ["quality.seed is -2"]),
+    "penalty": ("gan", "--model.penalty=R1 --model.penalty.weight=.nan", ["model.penalty.weight is nan"]),
+    "halflife nan": ("vae", "--ema.halflife_examples=.nan", ["ema.halflife_examples is nan"]),
+    "decay nan": ("vae", "--schedule.decay=CosineDecay --schedule.decay.final=.nan", ["schedule.decay", "nan"]),
+    "classes without labels": (
+        "autoregressive",
+        "--data=KnownEntropy --data.shape=[1,3,3] --model.num_classes=3",
+        ["num_classes is 3", "no labels"],
+    ),
+    "too few classes": ("autoregressive", "--model.num_classes=3", ["num_classes is 3", "label 9"]),
     "unequal shares": (
         "vae",
         "--data.batch_size=51 --trainer.accelerator=cpu --trainer.devices=2",
@@ -214,6 +242,27 @@ def test_bad_file_is_one_line(
 )
 def test_missing_sections_are_named(args: list[str], missing: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{missing} must be given" in refusal(args, capsys)
+
+
+def test_what_w_and_b_rejects_leaves_no_folder(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The client has to write into the run's folder to find out."""
+    options = [f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}", "--run_name=run"]
+    line = refusal([*options, "--wandb.mode=offline", "--wandb.project=a/b"], capsys)
+    assert "wandb: Invalid project name 'a/b'" in line
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_is_found_before_the_first_step_leaves_no_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def rejected(*args: Any) -> None:
+        raise UserError("the model does not want to start")
+
+    monkeypatch.setattr("lit_gen.families.vae.VAE.on_train_start", rejected)
+    options = [f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}", "--run_name=run"]
+    options.append("--trainer.enable_progress_bar=false")
+    assert refusal(options, capsys) == "error: the model does not want to start"
+    assert not list(tmp_path.iterdir())
 
 
 def test_taken_run_name_is_refused_and_its_run_untouched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -175,31 +175,6 @@ def test_divergence_is_one_line_and_a_failed_run(
     assert not math.isfinite(rows(tmp_path / "run")[-1]["train/loss"]), "the row that shows it is kept"
 
 
-AFTER_THE_START = {
-    "monitor": (["--checkpoint.monitor=val/bdp"], "checkpoint.monitor: validation logs no 'val/bdp'; did you mean"),
-    "optimizer": (["--model.optimizer.eps=-1"], "model.optimizer: Invalid epsilon value: -1.0"),
-    "interval": (["--trainer.val_check_interval=1000"], "val_check_interval"),
-    "no batch": (["--trainer.limit_train_batches=0"], "nothing was trained"),
-    "no epoch": (["--trainer.max_epochs=0"], "nothing was trained"),
-}
-
-
-@pytest.mark.parametrize(("more", "named"), AFTER_THE_START.values(), ids=AFTER_THE_START.keys())
-def test_what_only_the_trainer_finds_is_one_line_too(
-    more: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert named in failure(options("vae", tmp_path, SHORT, *more), capsys, exit_code=2)
-    assert not list(tmp_path.rglob("record.json"))
-
-
-def test_a_run_without_a_step_is_one_line_and_no_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Two batches, of which the generator waits for nine."""
-    few = ["--model.updates.discriminator_steps=9", "--budget.max_examples=100"]
-    line = failure(options("gan", tmp_path, SHORT, *few), capsys, exit_code=2)
-    assert "nothing was trained: no optimizer step was taken in 100 examples; raise budget.max_examples" in line
-    assert not list(tmp_path.rglob("record.json"))
-
-
 def test_a_window_larger_than_the_run_is_one_step(tmp_path: Path) -> None:
     """Its gradients were dropped, and the record was that of the untrained model."""
     run = run_fit("vae", tmp_path, "run", SHORT, "--trainer.accumulate_grad_batches=1000")

@@ -34,6 +34,8 @@ class SampleGrid(L.Callback):
     def __init__(self, num_samples: int | None = None, seed: int = 0) -> None:
         if num_samples is not None and num_samples < 0:
             raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid")
+        if not 0 <= seed < 2**63:
+            raise UserError(f"grid.seed is {seed}; give a whole number from 0 to 2**63 - 1")
         self.num_samples = num_samples
         self.seed = seed
         self.latest: list[Path] = []

@@ -41,6 +41,8 @@ class SampleQuality(L.Callback):
             raise UserError(f"quality: num_samples={num_samples} must be at least 20 and every={every} at least 1")
         self.extractor = extractor
         self.statistics = statistics
+        if not 0 <= seed < 2**63:
+            raise UserError(f"quality.seed is {seed}; give a whole number from 0 to 2**63 - 1")
         self.num_samples = num_samples
         self.every = every
         self.seed = seed

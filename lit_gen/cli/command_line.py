@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -31,12 +32,12 @@ from lit_gen.callbacks import (
     StepSeed,
     Throughput,
 )
-from lit_gen.cli import checks
+from lit_gen.cli import checks, early_checks
 from lit_gen.cli.messages import explain
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
 from lit_gen.cli.resume import check_unfinished
-from lit_gen.cli.run_folder import make_run_folder
+from lit_gen.cli.run_folder import make_run_folder, remove_run_folder
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
@@ -128,6 +129,7 @@ class CLI(LightningCLI):
         self.config = parser.parse_args(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
+        early_checks.check_numbers(self.plain_config())
         if self.run_folder is not None and self.position is not None:
             self.config["ckpt_path"] = None  # of the run's first start, if any
             check_unfinished(self.run_folder, self.position, self.plain_config())
@@ -196,9 +198,18 @@ class CLI(LightningCLI):
             return checks.rejected_in_one_line(lambda: Trainer(**scoring))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
         checks.rejected_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
-        root, name = config["default_root_dir"], self.config["run_name"]
+        if self.run_folder is not None:
+            return self._trainer_in(self.run_folder, config, bar)
         stem = f"{type(self.model).__name__.lower()}-{self.datamodule.name}"
-        folder = self.run_folder = self.run_folder or make_run_folder(root, name, stem)
+        folder = self.run_folder = make_run_folder(config["default_root_dir"], self.config["run_name"], stem)
+        try:
+            return self._trainer_in(folder, config, bar)
+        except UserError:
+            remove_run_folder(folder)
+            raise
+
+    def _trainer_in(self, folder: Path, config: Any, bar: Sequence[Callback]) -> Trainer:
+        """Builds the Trainer that writes into a folder."""
         config["default_root_dir"] = str(folder)
         if config["fast_dev_run"]:
             config["logger"] = False
@@ -226,6 +237,7 @@ class CLI(LightningCLI):
         checks.check_statistics(self.config_init["quality"])
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
+            early_checks.check_limits(config)
             checks.check_scores(self.model, self.config_init["scoring"], self.config_init["ema"])
             check_optimizers(self.model)
             check_resume(self.model, self._checkpoint(), self.plain_config())
@@ -235,6 +247,9 @@ class CLI(LightningCLI):
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
             checks.check_same_data(self.datamodule, self._checkpoint())
+            early_checks.check_epoch(config, self.model, self.datamodule, self.config_init["budget"].max_examples)
+            monitor, quality = self.config["checkpoint"]["monitor"], self.config_init["quality"]
+            early_checks.check_monitor(monitor, self.model, self.datamodule, quality, bool(config["callbacks"]))
 
     def _start_from_weights(self) -> None:
         """Loads the weights that a new run starts from, if it does."""
@@ -267,6 +282,7 @@ class CLI(LightningCLI):
             trainer_options=config["trainer"],
             folder=self.run_folder,
             checkpoint=self._checkpoint(),
+            resumed=self.position is not None,
         )
 
     def _checkpoint(self) -> Path | None:

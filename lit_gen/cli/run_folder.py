@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import shutil
 from datetime import datetime
 from pathlib import Path
+
+from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.errors import UserError
 
@@ -45,6 +48,13 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
         raise UserError(f"trainer.default_root_dir: cannot create {folder} ({error.strerror})") from error
     os.environ[_HANDED_ON] = str(folder)
     return folder
+
+
+@rank_zero_only
+def remove_run_folder(folder: Path) -> None:
+    """Removes the folder of a run that has not trained, so that its name is free again."""
+    shutil.rmtree(folder, ignore_errors=True)
+    os.environ.pop(_HANDED_ON, None)
 
 
 def _is_first() -> bool:

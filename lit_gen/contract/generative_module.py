@@ -72,14 +72,19 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         else:
             self.clip_gradients(optimizer, gradient_clip_val, gradient_clip_algorithm)
 
-    def check_labels(self) -> None:
+    def check_labels(self, data: Any = None) -> None:
         """Validates the labels of the training data for a model with ``num_classes``; called before the first step.
+
+        Args:
+            data: The data module; the Trainer's if not given.
 
         Raises:
             UserError: If labels are missing, or outside ``{0..num_classes-1}``.
         """
-        data = self.trainer.datamodule  # type: ignore[attr-defined]
-        if not self.num_classes or data is None:
+        if not self.num_classes:
+            return
+        data = self.trainer.datamodule if data is None else data  # type: ignore[attr-defined]
+        if data is None:
             return
         label, name = data.split("train").label, type(self).__name__
         if label is None:

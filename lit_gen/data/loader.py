@@ -131,6 +131,11 @@ class SliceLoader:
             return max(1, n // self.batch_size)
         return min(math.ceil(n / self.batch_size), n // self.world_size)
 
+    @property
+    def epoch_length(self) -> int:
+        """Batches in an epoch, as limited, the same on every rank."""
+        return self._epoch_length
+
     def __iter__(self) -> Iterator[Batch]:
         # A generator: its body starts at the first `next`, so an iterator that is not used counts no epoch.
         return self._epoch_batches()

@@ -43,5 +43,5 @@ def train_gap(score: Score, record: Record) -> Gap | None:
 
 
 def _elsewhere(score: Score) -> Protocol:
-    """The protocol without what differs between two splits."""
-    return dataclasses.replace(score.protocol, split=None, data_hash=None, num_examples=None)
+    """The protocol without what differs between two splits: replicates change an error, and no expected value."""
+    return dataclasses.replace(score.protocol, split=None, data_hash=None, num_examples=None, replicates=None)

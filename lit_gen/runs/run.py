@@ -32,6 +32,7 @@ class Run:
         trainer_options: The user's options for the Trainer, such as ``devices``.
         folder: The run's folder; None if nothing is trained.
         checkpoint: Checkpoint to resume training from; None for a new run.
+        resumed: Whether an earlier run is continued in its own folder.
     """
 
     model: GenerativeModule
@@ -46,3 +47,4 @@ class Run:
     trainer_options: Mapping[str, Any]
     folder: Path | None = None
     checkpoint: Path | None = None
+    resumed: bool = False

@@ -28,11 +28,10 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
         table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
     for score in record.scores:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
-        error = "" if score.standard_error is None else f"{score.standard_error:.4g}"
         table.add_row(
             f"{score.label} !" if flags(score, record) else score.label,
             f"{sign}{score.value:.4f} {score.unit}".rstrip(),
-            error,
+            _error(score),
             _how(score, record),
         )
     table.add_section()
@@ -51,13 +50,28 @@ def _how(score: Score, record: Record) -> str:
     protocol = score.protocol
     parts = [protocol.data if protocol.data != record.data else "", protocol.split or ""]
     if protocol.estimator:
-        parts.append(f"{protocol.estimator}, {protocol.num_examples:,} examples")
+        parts.append(f"{protocol.estimator}, {protocol.num_examples:,} examples{_groups(score)}")
     else:
         settings = [f"{name} {protocol.sampler_settings[name]}" for name in _SHOWN if name in protocol.sampler_settings]
         # The only sampler of most families has no name that says anything without its settings.
         sampler = protocol.sampler if settings and protocol.sampler else ""
         parts += [sampler, *settings, f"{protocol.num_samples:,} samples"]
     return ", ".join(part for part in (*parts, f"{protocol.weights} weights") if part)
+
+
+def _error(score: Score) -> str:
+    """The standard error, and the part that more draws would remove."""
+    if score.standard_error is None:
+        return ""
+    draws = score.error.from_draws if score.error else None
+    return f"{score.standard_error:.3g}" + (f" (draws {draws:.2g})" if draws else "")
+
+
+def _groups(score: Score) -> str:
+    if score.error is None or score.error.num_groups is None:
+        return ""
+    first, _, rest = score.error.group.partition(" ")
+    return f" in {score.error.num_groups:,} {first}s{' ' if rest else ''}{rest}"
 
 
 def _costs(record: Record) -> list[tuple[str, str]]:

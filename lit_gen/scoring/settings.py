@@ -44,6 +44,8 @@ class Scoring:
         for name, least in (("num_samples", 20), ("draws", 1), ("replicates", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"scoring: {name}={getattr(self, name)} must be at least {least}")
+        if not 0 <= self.seed < 2**63:
+            raise UserError(f"scoring.seed is {self.seed}; give a whole number from 0 to 2**63 - 1")
         if self.max_examples is not None and self.max_examples < 2:
             raise UserError(
                 f"scoring.max_examples is {self.max_examples}; a standard error needs at least 2, null means all"
