@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,19 @@ class _ScoredParts(L.LightningDataModule):
 
 
 def score(
-    run: Run, trainer: L.Trainer, path: Path, checkpoint: dict[str, Any], samplings: Sequence[Any] = ()
+    run: Run,
+    trainer: L.Trainer,
+    path: Path,
+    checkpoint: dict[str, Any],
+    samplings: Sequence[Any] = (),
+    save: Callable[[Scorer], None] | None = None,
 ) -> Scorer:
     """Scores a checkpoint with a fresh Trainer; returns the scorer with the scores. Arguments as in :class:`Scorer`."""
     scoring = run.scoring
     weights, halflife = load_weights(run, checkpoint, scoring.weights)
     check_finite(run.model, path)
     scorer = Scorer(
-        run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings
+        run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings, save
     )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
     trainer.test(run.model, datamodule=_ScoredParts(run.data, scorer), verbose=False)
@@ -116,6 +121,7 @@ def evaluate(
     samplings: Sequence[Any] = (),
     arguments: Sequence[str] = (),
     per_example: Path | None = None,
+    as_they_come: bool = False,
 ) -> tuple[Record, Path] | None:
     """Scores, writes the record and, for a new record, samples; returns None on all processes but the first.
 
@@ -126,6 +132,8 @@ def evaluate(
         samplings: Sampling options to score samples with; if there are any, likelihoods are not computed.
         arguments: Command line of the evaluation, without the checkpoint; the record keeps it with each score.
         per_example: File to which the nats of each example of the scored split are written as well.
+        as_they_come: Whether the record is written after the likelihoods and after each sampler, so that a kill loses
+            the scores of one only.
 
     Raises:
         UserError: If a file of nats is requested from a model that has none.
@@ -140,17 +148,25 @@ def evaluate(
     if trained_on(run, checkpoint, previous).name != run.data.name:
         # The other data's training examples were not trained on: their likelihood shows no overfitting.
         run = dataclasses.replace(run, scoring=dataclasses.replace(run.scoring, train_likelihood=False))
-    scorer = score(run, trainer, path, checkpoint, samplings)
+
+    def save(scorer: Scorer) -> Record:
+        for file, examples in scorer.examples.items():
+            write_examples(folder / file, examples)
+        record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
+        return save_record(record, folder, previous)
+
+    def save_on_first(scorer: Scorer) -> None:
+        if trainer.is_global_zero:
+            save(scorer)
+
+    scorer = score(run, trainer, path, checkpoint, samplings, save_on_first if as_they_come else None)
     if not trainer.is_global_zero:
         return None
-    for file, examples in scorer.examples.items():
-        write_examples(folder / file, examples)
     if per_example is not None:
         write_examples(per_example, next(iter(scorer.examples.values())))
     if previous is None:  # also where a resumed run has selected another checkpoint
         write_final_samples(run, trainer, folder)
-    record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
-    return save_record(record, folder, previous), folder / RECORD
+    return save(scorer), folder / RECORD
 
 
 def main(args: list[str]) -> None:
@@ -169,7 +185,7 @@ def main(args: list[str]) -> None:
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
     samplings = sampling_variants(run.model, variants)
-    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"])
+    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
     if found:
         print_record(*found)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from commands import SMALL, the_record
@@ -13,6 +14,7 @@ from lit_gen.cli.process import run_command
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
 from lit_gen.sample.__main__ import main as sample
+from lit_gen.scoring.scorer import Scorer
 
 DIFFUSION = REPO / "configs/recipes/digits/diffusion.yaml"
 TINY = [
@@ -65,6 +67,66 @@ def test_samplers_and_budgets_are_added_to_the_record(run: Path) -> None:
     # One question, many answers: they share a column.
     assert len({score.protocol.column_key() for score in found.values()}) == 1
     assert len({score.protocol.column_key(strict=True) for score in found.values()}) == 5
+
+
+def test_a_kill_loses_the_scores_of_one_sampler_only(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The record is written as scores come; its end, which never comes here, adds nothing to them."""
+    alone = tmp_path / "alone" / "best.ckpt"
+    alone.parent.mkdir()
+    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+    score, calls = Scorer._score_samples, []
+
+    def killed_at_the_third(self: Scorer, *args: Any) -> None:
+        calls.append(self)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        score(self, *args)
+
+    monkeypatch.setattr(Scorer, "_score_samples", killed_at_the_third)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        evaluate.main([str(alone), "--sampler", "ddim", "--steps", "1", "2", "3"])
+    assert list(distances(the_record(tmp_path))) == [("ddim", 1, None), ("ddim", 2, None)]
+    monkeypatch.undo()
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    evaluate.main([str(alone), "--sampler", "ddim", "--steps", "3"])
+    assert [key[1] for key in distances(the_record(tmp_path))] == [1, 2, 3]
+
+
+def test_likelihoods_are_recorded_before_samples_are_drawn(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = tmp_path / "alone" / "best.ckpt"
+    alone.parent.mkdir()
+    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+
+    def killed(*args: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Scorer, "_score_samples", killed)
+    with pytest.raises((KeyboardInterrupt, SystemExit)):
+        evaluate.main([str(alone)])
+    record = the_record(tmp_path)
+    assert {score.name for score in record.scores} == {"bpd", "nll"}
+    assert all((alone.parent / score.per_example).is_file() for score in record.scores if score.per_example)
+
+
+def test_the_bar_and_the_table_name_sampler_steps_and_guidance(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    alone = tmp_path / "alone" / "best.ckpt"
+    alone.parent.mkdir()
+    alone.write_bytes((run / "checkpoints/best.ckpt").read_bytes())
+    monkeypatch.setenv("COLUMNS", "200")
+    asked = ["--sampler", "ddim", "dpmpp_2m", "--steps", "2", "--guidance", "2"]
+    evaluate.main([str(alone), *asked, "--trainer.enable_progress_bar=true"])
+    shown = capsys.readouterr()
+    for i, name in enumerate(("ddim", "dpmpp_2m")):
+        assert f"sampling {i + 1}/2: {name}, steps 2, guidance 2" in shown.err
+        assert f"test, {name}, steps 2, guidance 2" in shown.out
+    evaluate.main([str(alone), *asked])
+    assert "sampling" not in capsys.readouterr().err, "the run was trained without a bar"
 
 
 def test_a_record_that_begins_with_other_samplers_shows_the_models_own_samples(run: Path, tmp_path: Path) -> None:

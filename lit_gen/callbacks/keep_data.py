@@ -37,6 +37,9 @@ class KeepData(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the name and the fingerprints of the training and validation splits."""
+        """Adds the name, the fingerprints of the training and validation splits, and the characters of text."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        checkpoint[DATA] = {"name": data.name, **{split: data.fingerprint(split) for split in ("train", "val")}}
+        kept = {"name": data.name, **{split: data.fingerprint(split) for split in ("train", "val")}}
+        if symbols := getattr(data, "symbols", ""):
+            kept["symbols"] = symbols
+        checkpoint[DATA] = kept

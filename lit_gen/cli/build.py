@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Literal
 
 from lit_gen.checkpoints import KEY
 from lit_gen.cli.command_line import CLI
@@ -33,12 +33,15 @@ def run_from_args(args: list[str]) -> Run:
         return CLI(["--config", str(config), *options], resumed=(folder, position)).as_run()
 
 
-def run_from_checkpoint(checkpoint: dict[str, Any], options: Sequence[str]) -> Run:
+def run_from_checkpoint(
+    checkpoint: dict[str, Any], options: Sequence[str], purpose: Literal["evaluate", "sample"] = "evaluate"
+) -> Run:
     """Builds the model, data and Trainer from a checkpoint's configuration, without loading the weights.
 
     Args:
         checkpoint: Content of a run's checkpoint.
         options: Options of ``lit_gen.fit``, which override the configuration.
+        purpose: ``evaluate`` reads the data, ``sample`` does not.
 
     Raises:
         UserError: If an option or the configuration is invalid, or the checkpoint is of a version with other options.
@@ -47,7 +50,7 @@ def run_from_checkpoint(checkpoint: dict[str, Any], options: Sequence[str]) -> R
         file.write(checkpoint[KEY])
         file.flush()
         with _older_version("the checkpoint is", options):
-            return CLI(["--config", file.name, *options], purpose="evaluate").as_run()
+            return CLI(["--config", file.name, *options], purpose=purpose).as_run()
 
 
 @contextmanager

@@ -79,14 +79,15 @@ class CLI(LightningCLI):
 
     Args:
         args: The command line, without the program's name.
-        purpose: ``fit``, or ``evaluate`` for a Trainer without loggers, checkpoints and callbacks.
+        purpose: ``fit``; ``evaluate`` for a Trainer without loggers, checkpoints and callbacks; or ``sample`` for the
+            same without reading the data.
         resumed: Folder of the run to continue, and the checkpoint to continue from; None for a new run.
     """
 
     def __init__(
         self,
         args: list[str],
-        purpose: Literal["fit", "evaluate"] = "fit",
+        purpose: Literal["fit", "evaluate", "sample"] = "fit",
         resumed: tuple[Path, Position] | None = None,
     ) -> None:
         self.purpose = purpose
@@ -193,7 +194,7 @@ class CLI(LightningCLI):
         self._check(config)
         self._allow_two_losses(config)
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
-        if self.purpose == "evaluate":
+        if self.purpose != "fit":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
             return checks.rejected_in_one_line(lambda: Trainer(**scoring))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
@@ -242,6 +243,8 @@ class CLI(LightningCLI):
             check_optimizers(self.model)
             check_resume(self.model, self._checkpoint(), self.plain_config())
             self._start_from_weights()
+        if self.purpose == "sample":
+            return
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         if self.purpose == "fit":

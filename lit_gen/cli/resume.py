@@ -70,7 +70,7 @@ def check_unfinished(folder: Path, position: Position, config: dict[str, Any]) -
         UserError: If the run is finished: a limit is reached, and its record is written.
     """
     record = folder / "record.json"
-    if not record.is_file():
+    if not record.is_file() or not (folder / "training.json").is_file():  # an unfinished run may have been evaluated
         return
     budget, trainer = config["budget"]["max_examples"], config["trainer"]
     more = f"lit-gen fit --resume {folder} --budget.max_examples={2 * budget}"

@@ -83,8 +83,13 @@ class TextDataModule(SequenceDataModule, abc.ABC):
     @property
     def symbols(self) -> str:
         """The vocabulary: value i is the character at position i; empty for bytes."""
-        self.setup()
+        if self.unit == "characters" and not self._symbols:
+            self.setup()
         return self._symbols
+
+    def use_symbols(self, symbols: str) -> None:
+        """Sets the vocabulary of data that are not read, for texts of a trained model."""
+        self._symbols = symbols
 
     def encode(self, text: str) -> Tensor:
         """Values of a text: uint8 ``[L]``.

@@ -8,8 +8,7 @@ from lit_gen.records.flags import flag_lines, flags
 from lit_gen.records.record import Record
 from lit_gen.records.score import SIGNS, Score
 from lit_gen.runs.training_data import TRAINED_ON
-
-_SHOWN = ("steps", "guidance", "temperature", "eta")  # settings of a sampler
+from lit_gen.scoring.sampling_bar import SETTINGS, describe
 
 
 def print_record(record: Record, path: Path, page: Path | None = None) -> None:
@@ -52,10 +51,11 @@ def _how(score: Score, record: Record) -> str:
     if protocol.estimator:
         parts.append(f"{protocol.estimator}, {protocol.num_examples:,} examples{_groups(score)}")
     else:
-        settings = [f"{name} {protocol.sampler_settings[name]}" for name in _SHOWN if name in protocol.sampler_settings]
-        # The only sampler of most families has no name that says anything without its settings.
-        sampler = protocol.sampler if settings and protocol.sampler else ""
-        parts += [sampler, *settings, f"{protocol.num_samples:,} samples"]
+        settings = protocol.sampler_settings
+        # The only sampler of most families has no settings, and a name that says no more than the family.
+        named = protocol.sampler and any(name in settings for name in SETTINGS)
+        parts.append(describe({"name": protocol.sampler, **settings}) if named else "")
+        parts.append(f"{protocol.num_samples:,} samples")
     return ", ".join(part for part in (*parts, f"{protocol.weights} weights") if part)
 
 

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 from lit_gen import families
-from lit_gen.checkpoints import read_checkpoint
+from lit_gen.checkpoints import DATA, read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.checks import PLURAL
 from lit_gen.cli.process import configure_process
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
+from lit_gen.data.text import TextDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs.results import run_folder_of
+from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes
 from lit_gen.sample.continuation import encoded, write_sound, write_text
@@ -35,7 +38,7 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     check_place(options.out or usual)
     configure_process(rest)
     # One device, whatever the run used: drawing is not distributed.
-    run = run_from_checkpoint(checkpoint, ["--trainer.devices=1", *rest])
+    run = _built(checkpoint, options, ["--trainer.devices=1", "--quality.extractor=null", *rest])
     data = run.data
     check_modality(data, options)
     check_model(run.model, options, data.modality)
@@ -48,6 +51,22 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     write = {"image": write_pictures, "text": write_text, "audio": write_sound}[data.modality]
     with run.model.sampled_by(sampling):
         write(run, options, file)
+
+
+def _built(checkpoint: dict[str, Any], options: Options, rest: list[str]) -> Run:
+    """The model and its data module, which reads the data only for pictures of them.
+
+    The characters of text, which its samples are written with, are in the checkpoint.
+    """
+    if options.interpolate or options.complete or options.nearest:
+        return run_from_checkpoint(checkpoint, rest)
+    symbols = checkpoint.get(DATA, {}).get("symbols")
+    if symbols is not None:
+        rest = [f"--data.init_args.num_levels={len(symbols)}", *rest]
+    run = run_from_checkpoint(checkpoint, rest, purpose="sample")
+    if symbols is not None and isinstance(run.data, TextDataModule):
+        run.data.use_symbols(symbols)
+    return run
 
 
 def sampling_with(model: GenerativeModule, options: Options) -> SamplingOptions:

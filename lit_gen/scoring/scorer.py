@@ -30,6 +30,7 @@ from lit_gen.scoring.likelihood_scores import (
     uniform_score,
 )
 from lit_gen.scoring.sample_scores import as_seen, split_references, sum_over_processes
+from lit_gen.scoring.sampling_bar import SamplingBar
 from lit_gen.scoring.settings import Scoring
 
 _REAL = {"image": "real train images", "text": "real train text", "audio": "real train audio"}
@@ -47,6 +48,7 @@ class Scorer(L.Callback):
         halflife_examples: Halflife of the average, if there is one.
         samplings: Sampling options to score one after another, instead of the model's own; the likelihood, which
         does not depend on them, is then not computed.
+        save: Function that is called with this scorer after the likelihoods and after each sampling's scores.
 
     Attributes:
         scores: The model's scores.
@@ -67,8 +69,9 @@ class Scorer(L.Callback):
         weights: str,
         halflife_examples: float | None,
         samplings: Sequence[SamplingOptions] = (),
+        save: Callable[[Scorer], None] | None = None,
     ) -> None:
-        self.samplings = samplings
+        self.samplings, self.save = samplings, save
         self.statistics = chosen(extractor, statistics)
         self.data, self.scoring, self.extractor = data, scoring, extractor
         self.parts: list[ScoredPart] = []
@@ -92,11 +95,16 @@ class Scorer(L.Callback):
         """Collects the likelihood accumulated by the test, and draws and scores samples."""
         assert isinstance(pl_module, GenerativeModule)
         self._score_likelihood(trainer, pl_module)
-        if not self.samplings:
-            self._score_samples(trainer, pl_module)
-        for sampling in self.samplings:
-            with pl_module.sampled_by(sampling):
-                self._score_samples(trainer, pl_module)
+        if self.scores and self.save is not None:
+            self.save(self)
+        samplings = self.samplings or [pl_module.sampling]
+        with SamplingBar(trainer, len(samplings), self.scoring.num_samples) as bar:
+            for sampling in samplings:
+                with pl_module.sampled_by(sampling):
+                    bar.start(pl_module.sampler_settings())
+                    self._score_samples(trainer, pl_module, bar)
+                if self.save is not None:
+                    self.save(self)
 
     def _protocol(self, trainer: L.Trainer, metric: str, **more: Any) -> Protocol:
         split = self.scoring.split
@@ -134,8 +142,8 @@ class Scorer(L.Callback):
 
     # -------------------------------------------------------------- samples
 
-    def _score_samples(self, trainer: L.Trainer, model: GenerativeModule) -> None:
-        timer = _TimedSampler(trainer, model, self.scoring.seed)
+    def _score_samples(self, trainer: L.Trainer, model: GenerativeModule, bar: SamplingBar) -> None:
+        timer = _TimedSampler(trainer, model, self.scoring.seed, bar)
         if self.extractor is None or (self.extractor.modality == "image" and len(model.shape) != 3):
             timer(0, min(250, self.scoring.num_samples))
         else:
@@ -234,8 +242,8 @@ class _TimedSampler:
     Enters the Trainer's precision context, as Lightning does around steps but not around hooks.
     """
 
-    def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int) -> None:
-        self.trainer, self.model, self.seed = trainer, model, seed
+    def __init__(self, trainer: L.Trainer, model: GenerativeModule, seed: int, bar: SamplingBar) -> None:
+        self.trainer, self.model, self.seed, self.bar = trainer, model, seed, bar
         self._seconds, self._samples, self._evaluations = 0.0, 0, 0
         self._counts_before = model.sample_counts()
 
@@ -246,6 +254,7 @@ class _TimedSampler:
         self._seconds += time.perf_counter() - since
         self._evaluations += self.model.function_evaluations - before
         self._samples += n
+        self.bar.update(n * self.trainer.world_size)
         return x
 
     def shares(self, add: Callable[[Tensor], Tensor]) -> dict[str, float]:

@@ -1,0 +1,66 @@
+"""Progress of sampling for scores, which may take hours for several samplers."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import lightning as L
+from tqdm.auto import tqdm
+
+SETTINGS = ("steps", "guidance", "temperature", "eta")
+"""Settings of a sampler that are shown beside its name, where it has them."""
+
+
+class SamplingBar:
+    """A bar over the samples of all samplings, which names the current one; hidden where the Trainer shows no bar.
+
+    Args:
+        trainer: The Trainer.
+        num_samplings: Number of samplings.
+        num_samples: Number of samples of each.
+    """
+
+    def __init__(self, trainer: L.Trainer, num_samplings: int, num_samples: int) -> None:
+        shown: Any = trainer.progress_bar_callback
+        self.num_samplings, self._number = num_samplings, 0
+        self._bar = tqdm(
+            desc="sampling",
+            total=num_samplings * num_samples,
+            unit=" samples",
+            disable=shown is None or not trainer.is_global_zero,
+            file=sys.stderr,
+            mininterval=getattr(shown, "interval", 0.2),
+            dynamic_ncols=True,
+        )
+
+    def __enter__(self) -> SamplingBar:
+        return self
+
+    def __exit__(self, *args: object) -> None:
+        self._bar.close()
+
+    def start(self, sampler: Mapping[str, Any]) -> None:
+        """Names the sampling that begins.
+
+        Args:
+            sampler: The sampler's name and settings.
+        """
+        self._number += 1
+        self._bar.set_description(f"sampling {self._number}/{self.num_samplings}: {describe(sampler)}")
+
+    def update(self, count: int) -> None:
+        """Adds samples."""
+        self._bar.update(count)
+
+
+def describe(sampler: Mapping[str, Any]) -> str:
+    """Name and settings of a sampler in words.
+
+    >>> describe({"name": "ddim", "steps": 50, "eta": 0.0, "function_evaluations": 50, "guidance": 2.0})
+    'ddim, steps 50, guidance 2, eta 0'
+    """
+    values = {name: sampler[name] for name in SETTINGS if name in sampler}
+    settings = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
+    return ", ".join([str(sampler["name"]), *settings])
