@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from commands import checkpoint, options, run_fit
+from commands import checkpoint, options, run_fit, run_module
 from test_same_folder import CURVES, assert_same_run, error_of, scores
 
 from lit_gen import fit
@@ -89,3 +89,18 @@ def test_what_would_overrule_the_budget_is_rejected(
     line = error_of(options("vae", tmp_path / "runs", f"--trainer.{option}=3"), capsys)
     assert f"trainer.{option} is 3, but the budget in examples ends a run" in line
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_continue_as_if_unbroken(tmp_path: Path) -> None:
+    """Each chooses the checkpoint by itself; the first alone writes."""
+    two = [CURVES, "--trainer.accelerator=cpu", "--trainer.devices=2"]
+
+    def run(*args: str) -> None:
+        found = run_module("lit_gen.fit", *args, timeout=200)
+        assert found.returncode == 0, found.stderr
+
+    for name, budget in (("raised", 1250), ("whole", 1500)):
+        run(*options("vae", tmp_path / name, "--run_name=run", *two, f"--budget.max_examples={budget}"))
+    run("--resume", str(tmp_path / "raised" / "run"), "--budget.max_examples=1500")
+    assert_same_run(tmp_path / "whole" / "run", tmp_path / "raised" / "run")

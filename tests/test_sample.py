@@ -181,7 +181,12 @@ def test_a_run_on_several_devices_is_drawn_by_one_process(
     processes = []
     monkeypatch.setattr(draw, "check_model", lambda *_: processes.append(clis[-1].trainer.world_size))
     clis: list[Any] = []
-    monkeypatch.setattr(draw, "run_from_checkpoint", lambda *args: clis.append(run_from_checkpoint(*args)) or clis[-1])
+
+    def run(*args: Any, **more: Any) -> Any:
+        clis.append(run_from_checkpoint(*args, **more))
+        return clis[-1]
+
+    monkeypatch.setattr(draw, "run_from_checkpoint", run)
     assert picture(tmp_path / "two.ckpt", tmp_path / "a.png") == picture(runs["vae"], tmp_path / "b.png")
     assert processes == [1, 1]
 

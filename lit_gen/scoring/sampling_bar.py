@@ -62,5 +62,5 @@ def describe(sampler: Mapping[str, Any]) -> str:
     'ddim, steps 50, guidance 2, eta 0'
     """
     values = {name: sampler[name] for name in SETTINGS if name in sampler}
-    settings = [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in values.items()]
-    return ", ".join([str(sampler["name"]), *settings])
+    texts = {name: f"{value:g}" if isinstance(value, float) else str(value) for name, value in values.items()}
+    return ", ".join([str(sampler["name"]), *(f"{name} {text}" for name, text in texts.items())])
