@@ -1,9 +1,26 @@
-"""Errors caused by user input."""
+"""Errors caused by user input, and by files that cannot be written."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+import errno
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+_OTHER_FOLDER = "choose another folder (trainer.default_root_dir)"
+_REMEDIES = {
+    errno.ENOSPC: f"free space on that disk, or {_OTHER_FOLDER}",
+    errno.EDQUOT: f"free some of your quota, or {_OTHER_FOLDER}",
+    errno.EROFS: _OTHER_FOLDER,
+    errno.EACCES: f"change its permissions, or {_OTHER_FOLDER}",
+    errno.EPERM: f"change its permissions, or {_OTHER_FOLDER}",
+    errno.EIO: f"the disk failed: check it, and {_OTHER_FOLDER}",
+    errno.ESTALE: f"mount the network folder again, or {_OTHER_FOLDER}",
+    errno.EMFILE: "raise the limit of open files (ulimit -n)",
+    errno.ENFILE: "raise the limit of open files (ulimit -n)",
+}
 
 
 class UserError(Exception):
@@ -11,6 +28,64 @@ class UserError(Exception):
 
     The commands print it to stderr as ``error: ...`` and exit with code 2, without a traceback.
     """
+
+
+class FileError(UserError):
+    """A file or folder cannot be read or written, although the options were valid.
+
+    Args:
+        error: The operating system's error.
+        path: The file; that of the error if not given.
+    """
+
+    exit_code = 1
+
+    def __init__(self, error: OSError, path: Path | str | None = None) -> None:
+        where = path or error.filename or "a file"
+        why = error.strerror or " ".join(str(error).split()) or type(error).__name__
+        remedy = _REMEDIES.get(error.errno or 0, "was its folder deleted or replaced? Start again in another one")
+        super().__init__(f"cannot write {where}: {why}; {remedy}")
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[None]:
+    """Context that writes a file.
+
+    Args:
+        path: The file, for the message.
+
+    Raises:
+        FileError: If an OSError is raised inside.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise FileError(error, path) from error
+
+
+def file_error(error: BaseException) -> FileError | None:
+    """The one-line error for a disk that is full, read-only or broken; None for any other exception.
+
+    Libraries raise exceptions of their own from such an error, so that causes are considered too. A missing file is
+    not among these errors: where lit_gen did not expect it, it is a mistake in the code, whose place matters.
+
+    >>> print(file_error(OSError(28, "No space left on device", "runs/a/last.ckpt")))
+    cannot write runs/a/last.ckpt: No space left on device; free space on that disk, or choose another folder \
+(trainer.default_root_dir)
+    >>> print(file_error(FileNotFoundError(2, "No such file", "mine.txt")))
+    None
+    """
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _REMEDIES:
+            return FileError(cause)
+        cause = cause.__cause__
+    return None
+
+
+def print_warning(text: str) -> None:
+    """Prints one line about a problem that does not end the run."""
+    sys.stderr.write(f"warning: {text}\n")
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

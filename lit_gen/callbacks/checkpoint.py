@@ -15,7 +15,8 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import UserError, nearest, writing
+from lit_gen.records.atomic import atomic_file
 
 _BATCHES_BETWEEN_LOOKS = 50  # at the clock with several processes, which have to communicate
 
@@ -179,5 +180,5 @@ class BestCheckpoint(ModelCheckpoint):
 
 @rank_zero_only
 def _copy(old: str, new: str) -> None:
-    Path(new).parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(old, new)
+    with writing(new), atomic_file(Path(new)) as temporary:
+        shutil.copyfile(old, temporary)

@@ -38,6 +38,7 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
+from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.run import Run
 from lit_gen.scoring.settings import Scoring
 
@@ -177,6 +178,8 @@ class CLI(LightningCLI):
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
+        if str(config["strategy"]).startswith(("auto", "ddp")):  # others write files of their own
+            config["plugins"] = [*_listed(config["plugins"]), WholeCheckpointIO()]
         return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:
