@@ -11,8 +11,9 @@ from typing import Any, Literal
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lit_gen.callbacks.divergence import check_weights
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest, writing
@@ -25,18 +26,20 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score as ``best.ckpt``, and the newest as ``last.ckpt``.
 
     ``last.ckpt`` is for resuming: every validation writes it, whether or not it is a new best, and so does the
-    end of training. A validation that did not compute the monitored score is not a candidate.
+    end of training. A validation that did not compute the monitored score, or computed NaN or infinity, is not a
+    candidate. No checkpoint is written with weights that are not finite, raw or averaged: training ends instead.
 
     Args:
         monitor: Name of the score to select by; if not given, ``val/bpd`` for a family with a likelihood, and the
             first score of the samples for others.
         mode: Whether smaller (``min``) or larger (``max``) scores are better.
         save_top_k: Number of best checkpoints to keep; -1 for all.
-        every_minutes: Also writes ``last.ckpt`` between validations when it is this old; such a checkpoint is never
-            selected as the best.
+        every_minutes: Also writes ``last.ckpt`` between validations when it is this old, so that a kill loses no more;
+            such a checkpoint is never selected as the best. None: only validations and the end write it.
 
     Raises:
         UserError: If ``every_minutes`` is not positive, or no validation logs the monitored score.
+        FloatingPointError: If weights are not finite before a validation or a checkpoint.
     """
 
     def __init__(
@@ -44,7 +47,7 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
-        every_minutes: float | None = None,
+        every_minutes: float | None = 10.0,
     ) -> None:
         if every_minutes is not None and not every_minutes > 0:
             raise UserError(f"checkpoint.every_minutes is {every_minutes}; give a positive number, or null")
@@ -104,6 +107,17 @@ class BestCheckpoint(ModelCheckpoint):
         self._save_last_checkpoint(trainer, self._monitor_candidates(trainer))
         self._written_at, self._due = time.monotonic(), False
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Validates the weights: a validation of NaN takes long and may fail with another error."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            check_weights(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Validates the weights before any checkpoint of the run."""
+        check_weights(trainer, pl_module)
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts the candidates while selecting, and always writes ``last.ckpt``."""
         if not self._unscored(trainer):
@@ -122,7 +136,11 @@ class BestCheckpoint(ModelCheckpoint):
             if self._chosen_by_user and self.monitor not in trainer.callback_metrics:
                 hint = nearest(self.monitor, logged) or f" (there are: {', '.join(sorted(logged))})"
                 raise UserError(f"checkpoint.monitor: validation logs no '{self.monitor}'{hint}")
-            self.candidates += self.monitor in trainer.callback_metrics
+            value = trainer.callback_metrics.get(self.monitor)
+            if value is not None and not value.isfinite():  # a first best is kept whatever its value
+                rank_zero_info(f"{self.monitor} is {float(value)} in step {trainer.global_step}: it cannot be the best")
+                return
+            self.candidates += value is not None
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
