@@ -6,6 +6,7 @@ from lit_gen.callbacks.curves import Curves
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
+from lit_gen.callbacks.metrics_file import KeepMetrics
 from lit_gen.callbacks.progress import ProgressBar
 from lit_gen.callbacks.same_buffers import SameBuffers
 from lit_gen.callbacks.sample_grid import SampleGrid
@@ -21,6 +22,7 @@ __all__ = [
     "Curves",
     "Interrupt",
     "KeepConfig",
+    "KeepMetrics",
     "ProgressBar",
     "SameBuffers",
     "SampleGrid",

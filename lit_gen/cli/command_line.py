@@ -21,6 +21,7 @@ from lit_gen.callbacks import (
     Curves,
     Interrupt,
     KeepConfig,
+    KeepMetrics,
     ProgressBar,
     SameBuffers,
     SampleGrid,
@@ -176,7 +177,7 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
-        own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
+        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
         if str(config["strategy"]).startswith(("auto", "ddp")):  # others write files of their own
             config["plugins"] = [*_listed(config["plugins"]), WholeCheckpointIO()]

@@ -58,6 +58,8 @@ def quiet_logs() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
+    # A run that is resumed in its own folder finds its own checkpoints there.
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Curves are written every log_every_n_steps, regardless of the length of an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
 
