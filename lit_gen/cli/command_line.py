@@ -23,6 +23,7 @@ from lit_gen.callbacks import (
     KeepConfig,
     KeepMetrics,
     ProgressBar,
+    Rescue,
     SameBuffers,
     SampleGrid,
     SampleQuality,
@@ -177,7 +178,7 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
-        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar]
+        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar, Rescue()]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
         if str(config["strategy"]).startswith(("auto", "ddp")):  # others write files of their own
             config["plugins"] = [*_listed(config["plugins"]), WholeCheckpointIO()]
