@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
+from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
@@ -55,7 +56,7 @@ def train(run: Run) -> Path:
         if isinstance(error, ValueError) and trainer.fit_loop.epoch_loop.batch_progress.total.ready:
             raise
         raise UserError(f"training: {one_line(error)}") from error
-    checkpoint = next(c for c in trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
+    checkpoint = _checkpoint_callback(run)
     path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
     if not path.is_file():
         raise UserError("nothing was trained: the budget or the Trainer's limits allow no batch")
@@ -63,6 +64,10 @@ def train(run: Run) -> Path:
         _write_notes(run, checkpoint, path)
     trainer.strategy.barrier("training notes")
     return path
+
+
+def _checkpoint_callback(run: Run) -> BestCheckpoint:
+    return next(c for c in run.trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
 
 
 def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
@@ -166,6 +171,7 @@ def main(args: list[str]) -> None:
         found = evaluate(run, scoring_trainer(run), path)
         if found:
             publish(run, *found)
+            remove_unkept(path.parent, _checkpoint_callback(run).keep, path)
         failed = False
     except KeyboardInterrupt:
         interrupt = next(c for c in run.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]

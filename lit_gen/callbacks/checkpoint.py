@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lit_gen.callbacks.divergence import check_weights
+from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest, writing
@@ -36,9 +37,12 @@ class BestCheckpoint(ModelCheckpoint):
         save_top_k: Number of best checkpoints to keep; -1 for all.
         every_minutes: Also writes ``last.ckpt`` between validations when it is this old, so that a kill loses no more;
             such a checkpoint is never selected as the best. None: only validations and the end write it.
+        keep: Which checkpoints stay once the run has been scored: ``best+last``, ``best``, ``last`` or ``none``. A run
+            without the scored one cannot be verified, one without the last cannot be trained further.
 
     Raises:
-        UserError: If ``every_minutes`` is not positive, or no validation logs the monitored score.
+        UserError: If ``every_minutes`` is not positive, ``keep`` is none of these values, or no validation logs the
+            monitored score.
         FloatingPointError: If weights are not finite before a validation or a checkpoint.
     """
 
@@ -48,7 +52,10 @@ class BestCheckpoint(ModelCheckpoint):
         mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
         every_minutes: float | None = 10.0,
+        keep: Keep = "best+last",
     ) -> None:
+        if keep not in KEEPS:
+            raise UserError(f"checkpoint.keep is '{keep}'; it is one of {', '.join(KEEPS)}")
         if every_minutes is not None and not every_minutes > 0:
             raise UserError(f"checkpoint.every_minutes is {every_minutes}; give a positive number, or null")
         super().__init__(
@@ -62,6 +69,7 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,
         )
         self.every_minutes = every_minutes
+        self.keep = keep
         self._written_at = math.inf
         self._due = False
         self._chosen_by_user = monitor is not None
@@ -83,8 +91,10 @@ class BestCheckpoint(ModelCheckpoint):
             self.mode, self.kth_value = "max", torch.tensor(-torch.inf)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and prints what the checkpoints will take on the disk."""
         super().on_train_start(trainer, pl_module)
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            announce(trainer, pl_module, self, self.keep)
         self._written_at = time.monotonic()
 
     def on_train_batch_end(
