@@ -142,14 +142,14 @@ def test_a_run_folder_that_was_deleted_is_not_created_again(tmp_path: Path) -> N
 def test_leftovers_in_another_run_s_folder_are_removed_once_they_are_old(tmp_path: Path) -> None:
     old = tmp_path / "old" / "checkpoints"
     old.mkdir(parents=True)
-    for name in (".last.ckpt.abcdefgh", ".best.ckpt.12_4abcd", ".hidden", "last.ckpt", ".last.ckpt.ABCDEFGH"):
+    others = [".best.ckpt.12_4abcd.part", ".hidden.template", ".last.ckpt.abcdefgh", "last.ckpt", "last.ckpt.part"]
+    for name in (".last.ckpt.abcdefgh.part", *others):
         (old / name).write_text("")
     long_ago = time.time() - 3600
-    os.utime(old / ".last.ckpt.abcdefgh", (long_ago, long_ago))
+    for name in (".last.ckpt.abcdefgh.part", *others[1:]):
+        os.utime(old / name, (long_ago, long_ago))
     remove_leftovers(tmp_path / "new", old / "last.ckpt")
-    assert sorted(file.name for file in old.iterdir()) == [
-        ".best.ckpt.12_4abcd", ".hidden", ".last.ckpt.ABCDEFGH", "last.ckpt",
-    ]
+    assert sorted(file.name for file in old.iterdir()) == others
 
 
 def test_text_files_report_their_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-# tempfile's random part: eight characters of lower case letters, digits and the underscore.
-_TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
+_SUFFIX = ".part"
+# With tempfile's random part: eight characters of lower case letters, digits and the underscore.
+_TEMPORARY = re.compile(rf"\..+\.[a-z0-9_]{{8}}\{_SUFFIX}")
 
 
 @contextmanager
@@ -33,7 +34,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
         os.close(handle)
         temporary = Path(name)
         try:
