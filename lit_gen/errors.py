@@ -9,15 +9,17 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-_OTHER_FOLDER = "choose another folder (trainer.default_root_dir)"
+RUNS_OPTION = "trainer.default_root_dir"
+"""Option with the folder of the runs, for messages."""
+
 _REMEDIES = {
-    errno.ENOSPC: f"free space on that disk, or {_OTHER_FOLDER}",
-    errno.EDQUOT: f"free some of your quota, or {_OTHER_FOLDER}",
-    errno.EROFS: _OTHER_FOLDER,
-    errno.EACCES: f"change its permissions, or {_OTHER_FOLDER}",
-    errno.EPERM: f"change its permissions, or {_OTHER_FOLDER}",
-    errno.EIO: f"the disk failed: check it, and {_OTHER_FOLDER}",
-    errno.ESTALE: f"mount the network folder again, or {_OTHER_FOLDER}",
+    errno.ENOSPC: "free space on that disk, or choose another folder",
+    errno.EDQUOT: "free some of your quota, or choose another folder",
+    errno.EROFS: "choose a folder that can be written",
+    errno.EACCES: "change its permissions, or choose another folder",
+    errno.EPERM: "change its permissions, or choose another folder",
+    errno.EIO: "the disk failed: check it, and choose another folder",
+    errno.ESTALE: "mount the network folder again, or choose another folder",
     errno.EMFILE: "raise the limit of open files (ulimit -n)",
     errno.ENFILE: "raise the limit of open files (ulimit -n)",
 }
@@ -36,23 +38,25 @@ class FileError(UserError):
     Args:
         error: The operating system's error.
         path: The file; that of the error if not given.
+        option: The option with the folder, if there is one.
     """
 
     exit_code = 1
 
-    def __init__(self, error: OSError, path: Path | str | None = None) -> None:
+    def __init__(self, error: OSError, path: Path | str | None = None, option: str | None = None) -> None:
         where = path or error.filename or "a file"
         why = error.strerror or " ".join(str(error).split()) or type(error).__name__
-        remedy = _REMEDIES.get(error.errno or 0, "was its folder deleted or replaced? Start again in another one")
-        super().__init__(f"cannot write {where}: {why}; {remedy}")
+        remedy = _REMEDIES.get(error.errno or 0, "was its folder deleted or replaced? Start again in another folder")
+        super().__init__(f"cannot write {where}: {why}; {remedy}" + (f" ({option})" if option else ""))
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[None]:
+def writing(path: Path | str, option: str | None = None) -> Iterator[None]:
     """Context that writes a file.
 
     Args:
         path: The file, for the message.
+        option: The option with its folder, for the message.
 
     Raises:
         FileError: If an OSError is raised inside.
@@ -60,7 +64,7 @@ def writing(path: Path | str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise FileError(error, path) from error
+        raise FileError(error, path, option) from error
 
 
 def file_error(error: BaseException) -> FileError | None:
@@ -70,8 +74,7 @@ def file_error(error: BaseException) -> FileError | None:
     not among these errors: where lit_gen did not expect it, it is a mistake in the code, whose place matters.
 
     >>> print(file_error(OSError(28, "No space left on device", "runs/a/last.ckpt")))
-    cannot write runs/a/last.ckpt: No space left on device; free space on that disk, or choose another folder \
-(trainer.default_root_dir)
+    cannot write runs/a/last.ckpt: No space left on device; free space on that disk, or choose another folder
     >>> print(file_error(FileNotFoundError(2, "No such file", "mine.txt")))
     None
     """

@@ -17,7 +17,7 @@ from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
 from lit_gen.cli.process import configure_process, run_command
-from lit_gen.errors import UserError, print_warning, writing
+from lit_gen.errors import RUNS_OPTION, UserError, print_warning, writing
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
 from lit_gen.records.atomic import write_atomically
@@ -85,7 +85,7 @@ def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
         "selection": checkpoint.selection(trainer, path),
     }
     file = Path(trainer.default_root_dir) / NOTES
-    with writing(file):
+    with writing(file, RUNS_OPTION):
         write_atomically(file, json.dumps(notes, indent=1) + "\n")
 
 

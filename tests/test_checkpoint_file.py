@@ -105,6 +105,7 @@ def test_a_disk_that_fails_leaves_the_previous_file_and_no_other(
     with pytest.raises(FileError, match=f"cannot write {file}: {os.strerror(code)}; .*folder") as error:
         WholeCheckpointIO().save_checkpoint(CONTENT, file)
     assert "\n" not in str(error.value)
+    assert str(error.value).endswith(" (trainer.default_root_dir)")
     assert error.value.exit_code == 1
     assert file.read_bytes() == before
     assert list(file.parent.iterdir()) == [file]

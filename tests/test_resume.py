@@ -99,6 +99,28 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None
     assert_same_end(run_fit("vae", tmp_path, "unbroken", *end), resumed)
 
 
+def test_a_kill_loses_no_row_and_no_checkpoint(tmp_path: Path) -> None:
+    """SIGKILL at any moment of a run that writes a checkpoint after nearly every step; resumed, it ends as unbroken."""
+    long = ["--budget.max_examples=60000", "--trainer.check_val_every_n_epoch=1000", "--quality.extractor=null"]
+    often = ["--checkpoint.every_minutes=1.0e-6", "--trainer.log_every_n_steps=1"]
+    command = [sys.executable, "-m", "lit_gen.fit", *options("vae", tmp_path, "--run_name=killed", *long, *often)]
+    killed = tmp_path / "killed"
+    with subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+        while not (killed / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.4)
+        process.kill()
+    step = checkpoint(killed)["global_step"]
+    assert 1 < step < 1200, "kill it earlier or give it more to do"
+    end = [*long, "--trainer.log_every_n_steps=1", f"--budget.max_examples={50 * step + 500}"]
+    resumed = run_fit("vae", tmp_path, "resumed", *end, f"--ckpt_path={killed}/checkpoints/last.ckpt")
+    unbroken = run_fit("vae", tmp_path, "unbroken", *end)
+    assert_same_end(unbroken, resumed)
+    assert (resumed / "metrics.csv").read_text() == (unbroken / "metrics.csv").read_text()
+    assert len((unbroken / "metrics.csv").read_text().splitlines()) >= step + 10
+
+
 class SignalOne(L.Callback):
     """Sends a Ctrl-C to the second process alone, during its fourteenth step."""
 

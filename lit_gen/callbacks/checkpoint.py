@@ -17,7 +17,7 @@ from lit_gen.callbacks.divergence import check_weights
 from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
-from lit_gen.errors import UserError, nearest, writing
+from lit_gen.errors import RUNS_OPTION, UserError, nearest, writing
 from lit_gen.records.atomic import atomic_file
 
 _BATCHES_BETWEEN_LOOKS = 50  # at the clock with several processes, which have to communicate
@@ -217,5 +217,5 @@ def _validation_follows(trainer: L.Trainer) -> bool:
 
 @rank_zero_only
 def _copy(old: str, new: str) -> None:
-    with writing(new), atomic_file(Path(new)) as temporary:
+    with writing(new, RUNS_OPTION), atomic_file(Path(new)) as temporary:
         shutil.copyfile(old, temporary)

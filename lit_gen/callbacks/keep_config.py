@@ -8,7 +8,7 @@ from typing import Any
 import lightning as L
 
 from lit_gen.checkpoints import KEY
-from lit_gen.errors import writing
+from lit_gen.errors import RUNS_OPTION, writing
 from lit_gen.records.atomic import write_atomically
 
 
@@ -29,7 +29,7 @@ class KeepConfig(L.Callback):
         """Writes the file, on the first process."""
         if trainer.is_global_zero:
             file = Path(trainer.default_root_dir) / "config.yaml"
-            with writing(file):
+            with writing(file, RUNS_OPTION):
                 write_atomically(file, self.text)
 
     def on_save_checkpoint(

@@ -11,7 +11,7 @@ from lightning.pytorch.loops.loop import _Loop
 from lightning.pytorch.loops.progress import _BaseProgress
 from torch import Tensor, nn
 
-from lit_gen.errors import print_warning
+from lit_gen.errors import FileError, print_warning
 
 
 class Rescue(L.Callback):
@@ -19,8 +19,8 @@ class Rescue(L.Callback):
 
     The file is as of the end of the last step: Lightning's counts and the position in the data are noted after each
     step (6 microseconds, and 40 nanoseconds for each tensor), and restored. If the running step has changed a weight or
-    a buffer, that state is lost, and nothing is written. Exceptions about values that are not finite are left out: the
-    state may be at fault.
+    a buffer, that state is lost, and nothing is written. Exceptions about values that are not finite are left out,
+    since the state may be at fault, and so are those about a checkpoint that cannot be written.
 
     It comes after all callbacks that count steps, and before those of the user.
 
@@ -70,7 +70,7 @@ class Rescue(L.Callback):
 
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Writes the checkpoint, on the first process; other processes may be waiting elsewhere."""
-        wanted = isinstance(exception, Exception) and not isinstance(exception, FloatingPointError)
+        wanted = isinstance(exception, Exception) and not isinstance(exception, FloatingPointError | FileError)
         if not wanted or self._noted is None or not trainer.is_global_zero or trainer.fast_dev_run:  # type: ignore[attr-defined]
             return
         if self._versions is not None and self._versions != [tensor._version for tensor in self._tensors]:

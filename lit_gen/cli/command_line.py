@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -180,8 +181,10 @@ class CLI(LightningCLI):
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
         own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar, Rescue()]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
-        if str(config["strategy"]).startswith(("auto", "ddp")):  # others write files of their own
-            config["plugins"] = [*_listed(config["plugins"]), WholeCheckpointIO()]
+        plugins = _listed(config["plugins"])
+        usual = str(config["strategy"]).startswith(("auto", "ddp"))  # others write files of their own
+        if usual and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            config["plugins"] = [*plugins, WholeCheckpointIO()]
         return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:

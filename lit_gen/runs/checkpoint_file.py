@@ -10,7 +10,7 @@ import torch
 from lightning.fabric.plugins import TorchCheckpointIO
 from typing_extensions import override
 
-from lit_gen.errors import writing
+from lit_gen.errors import RUNS_OPTION, writing
 from lit_gen.records.atomic import atomic_file, leftovers
 
 
@@ -32,7 +32,7 @@ class WholeCheckpointIO(TorchCheckpointIO):
             FileError: If it cannot be written; a previous file of this name is unchanged.
         """
         target = Path(path)
-        with writing(target):
+        with writing(target, RUNS_OPTION):
             target.parent.mkdir(exist_ok=True)
             with atomic_file(target) as temporary:
                 _save(checkpoint, temporary)
