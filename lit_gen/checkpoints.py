@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -64,11 +63,12 @@ def not_finite(tensors: Mapping[str, Any]) -> list[str]:
     }
     if not found:
         return []
-    # The largest magnitude, which NaN passes through; a sum of squares could overflow.
-    largest = torch._foreach_norm(list(found.values()), ord=math.inf)
-    where = largest[0].device
-    finite = torch.stack([each.to(where, torch.float32) for each in largest]).isfinite().tolist()
-    return [name for name, good in zip(found, finite, strict=True) if not good]
+    # NaN and infinity pass through a norm, which takes a tenth of the time of `isfinite`; it may overflow, too.
+    norms = torch._foreach_norm(list(found.values()))
+    where = norms[0].device
+    finite = torch.stack([norm.to(where, torch.float32) for norm in norms]).isfinite().tolist()
+    suspects = [name for name, good in zip(found, finite, strict=True) if not good]
+    return [name for name in suspects if not bool(found[name].isfinite().all())]
 
 
 def weights_not_finite(checkpoint: Mapping[str, Any]) -> list[str]:
