@@ -111,7 +111,7 @@ def test_bad_wishes_are_told(client: Path, monkeypatch: pytest.MonkeyPatch) -> N
 def test_other_processes_start_no_run(client: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rank_zero_only, "rank", 1)
     found = tracking.loggers(client, Wandb(mode="offline"), {})
-    assert [type(logger).__name__ for logger in found] == ["CSVLogger", "WandbLogger"]
+    assert [type(logger).__name__ for logger in found] == ["MetricsFile", "WandbLogger"]
     tracking.write_summary(found, {"val/bpd": 1.0})
     tracking.finish(found)
     assert not list(client.rglob("*run-*"))

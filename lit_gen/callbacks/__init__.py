@@ -6,7 +6,9 @@ from lit_gen.callbacks.curves import Curves
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
+from lit_gen.callbacks.metrics_file import KeepMetrics
 from lit_gen.callbacks.progress import ProgressBar
+from lit_gen.callbacks.rescue import Rescue
 from lit_gen.callbacks.same_buffers import SameBuffers
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
@@ -21,7 +23,9 @@ __all__ = [
     "Curves",
     "Interrupt",
     "KeepConfig",
+    "KeepMetrics",
     "ProgressBar",
+    "Rescue",
     "SameBuffers",
     "SampleGrid",
     "SampleQuality",

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -21,7 +22,9 @@ from lit_gen.callbacks import (
     Curves,
     Interrupt,
     KeepConfig,
+    KeepMetrics,
     ProgressBar,
+    Rescue,
     SameBuffers,
     SampleGrid,
     SampleQuality,
@@ -38,6 +41,7 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
+from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.run import Run
 from lit_gen.scoring.settings import Scoring
 
@@ -175,8 +179,12 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), StepSeed(int(self.config["seed_everything"]))]
-        own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
+        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar, Rescue()]
         config["callbacks"] = [*configured, *own, *_listed(config["callbacks"])]
+        plugins = _listed(config["plugins"])
+        usual = str(config["strategy"]).startswith(("auto", "ddp"))  # others write files of their own
+        if usual and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            config["plugins"] = [*plugins, WholeCheckpointIO()]
         return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _check(self, config: Any) -> None:

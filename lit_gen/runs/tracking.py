@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from lightning.pytorch.loggers import CSVLogger, Logger, WandbLogger
+from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_gen.callbacks.metrics_file import MetricsFile
 from lit_gen.errors import UserError, nearest
 
 MODES = ("auto", "online", "offline", "disabled")
@@ -91,9 +92,7 @@ def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
         wandb: Options of W&B.
         config: The run's configuration, as shown by W&B.
     """
-    csv = CSVLogger(folder, name="", version="", flush_logs_every_n_steps=500)
-    _ = csv.experiment  # now: once W&B has its files here, it would warn that the folder is not empty
-    found: list[Logger] = [csv]
+    found: list[Logger] = [MetricsFile(folder)]
     if wandb.resolved_mode() != "disabled":
         found.append(_wandb_logger(folder, wandb, config))
     return found
