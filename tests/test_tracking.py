@@ -154,7 +154,8 @@ def test_fit_puts_the_best_score_the_record_and_pictures_there(client: Path) -> 
     assert shown["val/bpd"] == pytest.approx(max(bpd))
     assert shown["val/bpd"] == pytest.approx(record.selection.value)
     for score in record.scores:
-        matching = [value for name, value in shown.items() if name.startswith(f"test/{score.name}")]
+        split = score.protocol.split or "samples"
+        matching = [value for name, value in shown.items() if name.startswith(f"{split}/{score.name}")]
         assert score.value in [pytest.approx(value) for value in matching], score.name
     assert len(run.column("samples._type")) == len(bpd)
     images = run.column("examples_seen")
