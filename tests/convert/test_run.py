@@ -11,8 +11,8 @@ import torch
 from commands import the_record
 
 from lit_gen import evaluate
-from lit_gen.convert import __main__ as convert
 from lit_gen.contract import likelihood_module
+from lit_gen.convert import __main__ as convert
 from lit_gen.data import Digits
 from lit_gen.families import DDPM
 from lit_gen.families.diffusion import LinearBetas, Sampling
