@@ -19,6 +19,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "convert": ("lit_gen.convert.__main__", "turn a DDPM published for diffusers into a run"),
     "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),
     "leaderboard": ("lit_gen.leaderboard.__main__", "compare all runs below a directory"),
+    "clean": ("lit_gen.clean.__main__", "list files of runs that are not needed any more, and remove them"),
 }
 
 _USAGE = """usage: lit-gen COMMAND [ARGUMENTS ...]

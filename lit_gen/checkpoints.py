@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import lightning as L
 import torch
+from torch import Tensor
 
 from lit_gen.errors import UserError
 
@@ -71,3 +73,36 @@ def load_state(model: L.LightningModule, checkpoint: dict[str, Any]) -> None:
     except RuntimeError as error:
         reason = str(error).splitlines()[1].strip()
         raise UserError(f"the checkpoint's weights do not fit the model of the configuration ({reason})") from error
+
+
+def not_finite(tensors: Mapping[str, Any]) -> list[str]:
+    """Names of the tensors with NaN or infinity; entries of other types are skipped.
+
+    The host waits for the device once, not once for each tensor.
+    """
+    found = {
+        name: t.detach() for name, t in tensors.items() if isinstance(t, Tensor) and t.is_floating_point() and t.numel()
+    }
+    if not found:
+        return []
+    # NaN and infinity pass through a norm, which takes a tenth of the time of `isfinite`; it may overflow, too.
+    norms = torch._foreach_norm(list(found.values()))
+    where = norms[0].device
+    finite = torch.stack([norm.to(where, torch.float32) for norm in norms]).isfinite().tolist()
+    suspects = [name for name, good in zip(found, finite, strict=True) if not good]
+    return [name for name in suspects if not bool(found[name].isfinite().all())]
+
+
+def weights_not_finite(checkpoint: Mapping[str, Any]) -> list[str]:
+    """Names of the raw and averaged weights of a checkpoint that contain NaN or infinity."""
+    average = checkpoint.get("callbacks", {}).get(EMA_STATE, {}).get("average", {})
+    return [*not_finite(checkpoint["state_dict"]), *(f"the average of {name}" for name in not_finite(average))]
+
+
+def listed(names: list[str]) -> str:
+    """The first name and the number of the others.
+
+    >>> listed(["net.weight", "net.bias", "head.weight"])
+    'net.weight and 2 more'
+    """
+    return names[0] + (f" and {len(names) - 1} more" if len(names) > 1 else "")

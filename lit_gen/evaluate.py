@@ -17,7 +17,7 @@ from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
 from lit_gen.data import DiscreteDataModule
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, file_error, print_warning, writing
 from lit_gen.media.sample_files import can_show, write_samples
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
@@ -104,14 +104,23 @@ def score(
 
 
 def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
-    """Draws samples with the scored weights and precision; previous samples are removed."""
-    for old in final_samples(folder).values():
-        old.unlink()
-    data, grid = run.data, run.grid
+    """Draws samples with the scored weights and precision; previous samples are removed.
+
+    Samples that cannot be written are a warning: the scores, which took longer, are still to be written.
+    """
+    data, grid, x = run.data, run.grid, None
     if (n := grid.count(data)) and can_show(run.model.shape, data):
         with trainer.precision_plugin.forward_context():
             x = run.model.sample(n, seed=grid.seed)
-        write_samples(x, run.model.num_levels, data, folder / FINAL)
+    try:
+        for old in final_samples(folder).values():
+            old.unlink()
+        if x is not None:
+            write_samples(x, run.model.num_levels, data, folder / FINAL)
+    except (OSError, RuntimeError) as error:
+        if (reason := file_error(error)) is None:
+            raise
+        print_warning(f"no samples: {reason}")
 
 
 def evaluate(
@@ -137,6 +146,7 @@ def evaluate(
 
     Raises:
         UserError: If a file of nats is requested from a model that has none.
+        FileError: If the record cannot be written.
     """
     if per_example is not None and (samplings or not run.model.estimators):
         why = "with sampling options, no likelihood is computed" if samplings else "the model has no likelihood"
@@ -150,10 +160,12 @@ def evaluate(
         run = dataclasses.replace(run, scoring=dataclasses.replace(run.scoring, train_likelihood=False))
 
     def save(scorer: Scorer) -> Record:
-        for file, examples in scorer.examples.items():
-            write_examples(folder / file, examples)
+        with writing(folder):
+            for file, examples in scorer.examples.items():
+                write_examples(folder / file, examples)
         record = make_record(run, trainer, path, folder, scorer, checkpoint, previous, arguments)
-        return save_record(record, folder, previous)
+        with writing(folder / RECORD):
+            return save_record(record, folder, previous)
 
     def save_on_first(scorer: Scorer) -> None:
         if trainer.is_global_zero:
@@ -163,7 +175,8 @@ def evaluate(
     if not trainer.is_global_zero:
         return None
     if per_example is not None:
-        write_examples(per_example, next(iter(scorer.examples.values())))
+        with writing(per_example):
+            write_examples(per_example, next(iter(scorer.examples.values())))
     if previous is None:  # also where a resumed run has selected another checkpoint
         write_final_samples(run, trainer, folder)
     return save(scorer), folder / RECORD

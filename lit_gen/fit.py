@@ -6,23 +6,27 @@ import dataclasses
 import json
 import shlex
 import sys
+import threading
 from pathlib import Path
 
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
+from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.run_folder import remove_run_folder
-from lit_gen.errors import UserError
+from lit_gen.errors import RUNS_OPTION, UserError, print_warning, writing
 from lit_gen.evaluate import evaluate
 from lit_gen.leaderboard.page import write_page
+from lit_gen.records.atomic import write_atomically
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
 from lit_gen.runs import tracking
+from lit_gen.runs.checkpoint_file import remove_leftovers
 from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
@@ -37,9 +41,12 @@ def train(run: Run) -> Path:
 
     Raises:
         KeyboardInterrupt: If the run was stopped; a checkpoint to resume from is written.
+        FileError: If a checkpoint cannot be written.
         UserError: If Lightning rejects an option, the loss is not finite, or nothing was trained.
     """
     trainer = run.trainer
+    if run.folder is not None and trainer.is_global_zero:
+        remove_leftovers(run.folder, run.checkpoint)
     try:
         trainer.fit(run.model, run.data, ckpt_path=run.checkpoint, weights_only=True)
     except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
@@ -51,7 +58,7 @@ def train(run: Run) -> Path:
         if isinstance(error, ValueError) and trainer.fit_loop.epoch_loop.batch_progress.total.ready:
             raise
         raise UserError(f"training: {one_line(error)}") from error
-    checkpoint = next(c for c in trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
+    checkpoint = _checkpoint_callback(run)
     path = Path(checkpoint.best_model_path or checkpoint.last_model_path)
     if not path.is_file():
         raise UserError("nothing was trained: the budget or the Trainer's limits allow no batch")
@@ -70,6 +77,10 @@ def _examples_seen(trainer: Trainer) -> int:
     return next(c for c in trainer.callbacks if isinstance(c, Budget)).examples_seen  # type: ignore[attr-defined]
 
 
+def _checkpoint_callback(run: Run) -> BestCheckpoint:
+    return next(c for c in run.trainer.callbacks if isinstance(c, BestCheckpoint))  # type: ignore[attr-defined]
+
+
 def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
     """Writes ``training.json``, for records: training costs, environment, data and checkpoint selection."""
     trainer = run.trainer
@@ -84,7 +95,9 @@ def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
         "train_hash": run.data.fingerprint("train"),
         "selection": checkpoint.selection(trainer, path),
     }
-    (Path(trainer.default_root_dir) / NOTES).write_text(json.dumps(notes, indent=1) + "\n")
+    file = Path(trainer.default_root_dir) / NOTES
+    with writing(file, RUNS_OPTION):
+        write_atomically(file, json.dumps(notes, indent=1) + "\n")
 
 
 def scoring_trainer(run: Run) -> Trainer:
@@ -110,15 +123,44 @@ def scoring_trainer(run: Run) -> Trainer:
 
 
 def publish(run: Run, record: Record, path: Path) -> None:
-    """Writes the leaderboard page of all runs in the root folder, fills W&B's summary, and prints the scores."""
-    page = path.parent.parent / "leaderboard.html"
-    for complaint in write_page(path.parent.parent, page):
-        sys.stderr.write(f"{complaint}\n")
+    """Prints the scores, fills W&B's summary, and writes the leaderboard page of all runs in the root folder."""
+    print_record(record, path)
     values: dict[str, object] = {_summary_name(score): score.value for score in record.scores}
     if record.selection.metric is not None:
         values[record.selection.metric] = record.selection.value  # the best value, where W&B shows the last
     tracking.write_summary(run.trainer.loggers, {**values, "selection": record.selection.rule})
-    print_record(record, path, page)
+    update_page(path.parent.parent)
+
+
+def update_page(root: Path, seconds: float = 1.0) -> None:
+    """Writes the leaderboard page of all runs in a folder; prints its path, or a warning.
+
+    The page of many runs takes long, and it can be written at any time by a command of its own: neither a failure
+    nor the time that it takes may hold up a run that is finished.
+
+    Args:
+        root: The folder.
+        seconds: Time after which the page is given up.
+    """
+    page = root / "leaderboard.html"
+    outcome: list[list[str] | Exception] = []
+
+    def write() -> None:
+        try:
+            outcome.append(write_page(root, page))
+        except Exception as error:
+            outcome.append(error)
+
+    thread = threading.Thread(target=write, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    found = outcome[0] if outcome else TimeoutError(f"it takes longer than {seconds:g} s")
+    if isinstance(found, Exception):
+        print_warning(f"{page} is not updated ({one_line(found)}); 'lit-gen leaderboard {root} --html {page}' does it")
+        return
+    for complaint in found:
+        sys.stderr.write(f"{complaint}\n")
+    print(f"{'leaderboard':<12} {page}")
 
 
 def _summary_name(score: Score) -> str:
@@ -140,6 +182,7 @@ def main(args: list[str]) -> None:
         found = evaluate(run, scoring_trainer(run), path)
         if found:
             publish(run, *found)
+            remove_unkept(path.parent, _checkpoint_callback(run).keep, path)
         failed = False
     except KeyboardInterrupt:
         interrupt = next(c for c in run.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]

@@ -104,7 +104,10 @@ def test_program_runs_as_a_script_and_as_a_module(tmp_path: Path) -> None:
         assert run(*command).returncode == 0
 
 
-@pytest.mark.parametrize("args", [["--help"], ["leaderboard", "."], ["leaderboard", "--help"]], ids=" ".join)
+LIGHT = [["--help"], ["leaderboard", "."], ["leaderboard", "--help"], ["clean", "."]]
+
+
+@pytest.mark.parametrize("args", LIGHT, ids=" ".join)
 def test_light_commands_import_neither_torch_nor_lightning(args: list[str], tmp_path: Path) -> None:
     code = (
         "import sys; from lit_gen.__main__ import run\n"

@@ -12,9 +12,12 @@ from typing import Any
 
 import lightning as L
 import pytest
+import torch
 from commands import assert_same, checkpoint, options, run_fit, run_module
 from conftest import REPO
 
+from lit_gen import fit
+from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError
 
 STATES = ("state_dict", "optimizer_states", "global_step")
@@ -96,6 +99,28 @@ def test_ctrl_c_leaves_a_checkpoint_that_resumes_exactly(tmp_path: Path) -> None
     assert_same_end(run_fit("vae", tmp_path, "unbroken", *end), resumed)
 
 
+def test_a_kill_loses_no_row_and_no_checkpoint(tmp_path: Path) -> None:
+    """SIGKILL at any moment of a run that writes a checkpoint after nearly every step; resumed, it ends as unbroken."""
+    long = ["--budget.max_examples=60000", "--trainer.check_val_every_n_epoch=1000", "--quality.extractor=null"]
+    often = ["--checkpoint.every_minutes=1.0e-6", "--trainer.log_every_n_steps=1"]
+    command = [sys.executable, "-m", "lit_gen.fit", *options("vae", tmp_path, "--run_name=killed", *long, *often)]
+    killed = tmp_path / "killed"
+    with subprocess.Popen(command, cwd=REPO, stderr=subprocess.PIPE, env=dict(os.environ)) as process:
+        while not (killed / "checkpoints" / "last.ckpt").exists():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.4)
+        process.kill()
+    step = checkpoint(killed)["global_step"]
+    assert 1 < step < 1200, "kill it earlier or give it more to do"
+    end = [*long, "--trainer.log_every_n_steps=1", f"--budget.max_examples={50 * step + 500}"]
+    resumed = run_fit("vae", tmp_path, "resumed", *end, f"--ckpt_path={killed}/checkpoints/last.ckpt")
+    unbroken = run_fit("vae", tmp_path, "unbroken", *end)
+    assert_same_end(unbroken, resumed)
+    assert (resumed / "metrics.csv").read_text() == (unbroken / "metrics.csv").read_text()
+    assert len((unbroken / "metrics.csv").read_text().splitlines()) >= step + 10
+
+
 class SignalOne(L.Callback):
     """Sends a Ctrl-C to the second process alone, during its fourteenth step."""
 
@@ -143,3 +168,40 @@ def test_ctrl_c_during_the_last_validation(tmp_path: Path) -> None:
     resumed = run_fit("vae", tmp_path, "resumed", f"--ckpt_path={file}")
     assert (resumed / "record.json").exists()
     assert_same_end(run_fit("vae", tmp_path, "unbroken"), resumed)
+
+
+class SpoilWeights(L.Callback):
+    """Makes a weight of the decoder NaN after the twentieth step, as a division by zero would."""
+
+    def on_train_batch_end(self, trainer: L.Trainer, pl_module: Any, *args: Any) -> None:
+        if trainer.global_step == 22:
+            next(pl_module.decoder.parameters()).data.view(-1)[0] = float("nan")
+
+
+def test_nan_leaves_checkpoints_that_can_be_resumed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In the second of two epochs of 20 steps: both checkpoints are of the first, and the files' weights are finite."""
+    args = options("vae", tmp_path, "--run_name=nan", "--trainer.callbacks=test_resume.SpoilWeights")
+    assert run_command(fit.main, [*args, "--trainer.log_every_n_steps=50"]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    last = tmp_path / "nan" / "checkpoints" / "last.ckpt"
+    assert "first in step 23, and so are the weights now (" in line or "infinite in step" in line
+    assert f"the last good checkpoint is {last}" in line
+    assert checkpoint(tmp_path / "nan")["global_step"] == checkpoint(tmp_path / "nan", "best")["global_step"] == 20
+    resumed = run_fit("vae", tmp_path, "resumed", f"--ckpt_path={last}")
+    assert_same_end(run_fit("vae", tmp_path, "unbroken"), resumed)
+
+
+@pytest.mark.parametrize("averaged", [False, True])
+def test_weights_that_are_not_finite_are_not_resumed(
+    averaged: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = checkpoint(run_fit("vae", tmp_path, "good", "--budget.max_examples=100"))
+    weights = content["callbacks"]["ema"]["average"] if averaged else content["state_dict"]
+    weights["decoder.0.bias"][0] = float("inf")
+    torch.save(content, tmp_path / "bad.ckpt")
+    args = options("vae", tmp_path, "--run_name=next", f"--ckpt_path={tmp_path}/bad.ckpt")
+    assert run_command(fit.main, args) == 2
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    name = "the average of decoder.0.bias" if averaged else "decoder.0.bias"
+    assert f"cannot be resumed: its weights are NaN or infinite ({name}); use an earlier" in line
+    assert not (tmp_path / "next").exists()

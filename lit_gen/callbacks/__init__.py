@@ -8,7 +8,9 @@ from lit_gen.callbacks.end_state import EndState
 from lit_gen.callbacks.interrupt import Interrupt
 from lit_gen.callbacks.keep_config import KeepConfig
 from lit_gen.callbacks.keep_data import KeepData
+from lit_gen.callbacks.metrics_file import KeepMetrics
 from lit_gen.callbacks.progress import ProgressBar
+from lit_gen.callbacks.rescue import Rescue
 from lit_gen.callbacks.same_buffers import SameBuffers
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
@@ -25,7 +27,9 @@ __all__ = [
     "Interrupt",
     "KeepConfig",
     "KeepData",
+    "KeepMetrics",
     "ProgressBar",
+    "Rescue",
     "SameBuffers",
     "SampleGrid",
     "SampleQuality",

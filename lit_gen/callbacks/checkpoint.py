@@ -11,12 +11,15 @@ from typing import Any, Literal
 import lightning as L
 import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
-from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lit_gen.callbacks.divergence import check_weights
+from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.checkpoints import is_readable
 from lit_gen.contract import GenerativeModule
-from lit_gen.errors import UserError, nearest
+from lit_gen.errors import RUNS_OPTION, UserError, nearest, writing
+from lit_gen.records.atomic import atomic_file
 
 _BATCHES_BETWEEN_LOOKS = 50  # at the clock with several processes, which have to communicate
 
@@ -25,18 +28,23 @@ class BestCheckpoint(ModelCheckpoint):
     """Keeps the checkpoint with the best validation score as ``best.ckpt``, and the newest as ``last.ckpt``.
 
     ``last.ckpt`` is for resuming: every validation writes it, whether or not it is a new best, and so does the
-    end of training. A validation that did not compute the monitored score is not a candidate.
+    end of training. A validation that did not compute the monitored score, or computed NaN or infinity, is not a
+    candidate. No checkpoint is written with weights that are not finite, raw or averaged: training ends instead.
 
     Args:
         monitor: Name of the score to select by; if not given, ``val/bpd`` for a family with a likelihood, and the
             first score of the samples for others.
         mode: Whether smaller (``min``) or larger (``max``) scores are better.
         save_top_k: Number of best checkpoints to keep; -1 for all.
-        every_minutes: Also writes ``last.ckpt`` between validations when it is this old; such a checkpoint is never
-            selected as the best.
+        every_minutes: Also writes ``last.ckpt`` between validations when it is this old, so that a kill loses no more;
+            such a checkpoint is never selected as the best. None: only validations and the end write it.
+        keep: Which checkpoints stay once the run has been scored: ``best+last``, ``best``, ``last`` or ``none``. A run
+            without the scored one cannot be verified, one without the last cannot be trained further.
 
     Raises:
-        UserError: If ``every_minutes`` is not positive, or no validation logs the monitored score.
+        UserError: If ``every_minutes`` is not positive, ``keep`` is none of these values, or no validation logs the
+            monitored score.
+        FloatingPointError: If weights are not finite before a validation or a checkpoint.
     """
 
     def __init__(
@@ -44,8 +52,11 @@ class BestCheckpoint(ModelCheckpoint):
         monitor: str | None = None,
         mode: Literal["min", "max"] = "min",
         save_top_k: int = 1,
-        every_minutes: float | None = None,
+        every_minutes: float | None = 10.0,
+        keep: Keep = "best+last",
     ) -> None:
+        if keep not in KEEPS:
+            raise UserError(f"checkpoint.keep is '{keep}'; it is one of {', '.join(KEEPS)}")
         if every_minutes is not None and not every_minutes > 0:
             raise UserError(f"checkpoint.every_minutes is {every_minutes}; give a positive number, or null")
         super().__init__(
@@ -59,6 +70,7 @@ class BestCheckpoint(ModelCheckpoint):
             save_on_train_epoch_end=False,
         )
         self.every_minutes = every_minutes
+        self.keep = keep
         self._written_at = math.inf
         self._due = False
         self._chosen_by_user = monitor is not None
@@ -82,8 +94,10 @@ class BestCheckpoint(ModelCheckpoint):
             self.mode, self.kth_value = "max", torch.tensor(-torch.inf)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Starts the clock."""
+        """Starts the clock, and prints what the checkpoints will take on the disk."""
         super().on_train_start(trainer, pl_module)
+        if not trainer.fast_dev_run:  # type: ignore[attr-defined]
+            announce(trainer, pl_module, self, self.keep)
         self._written_at = time.monotonic()
 
     def on_train_batch_end(
@@ -96,7 +110,7 @@ class BestCheckpoint(ModelCheckpoint):
             old = time.monotonic() - self._written_at >= 60 * self.every_minutes
             self._due = bool(trainer.strategy.broadcast(self._due or old))
         # A checkpoint has no gradients: one written during accumulation would lose some.
-        if self._due and not trainer.fit_loop._should_accumulate():
+        if self._due and not trainer.fit_loop._should_accumulate() and not _validation_follows(trainer):
             before = self._last_global_step_saved
             self._write_last(trainer)
             # Lightning skips steps that it has saved, and would skip the next validation.
@@ -125,6 +139,17 @@ class BestCheckpoint(ModelCheckpoint):
         if not self._end_written:
             super()._save_last_checkpoint(trainer, monitor_candidates)
 
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Validates the weights: a validation of NaN takes long and may fail with another error."""
+        if not trainer.sanity_checking and trainer.state.fn == "fit":
+            check_weights(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Validates the weights before any checkpoint of the run."""
+        check_weights(trainer, pl_module)
+
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Counts the candidates while selecting, and always writes ``last.ckpt``."""
         unscored = self._unscored(trainer)
@@ -147,7 +172,11 @@ class BestCheckpoint(ModelCheckpoint):
             if self._chosen_by_user and self.monitor not in trainer.callback_metrics:
                 hint = nearest(self.monitor, logged) or f" (there are: {', '.join(sorted(logged))})"
                 raise UserError(f"checkpoint.monitor: validation logs no '{self.monitor}'{hint}")
-            self.candidates += self.monitor in trainer.callback_metrics
+            value = trainer.callback_metrics.get(self.monitor)
+            if value is not None and not value.isfinite():  # a first best is kept whatever its value
+                rank_zero_info(f"{self.monitor} is {float(value)} in step {trainer.global_step}: it cannot be the best")
+                return
+            self.candidates += value is not None
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -207,8 +236,17 @@ class BestCheckpoint(ModelCheckpoint):
         }
 
 
+def _validation_follows(trainer: L.Trainer) -> bool:
+    """Whether a validation follows this batch, which writes a checkpoint; one from before would lose the validation."""
+    loop, epochs, every = trainer.fit_loop.epoch_loop, trainer.check_val_every_n_epoch, trainer.val_check_batch
+    number = loop.total_batch_idx if epochs is None else loop.batch_idx
+    if not trainer.enable_validation or not every or (number + 1) % every:
+        return False
+    return epochs is None or (trainer.current_epoch + 1) % epochs == 0
+
+
 @rank_zero_only
 def copy_checkpoint(old: Path, new: Path) -> None:
     """Copies a checkpoint's file, on the first process."""
-    new.parent.mkdir(parents=True, exist_ok=True)
-    shutil.copy2(old, new)
+    with writing(new, RUNS_OPTION), atomic_file(new) as temporary:
+        shutil.copyfile(old, temporary)

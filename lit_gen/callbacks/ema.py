@@ -140,6 +140,13 @@ class EMA(L.Callback):
         if self._swapped:
             self._swap(pl_module)
 
+    def raw_and_average(self, pl_module: L.LightningModule) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """The module's state with the raw weights, and the average; during a validation they have changed places."""
+        state = pl_module.state_dict()
+        if not self._swapped:
+            return state, self.average
+        return {**state, **self.average}, dict(zip(self.average, self._live_list(pl_module), strict=True))
+
     @torch.no_grad()
     def copy_to(self, pl_module: L.LightningModule) -> None:
         """Copies the average into the module permanently, for scoring."""

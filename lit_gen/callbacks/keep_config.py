@@ -8,6 +8,8 @@ from typing import Any
 import lightning as L
 
 from lit_gen.checkpoints import KEY
+from lit_gen.errors import RUNS_OPTION, writing
+from lit_gen.records.atomic import write_atomically
 
 
 class KeepConfig(L.Callback):
@@ -26,9 +28,9 @@ class KeepConfig(L.Callback):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Writes the file, on the first process."""
         if trainer.is_global_zero:
-            folder = Path(trainer.default_root_dir)
-            folder.mkdir(parents=True, exist_ok=True)
-            (folder / "config.yaml").write_text(self.text)
+            file = Path(trainer.default_root_dir) / "config.yaml"
+            with writing(file, RUNS_OPTION):
+                write_atomically(file, self.text)
 
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]

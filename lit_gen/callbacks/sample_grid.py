@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lit_gen.callbacks.curves import examples_seen
 from lit_gen.contract import GenerativeModule
-from lit_gen.errors import UserError
+from lit_gen.errors import FileError, UserError, print_warning
 from lit_gen.media.recordings import players
 from lit_gen.media.sample_files import can_show, modality_of, write_samples
 from lit_gen.media.texts import excerpt
@@ -39,6 +39,7 @@ class SampleGrid(L.Callback):
         self.num_samples = num_samples
         self.seed = seed
         self.latest: list[Path] = []
+        self._warned = False
 
     def count(self, data: Any) -> int:
         """Number of samples to draw for these data."""
@@ -46,7 +47,10 @@ class SampleGrid(L.Callback):
         return usual if self.num_samples is None else self.num_samples
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draws samples on the first process only; the others do not wait."""
+        """Draws samples on the first process only; the others do not wait.
+
+        Samples that cannot be written do not end training: the first failure is a warning.
+        """
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         wanted = self.count(data) and trainer.is_global_zero and not trainer.sanity_checking
         if not wanted or not isinstance(pl_module, GenerativeModule) or not can_show(pl_module.shape, data):
@@ -54,10 +58,20 @@ class SampleGrid(L.Callback):
         with trainer.precision_plugin.forward_context():
             x = pl_module.sample(self.count(data), seed=self.seed)
         stem = Path(trainer.default_root_dir) / "samples" / f"{examples_seen(trainer):010d}"
-        self.latest = write_samples(x, pl_module.num_levels, data, stem)
+        try:
+            stem.parent.mkdir(exist_ok=True)  # the run's own folder may have been deleted, and stays so
+            self.latest = write_samples(x, pl_module.num_levels, data, stem)
+        except OSError as error:
+            self._warn(FileError(error, stem))
+            return
         if modality_of(data) == "text":
             _say(trainer, f"a sample after {examples_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
         self._log(trainer, x, data)
+
+    def _warn(self, reason: FileError) -> None:
+        if not self._warned:
+            print_warning(f"training continues without samples: {reason}")
+        self._warned = True
 
     def _log(self, trainer: L.Trainer, x: Tensor, data: Any) -> None:
         """Logs an image, a table of texts, or audio files to W&B; other loggers do not support media."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -24,7 +25,9 @@ from lit_gen.callbacks import (
     Interrupt,
     KeepConfig,
     KeepData,
+    KeepMetrics,
     ProgressBar,
+    Rescue,
     SameBuffers,
     SampleGrid,
     SampleQuality,
@@ -43,6 +46,7 @@ from lit_gen.data import DiscreteDataModule
 from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
+from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.results import run_folder_of
 from lit_gen.runs.run import Run
@@ -215,14 +219,16 @@ class CLI(LightningCLI):
         if config["fast_dev_run"]:
             config["logger"] = False
         elif config["logger"] in (None, True):
-            config["logger"] = tracking.loggers(
-                folder, self.config_init["wandb"], self.plain_config(), self.position
-            )
+            config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         own = [KeepConfig(self.config_text()), self._keep_data(folder), StepSeed(int(self.config["seed_everything"]))]
-        own += [SameBuffers(), Curves(), Throughput(), Interrupt(), *bar]
+        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar, Rescue()]
         # Before the best checkpoint, which the last validation may replace.
         config["callbacks"] = [EndState(), *configured, *own, *_listed(config["callbacks"])]
+        plugins = _listed(config["plugins"])
+        usual = str(config["strategy"]).startswith(("auto", "ddp"))  # others write files of their own
+        if usual and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
+            config["plugins"] = [*plugins, WholeCheckpointIO()]
         return checks.rejected_in_one_line(super().instantiate_trainer)
 
     def _keep_data(self, folder: Path) -> KeepData:

@@ -13,7 +13,7 @@ import yaml
 from lightning.pytorch import LightningModule
 from torch.optim import Optimizer
 
-from lit_gen.checkpoints import KEY, load_state, read_checkpoint
+from lit_gen.checkpoints import KEY, listed, load_state, read_checkpoint, weights_not_finite
 from lit_gen.cli.checks import one_line
 from lit_gen.errors import UserError
 
@@ -36,13 +36,19 @@ def check_resume(model: LightningModule, checkpoint: Path | None, config: dict[s
         config: The configuration, as nested plain values.
 
     Raises:
-        UserError: If the file is missing or not a checkpoint, or is of another model or other optimizers.
+        UserError: If the file is missing or not a checkpoint, is of another model or other optimizers, or contains
+            weights that are not finite.
     """
     if checkpoint is None:
         return
     content = read_checkpoint(checkpoint, "ckpt_path: ")
     if "optimizer_states" not in content:
         raise UserError(f"ckpt_path: {checkpoint} contains weights only and cannot be resumed; leave it out")
+    if bad := weights_not_finite(content):
+        raise UserError(
+            f"ckpt_path: {checkpoint} cannot be resumed: its weights are NaN or infinite ({listed(bad)});"
+            " use an earlier checkpoint and a lower learning rate"
+        )
     load_state(model, content)
     _check_same_classes(content[KEY], config, checkpoint)
     _check_same_groups(model, content["optimizer_states"], checkpoint)

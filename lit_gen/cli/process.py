@@ -9,7 +9,7 @@ import sys
 import warnings
 from collections.abc import Callable
 
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, file_error
 
 # Nvidia's driver, the same under Windows' Linux, AMD's: where none of these is, there is no GPU for torch to find.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -58,7 +58,7 @@ def quiet_logs() -> None:
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
-    # A resumed run writes into its own folder.
+    # A run that is resumed in its own folder finds its own checkpoints there.
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Curves are written every log_every_n_steps, regardless of the length of an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
@@ -77,7 +77,7 @@ def tune_malloc() -> None:
 
 
 def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> int:
-    """Runs a command as a program does: bad input is one line on stderr and exit code 2.
+    """Runs a command as a program does: bad input is one line on stderr and exit code 2, a failing disk exit code 1.
 
     Args:
         command: Function of the command line that returns an exit code, or None for 0.
@@ -94,3 +94,9 @@ def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> 
     except UserError as error:
         sys.stderr.write(f"error: {error}\n")
         return getattr(error, "exit_code", 2)
+    except Exception as error:
+        failed = file_error(error)
+        if failed is None:
+            raise
+        sys.stderr.write(f"error: {failed}\n")
+        return failed.exit_code

@@ -69,12 +69,13 @@ def check_unfinished(folder: Path, position: Position, config: dict[str, Any]) -
     Raises:
         UserError: If the run is finished: a limit is reached, and its record is written.
     """
-    record = folder / "record.json"
-    if not record.is_file() or not (folder / "training.json").is_file():  # an unfinished run may have been evaluated
+    record, notes = folder / "record.json", _read(folder / "training.json")
+    if not record.is_file() or notes is None:  # an unfinished run may have been evaluated
         return
     budget, trainer = config["budget"]["max_examples"], config["trainer"]
     more = f"lit-gen fit --resume {folder} --budget.max_examples={2 * budget}"
-    if position.examples_seen >= budget:
+    # The last checkpoint may have been removed (checkpoint.keep).
+    if max(position.examples_seen, notes.get("examples_seen", 0)) >= budget:
         raise UserError(
             f"the run in {folder} is finished: its budget of {budget:,} examples is used up; to train it further, raise"
             f" the budget: {more}"
@@ -84,7 +85,7 @@ def check_unfinished(folder: Path, position: Position, config: dict[str, Any]) -
         unchanged = before["config"]["budget"]["max_examples"] == budget and all(
             before["config"]["trainer"].get(name) == trainer.get(name) for name in _LIMITS
         )
-        ended = unchanged and before["cost"]["examples_seen"] == position.examples_seen
+        ended = unchanged and before["cost"]["examples_seen"] >= position.examples_seen
     except (KeyError, TypeError):  # a damaged record, which the end of training replaces
         return
     if ended:
@@ -94,8 +95,9 @@ def check_unfinished(folder: Path, position: Position, config: dict[str, Any]) -
         )
 
 
-def _read(record: Path) -> Any:
+def _read(file: Path) -> Any:
+    """Content of a JSON file; None if it is missing or damaged."""
     try:
-        return json.loads(record.read_text())
-    except ValueError:
+        return json.loads(file.read_text())
+    except (OSError, ValueError):
         return None

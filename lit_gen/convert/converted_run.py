@@ -19,6 +19,7 @@ from lit_gen.cli.run_folder import make_run_folder
 from lit_gen.convert.published import Published
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
+from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.results import NOTES, environment, now
 from lit_gen.runs.run import Run
 
@@ -106,9 +107,8 @@ def write_run(run: Run, state: dict[str, Tensor], published: Published, folder: 
         averaged: Whether the weights are an average over training.
     """
     path = folder / "checkpoints" / CHECKPOINT
-    path.parent.mkdir(exist_ok=True)
     text = run.config
-    torch.save(checkpoint(state, text, averaged), path)
+    WholeCheckpointIO().save_checkpoint(checkpoint(state, text, averaged), path)
     (folder / "config.yaml").write_text(text)
     notes = {
         # Not measured; the leaderboard shows n/a.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor
 from torchmetrics import MetricCollection
 
+from lit_gen.errors import print_warning
 from lit_gen.metrics.factory import build, statistic_class
 from lit_gen.metrics.spaces.feature_space import FeatureSpace
 from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
@@ -95,9 +97,19 @@ def reference_summaries(
         if not statistics[name].is_usable(summaries[name]):
             what = f"{len(x)} {'images' if space.modality == 'image' else 'windows'} of {key}"
             raise ValueError(f"{what} have no statistics: too few, or features that are not finite")
-        with atomic_file(path) as temporary:
-            torch.save(dict(summaries[name]), temporary)
+        _store(summaries[name], path)
     return [None if s is None else summaries[s.summary_key()] for s in built]
+
+
+def _store(summary: Summary, path: Path) -> None:
+    """Writes a summary; one that cannot be written is computed again by the next run."""
+    content = io.BytesIO()  # torch's writer raises errors of its own, without the reason
+    torch.save(dict(summary), content)
+    try:
+        with atomic_file(path) as temporary:
+            temporary.write_bytes(content.getbuffer())
+    except OSError as error:
+        print_warning(f"the statistics of the data are not kept in {path.parent}: {error.strerror}")
 
 
 def _update(x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], starts: Iterable[int], block: int) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gen.checkpoints import BUDGET_STATE, END_STATE, KEY, peek, read_checkpoint
+from lit_gen.checkpoints import BUDGET_STATE, KEY, peek, read_checkpoint
 from lit_gen.errors import UserError
 
 
@@ -19,15 +19,11 @@ class Position:
         path: The checkpoint.
         examples_seen: Number of training examples seen.
         step: Number of optimizer steps.
-        inside_row: Whether the curves' next row includes steps from before the checkpoint.
-        unvalidated: Whether a validation of the same weights followed that the checkpoint does not know of.
     """
 
     path: Path
     examples_seen: int
     step: int
-    inside_row: bool
-    unvalidated: bool
 
 
 def newest_checkpoint(folder: Path) -> Position:
@@ -73,8 +69,6 @@ def _position(file: Path) -> Position | None:
             path=file,
             examples_seen=content["callbacks"][BUDGET_STATE]["examples_seen"],
             step=content["global_step"],
-            inside_row=content.get("curves", {}).get("count", 0) > 0,
-            unvalidated=bool(content["callbacks"].get(END_STATE, {}).get("validation")),
         )
     except Exception:  # damaged files raise exceptions of many types
         _print_skipped(file)

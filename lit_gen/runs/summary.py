@@ -11,13 +11,12 @@ from lit_gen.runs.training_data import TRAINED_ON
 from lit_gen.scoring.sampling_bar import SETTINGS, describe
 
 
-def print_record(record: Record, path: Path, page: Path | None = None) -> None:
+def print_record(record: Record, path: Path) -> None:
     """Prints a record's scores and costs as a table, then why scores are flagged, and the paths of the run's files.
 
     Args:
         record: The record.
         path: Path of the record.
-        page: Path of the leaderboard page, if one was written.
     """
     from rich.console import Console
     from rich.table import Table
@@ -40,7 +39,7 @@ def print_record(record: Record, path: Path, page: Path | None = None) -> None:
     console.print(table)
     for line in flag_lines(record):
         console.print(f"! {line}", soft_wrap=True, highlight=False, markup=False)
-    for what, where in _places(record, path, page):
+    for what, where in _places(record, path):
         console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
 
 
@@ -98,11 +97,8 @@ def _costs(record: Record) -> list[tuple[str, str]]:
     return rows
 
 
-def _places(record: Record, path: Path, page: Path | None) -> list[tuple[str, Path]]:
+def _places(record: Record, path: Path) -> list[tuple[str, Path]]:
     places = [("record", path)]
     # Of recordings only the first: the others are in the same folder.
     shown = [file for role, file in record.files.items() if role.startswith("sample_")]
-    places += [("samples", path.parent / file) for file in shown[:1]]
-    if page is not None:
-        places.append(("leaderboard", page))
-    return places
+    return places + [("samples", path.parent / file) for file in shown[:1]]

@@ -14,10 +14,9 @@ from urllib.parse import urlparse
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_gen.callbacks.metrics_file import MetricsFile
 from lit_gen.errors import UserError, nearest
 from lit_gen.records.atomic import write_atomically
-from lit_gen.runs.continued_csv import csv_logger
-from lit_gen.runs.newest_checkpoint import Position
 
 IDENTITY = "wandb.json"
 """File in a run's folder that says which run it is in W&B."""
@@ -89,18 +88,15 @@ def _has_key() -> bool:
         return False
 
 
-def loggers(
-    folder: Path, wandb: Wandb, config: dict[str, Any], position: Position | None = None
-) -> list[Logger]:
-    """Builds the loggers of a run: ``metrics.csv`` always, W&B if enabled.
+def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
+    """Builds the loggers of a run: ``metrics.csv`` always, W&B if enabled; a resumed run continues its W&B run.
 
     Args:
         folder: The run's folder.
         wandb: Options of W&B.
         config: The run's configuration, as shown by W&B.
-        position: Checkpoint that the run continues from: its curves and its W&B run are continued too.
     """
-    found: list[Logger] = [csv_logger(folder, position)]
+    found: list[Logger] = [MetricsFile(folder)]
     if wandb.resolved_mode() != "disabled":
         found.append(_wandb_logger(folder, wandb, config))
     return found

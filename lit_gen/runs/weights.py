@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from lit_gen.callbacks import EMA
-from lit_gen.checkpoints import EMA_STATE, load_state, read_checkpoint
+from lit_gen.checkpoints import EMA_STATE, listed, load_state, not_finite, read_checkpoint
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.runs.run import Run
@@ -68,6 +68,6 @@ def check_finite(model: torch.nn.Module, path: Path) -> None:
     Raises:
         UserError: If a tensor contains NaN or infinity.
     """
-    for name, tensor in {**dict(model.named_parameters()), **dict(model.named_buffers())}.items():
-        if not tensor.isfinite().all():
-            raise UserError(f"{path}: {name} contains NaN or infinity, so it cannot be scored or sampled")
+    bad = not_finite({**dict(model.named_parameters()), **dict(model.named_buffers())})
+    if bad:
+        raise UserError(f"{path}: {listed(bad)} contains NaN or infinity, so it cannot be scored or sampled")

@@ -195,3 +195,25 @@ def test_a_run_may_begin_with_a_validation_without_the_score(tmp_path: Path) -> 
     )
     assert keep.candidates == 1
     assert weight(Path(keep.best_model_path)) == 6.0
+
+
+@pytest.mark.parametrize("options", [{}, {"check_val_every_n_epoch": 2}, {"val_check_interval": 2}])
+def test_no_checkpoint_is_written_right_before_a_validation(
+    options: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A run resumed from it would leave the validation out; the one after the validation is written instead."""
+    monkeypatch.setattr(checkpoints, "time", _Clock())
+    written: list[tuple[int, bool]] = []
+
+    class Watched(BestCheckpoint):
+        def _save_last_checkpoint(self, trainer: L.Trainer, candidates: Any) -> None:
+            written.append((trainer.global_step, bool(trainer.validating)))
+            super()._save_last_checkpoint(trainer, candidates)
+
+    train(
+        _Scripted(), Watched(every_minutes=1.0), KeepConfig("{}"),
+        max_epochs=4, enable_checkpointing=True, default_root_dir=tmp_path, **options,
+    )
+    every = options.get("check_val_every_n_epoch", 1) * 3
+    validated = {2, 5, 8, 11} if "val_check_interval" in options else set(range(every, 13, every))
+    assert written[:12] == [(step, step in validated) for step in range(1, 13)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import lightning as L
@@ -68,7 +69,9 @@ class Counter(GenerativeModule):
         return torch.full((len(noise), *SHAPE), round(self.weight) % LEVELS, dtype=torch.uint8)
 
 
-def train(model: L.LightningModule, *callbacks: L.Callback, data: Ramp | None = None, **options: Any) -> L.Trainer:
+def train(
+    model: L.LightningModule, *callbacks: L.Callback, data: Ramp | None = None, ckpt: Path | None = None, **options: Any
+) -> L.Trainer:
     """Trains quietly on the CPU; two epochs of three steps unless told otherwise."""
     settings: dict[str, Any] = {
         "accelerator": "cpu",
@@ -83,5 +86,5 @@ def train(model: L.LightningModule, *callbacks: L.Callback, data: Ramp | None = 
     }
     quiet_logs()
     trainer = L.Trainer(**{**settings, **options}, callbacks=list(callbacks))
-    trainer.fit(model, data or Ramp())
+    trainer.fit(model, data or Ramp(), ckpt_path=ckpt)
     return trainer
