@@ -47,9 +47,9 @@ class Allocation:
     def for_values(cls, values: Tensor) -> Allocation:
         """The allocation for an integrand that was measured at pilot draws: values ``[R, J]`` in J bins.
 
-        A tenth of the draws is spread evenly, and a bin is as likely as the larger of its neighbours, because sizes from
-        a few pilot draws may be wrong. Not more: draws where f is small all have about the same value, and if most
-        of the variance lay in few such draws, a split of 30 examples would now and then have none of them.
+        A tenth of the draws is spread evenly, and a bin is as likely as the larger of its neighbours, because sizes
+        from a few pilot draws may be wrong. Not more: draws where f is small all have about the same value, and if
+        most of the variance lay in few such draws, a split of 30 examples would now and then have none of them.
         """
         size = values.square().mean(0).sqrt()
         size = F.max_pool1d(size[None], 3, stride=1, padding=1)[0]
