@@ -13,6 +13,7 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_only
 
+from lit_gen.callbacks.interrupt import validation_follows
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError, nearest
@@ -92,8 +93,9 @@ class BestCheckpoint(ModelCheckpoint):
         if trainer.world_size == 1 or trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_LOOKS == 0:
             old = time.monotonic() - self._written_at >= 60 * self.every_minutes
             self._due = bool(trainer.strategy.broadcast(self._due or old))
-        # A checkpoint has no gradients: one written during accumulation would lose some.
-        if self._due and not trainer.fit_loop._should_accumulate():
+        # A checkpoint has no gradients: one written during accumulation would lose some. If a validation follows, it
+        # writes the checkpoint: a run resumed from one before it would not validate here.
+        if self._due and not trainer.fit_loop._should_accumulate() and not validation_follows(trainer):
             before = self._last_global_step_saved
             self._write_last(trainer)
             # Lightning skips steps that it has saved, and would skip the next validation.
