@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -26,9 +27,9 @@ from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.scoring.sample_scores import short_count
 from lit_gen.stopping.ends import ended_in_one_line
-from lit_gen.stopping.processes import PROCESSES
+from lit_gen.stopping.processes import PROCESSES, is_first_process
 from lit_gen.stopping.requests import REQUESTS
-from lit_gen.stopping.stops import advice
+from lit_gen.stopping.stops import StoppedError, advice
 from lit_gen.stopping.trainers import take_over
 
 
@@ -129,6 +130,15 @@ def main(args: list[str]) -> None:
         run.trainer.fit(run.model, run.data)
         return
     PROCESSES.advice = lambda: advice(run.folder, resumed=run.checkpoint)
+    try:
+        _train_and_score(run)
+    except StoppedError:
+        if run.checkpoint is None and run.folder is not None and is_first_process():
+            _discard_if_untrained(run.folder)
+        raise
+
+
+def _train_and_score(run: Run) -> None:
     failed = True
     try:
         with ended_in_one_line():
@@ -139,6 +149,12 @@ def main(args: list[str]) -> None:
         failed = False
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
+
+
+def _discard_if_untrained(folder: Path) -> None:
+    """Removes the folder of a run that was stopped before its first step: the same command needs its name."""
+    if not any(folder.rglob("*.ckpt")):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 class DivergedError(UserError):

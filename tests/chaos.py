@@ -25,9 +25,9 @@ TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
 class Ender(L.Callback):
     """Sends its own process a signal, once, at a place of the run; environment variables say which.
 
-    ``CHAOS_PLACE`` is a hook of callbacks, ``sampling`` (inside the network, for a validation's scores), ``scoring`` (of
-    the final scores) or ``blocked`` (a hook that then sleeps, as a long computation does). ``CHAOS_AT`` is the number
-    of batches before it, ``CHAOS_SIGNAL`` the signals, sent 1 s after each other.
+    ``CHAOS_PLACE`` is a hook of callbacks, ``sampling`` (inside the network, for a validation's scores) or ``scoring``
+    (for the final ones). ``CHAOS_AT`` is the number of batches before it, ``CHAOS_SIGNAL`` the signals, sent 1 s after
+    each other, and ``CHAOS_SLEEP`` the seconds that the place takes, as a long computation does.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class Ender(L.Callback):
 
             def wrapped(*args: Any, **kwargs: Any) -> Any:
                 if getattr(pl_module.trainer, stage):
-                    self._send(pl_module.trainer)
+                    self._send(trainer)
                 return inner(*args, **kwargs)
 
             setattr(pl_module, name, wrapped)

@@ -11,9 +11,10 @@ import warnings
 from collections.abc import Callable
 
 from lit_gen.errors import UserError
+from lit_gen.stopping.ends import ended_in_one_line
 from lit_gen.stopping.processes import PROCESSES
 from lit_gen.stopping.requests import REQUESTS
-from lit_gen.stopping.stops import Stop, StoppedError
+from lit_gen.stopping.stops import StoppedError
 
 # Nvidia's driver, the same under Windows' Linux, AMD's: where none of these is, there is no GPU for torch to find.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -99,9 +100,10 @@ def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> 
 
 def _outcome(command: Callable[[list[str]], int | None], args: list[str]) -> int:
     try:
-        return command(args) or 0
-    except (Stop, KeyboardInterrupt) as stop:
-        return _say(StoppedError(stop.number if isinstance(stop, Stop) else int(signal.SIGINT)))
+        with ended_in_one_line():
+            return command(args) or 0
+    except KeyboardInterrupt:  # outside the main thread, where signals are not handled
+        return _say(StoppedError(signal.SIGINT))
     except UserError as error:
         return _say(error)
 

@@ -20,6 +20,7 @@ _STORE_KEY = "lit_gen/stop"
 _POLL = 0.25  # seconds between two looks at the other processes
 _POLL_STORE = 1.0
 _SAME_REQUEST = 0.5  # seconds within which a signal counts once: ``timeout`` and shells send it twice
+_AGAIN = "give the same command again"
 _GRACE = 8.0  # seconds in which a process that must end may do so by itself
 
 # A signal that one process passes on is another one, so that a Ctrl-C, which a terminal sends to all processes, is not
@@ -62,7 +63,7 @@ class Processes:
 
     def __init__(self) -> None:
         self.lost: str | None = None
-        self.advice: Callable[[], str] = str
+        self.advice: Callable[[], str] = lambda: _AGAIN
         self._children: list[subprocess.Popen[Any]] = []
         self._parent = 0
         self._asked: int | None = None
@@ -70,7 +71,9 @@ class Processes:
         self._end: tuple[float, int, str] | None = None
         self._store_at = 0.0
         self._words = threading.Lock()
-        self._running = False
+        self._done = threading.Event()
+        self._done.set()
+        self._thread: threading.Thread | None = None
         self._pipe = (-1, -1)
         self._old_fd = -1
 
@@ -78,8 +81,9 @@ class Processes:
 
     def start(self) -> None:
         """Starts the thread; the main thread calls this before it installs handlers."""
-        self.lost, self.advice, self._children, self._asked, self._end = None, str, [], None, None
-        self._words, self._running = threading.Lock(), True
+        self.lost, self._children, self._asked, self._end = None, [], None, None
+        self.advice = lambda: _AGAIN
+        self._words, self._done = threading.Lock(), threading.Event()
         self._parent = os.getppid() if os.environ.get(_FIRST) == str(os.getppid()) else 0
         if not self._parent:
             os.environ[_FIRST] = str(os.getpid())
@@ -88,14 +92,21 @@ class Processes:
             os.set_blocking(end, False)
         # Written to by the C handler, so that the thread knows of a signal while the main thread is inside torch.
         self._old_fd = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        threading.Thread(target=self._watch, args=self._pipe, daemon=True, name="lit_gen-processes").start()
+        arguments = (self._pipe[0], self._done)
+        self._thread = threading.Thread(target=self._watch, args=arguments, daemon=True, name="lit_gen-processes")
+        self._thread.start()
 
     def close(self) -> None:
         """Waits for children, which a command that succeeded has none left of, and ends the thread."""
         self.kill_children(patience=30.0 if sys.exc_info()[0] is None else 1.0)
         signal.set_wakeup_fd(self._old_fd)
-        self._running = False
+        assert self._thread is not None
+        self._done.set()
         os.write(self._pipe[1], b"\0")
+        self._thread.join(1.0)
+        if not self._thread.is_alive():
+            for end in self._pipe:
+                os.close(end)
         os.environ.pop(_FIRST, None)
 
     def adopt(self, children: list[subprocess.Popen[Any]]) -> None:
@@ -125,7 +136,7 @@ class Processes:
 
     def claim_last_words(self) -> bool:
         """Whether the caller is the first to print why the process ends; there is one line."""
-        return not self._running or self._words.acquire(blocking=False)
+        return self._done.is_set() or self._words.acquire(blocking=False)
 
     def end_within(self, code: int, line: str, seconds: float = _GRACE) -> None:
         """Ends this process and its children by force if it has not ended by itself by then."""
@@ -140,16 +151,14 @@ class Processes:
 
     # ------------------------------------------------------------------ the thread
 
-    def _watch(self, read: int, write: int) -> None:
-        while self._running:
+    def _watch(self, read: int, done: threading.Event) -> None:
+        while not done.is_set():
             ready, _, _ = select.select([read], [], [], _POLL)
             for number in os.read(read, 64) if ready else b"":
                 if number:
                     self._on_signal(number)
-            if self._running:
+            if not done.is_set():
                 self._look()
-        os.close(read)
-        os.close(write)
 
     def _on_signal(self, number: int) -> None:
         if number == _AT_ONCE:
