@@ -227,10 +227,11 @@ class Processes:
 
 def _store() -> Any:
     """The store that all processes of a launcher share; None before they have met, and for a single process."""
-    distributed = sys.modules.get("torch.distributed")
-    if distributed is None or not distributed.is_available() or not distributed.is_initialized():
+    distributed: Any = sys.modules.get("torch.distributed")
+    # Looked for, not called: the main thread may be importing the module now.
+    if not getattr(distributed, "is_initialized", bool)() or distributed.get_world_size() == 1:
         return None
-    return distributed.distributed_c10d._get_default_store() if distributed.get_world_size() > 1 else None
+    return distributed.distributed_c10d._get_default_store()
 
 
 PROCESSES = Processes()

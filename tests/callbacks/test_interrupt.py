@@ -50,7 +50,7 @@ class Signal(L.Callback):
 def test_ends_with_a_checkpoint(
     hook: str, at: int, stopped: int, due: bool, options: dict[str, Any], tmp_path: Path
 ) -> None:
-    """Two epochs of three steps; the one checkpoint holds the step that was running, or the state before a validation."""
+    """Two epochs of three steps; the checkpoint holds the step that was running, or the state before a validation."""
     model, interrupt = Counter(), Interrupt()
     with pytest.raises(Stop):
         train(
