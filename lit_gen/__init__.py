@@ -11,6 +11,9 @@ from lit_gen.stopping.early import handle_signals_of_program
 # with other processes on the same two cores the digits' VAE trained at 340 images/s instead of 6,700.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
+# Read when torch is loaded. Otherwise a process that loses the others prints a C++ stack with its one line.
+os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
+
 handle_signals_of_program()
 
 __version__ = "0.1.0"

@@ -27,7 +27,8 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
         UserError: If the name is taken, or the folder cannot be created.
     """
     if not is_first_process():
-        return Path(os.environ.get(_HANDED_ON, root))
+        named = root if name is None else Path(root).expanduser().absolute() / name
+        return Path(os.environ.get(_HANDED_ON, named))
     wanted = name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = Path(root).expanduser().absolute() / wanted
     try:

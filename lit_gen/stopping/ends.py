@@ -10,6 +10,7 @@ from lit_gen.stopping.processes import PROCESSES
 from lit_gen.stopping.stops import LostError, Stop, StoppedError
 
 _NEWS = 3.0  # seconds from an error of communication to the news of the process that caused it
+_UNREACHABLE = "another process of the run ended or cannot be reached"
 
 
 @contextlib.contextmanager
@@ -32,11 +33,15 @@ def ended_in_one_line() -> Iterator[None]:
     except UserError:
         raise
     except Exception as error:
-        if not _of_communication(error) or (lost := PROCESSES.lost_within(_NEWS)) is None:
+        if not isinstance(error, RuntimeError):  # what torch raises in a collective, and subclasses
             raise
-        raise LostError(lost, PROCESSES.advice()) from None
+        found = PROCESSES.lost_within(_NEWS) or (_UNREACHABLE if _of_communication(error) else None)
+        if found is None:
+            raise
+        raise LostError(found, PROCESSES.advice()) from None
 
 
 def _of_communication(error: Exception) -> bool:
-    """Whether an exception may come from a collective: torch raises plain RuntimeErrors, and subclasses of them."""
-    return isinstance(error, RuntimeError)
+    """Whether a collective failed; processes that a launcher such as ``srun`` starts do not learn more."""
+    text = str(error)
+    return any(word in text for word in ("gloo/transport", "ncclRemoteError", "NCCL communicator was aborted"))
