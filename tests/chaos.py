@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -101,38 +100,15 @@ def run(root: Path, name: str, *more: str, family: str = "vae", timeout: float =
     command = [sys.executable, "-m", "lit_gen", "fit", *args]
     found = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=REPO, env=environment)
     seconds = time.time() - float(stamp.read_text()) if stamp.exists() else 0.0
-    return End(found.returncode, found.stderr, seconds, alive(name))
+    return End(found.returncode, found.stderr, seconds, alive(root, name))
 
 
-def kill(root: Path, name: str, when: Callable[[Path], bool], number: int, rank: int, *more: str) -> End:
-    """Runs ``lit-gen fit`` and sends one of its processes a signal from outside as soon as a condition holds."""
-    args = options("vae", root, f"--run_name={name}", *more)
-    environment = {**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}"}
-    command = [sys.executable, "-m", "lit_gen", "fit", *args]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=REPO, env=environment) as process:
-        while not when(root / name) or (rank and not children(process.pid)):
-            assert process.poll() is None, process.communicate()[1]
-            time.sleep(0.05)
-        start = time.time()
-        os.kill(children(process.pid)[rank - 1] if rank else process.pid, number)
-        _, error = process.communicate(timeout=90)
-        seconds = time.time() - start
-    return End(process.returncode, error, seconds, alive(name))
-
-
-def children(pid: int) -> list[int]:
-    """Processes that a process has started, of those that run the command."""
-    path = Path(f"/proc/{pid}/task/{pid}/children")
-    found = [int(n) for n in path.read_text().split()] if path.exists() else []
-    return [n for n in found if "lit_gen" in _command(n)]
-
-
-def alive(name: str) -> list[str]:
+def alive(root: Path, name: str) -> list[str]:
     """Processes of a run of this name; one that is ending may take a moment."""
     end = time.time() + 3
     while True:
         pids = [p.name for p in Path("/proc").iterdir() if p.name.isdigit()]
-        found = [c for c in map(_command, pids) if f"--run_name={name} " in f"{c} " and "lit_gen" in c]
+        found = [c for c in map(_command, pids) if f"root_dir={root} " in c and f"--run_name={name} " in f"{c} "]
         if not found or time.time() > end:
             return found
         time.sleep(0.1)

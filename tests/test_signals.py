@@ -180,7 +180,7 @@ def test_at_any_time_of_the_start(module: str, devices: int, tmp_path: Path) -> 
         assert error.strip().splitlines()[-1].startswith(f"error: stopped by {number.name}")
         assert "Traceback" not in error
         assert time.time() - start < 10
-        assert not alive("run")
+        assert not alive(tmp_path, "run")
         if (tmp_path / "run").exists():
             assert interrupted(tmp_path / "run").exists(), "the same command could not be given again"
             break
@@ -214,4 +214,4 @@ def test_under_torchrun_a_signal_to_one_process_stops_all(tmp_path: Path) -> Non
     found = run_module("torch.distributed.run", *launch, env=environment, timeout=120)
     assert "error: stopped by SIGHUP; the last checkpoint is" in found.stderr, found.stderr
     assert interrupted(tmp_path / "run").exists()
-    assert not alive("run")
+    assert not alive(tmp_path, "run")
