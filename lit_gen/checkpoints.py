@@ -15,7 +15,7 @@ from lit_gen.errors import UserError
 KEY = "lit_gen_config"
 """Entry of a checkpoint that holds the run's resolved configuration as YAML."""
 
-BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE = "budget", "throughput", "ema"
+BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE, INTERRUPT_STATE = "budget", "throughput", "ema", "interrupt"
 """Entries of a checkpoint's ``callbacks``, by name: a class may be renamed, and a file keeps its names."""
 
 
