@@ -18,7 +18,7 @@ KEY = "lit_gen_config"
 DATA = "lit_gen_data"
 """Entry of a checkpoint that holds the name of the data, and the fingerprints of what was trained and validated on."""
 
-BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE = "budget", "throughput", "ema"
+BUDGET_STATE, THROUGHPUT_STATE, EMA_STATE, INTERRUPT_STATE = "budget", "throughput", "ema", "interrupt"
 END_STATE = "end"
 """Entries of a checkpoint's ``callbacks``, by name: a class may be renamed, and a file keeps its names."""
 

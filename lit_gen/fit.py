@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import shlex
 import sys
 import threading
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
-from lit_gen.callbacks import BestCheckpoint, Budget, Interrupt, ProgressBar, Throughput
+from lit_gen.callbacks import BestCheckpoint, Budget, ProgressBar, Throughput
 from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
@@ -31,6 +30,11 @@ from lit_gen.runs.results import NOTES, environment, git_commit, now
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.scoring.sample_scores import short_count
+from lit_gen.stopping.ends import ended_in_one_line
+from lit_gen.stopping.processes import PROCESSES, is_first_process
+from lit_gen.stopping.requests import REQUESTS
+from lit_gen.stopping.stops import StoppedError, advice
+from lit_gen.stopping.trainers import take_over
 
 
 def train(run: Run) -> Path:
@@ -40,7 +44,7 @@ def train(run: Run) -> Path:
         Path of the selected checkpoint.
 
     Raises:
-        KeyboardInterrupt: If the run was stopped; a checkpoint to resume from is written.
+        Stop: If a signal stopped the run; a checkpoint to resume from is written.
         FileError: If a checkpoint cannot be written.
         UserError: If Lightning rejects an option, the loss is not finite, or nothing was trained.
     """
@@ -49,8 +53,6 @@ def train(run: Run) -> Path:
         remove_leftovers(run.folder, run.checkpoint)
     try:
         trainer.fit(run.model, run.data, ckpt_path=run.checkpoint, weights_only=True)
-    except SystemExit as stop:  # Lightning's way of ending on Ctrl-C
-        raise KeyboardInterrupt from stop
     except FloatingPointError as error:
         raise DivergedError(str(error)) from error
     except (MisconfigurationException, ValueError) as error:
@@ -70,6 +72,8 @@ def train(run: Run) -> Path:
     if trainer.is_global_zero:
         _write_notes(run, checkpoint, path)
     trainer.strategy.barrier("training notes")
+    PROCESSES.advice = lambda: advice(run.folder, trained=path)
+    REQUESTS.release()
     return path
 
 
@@ -104,7 +108,7 @@ def scoring_trainer(run: Run) -> Trainer:
     """A fresh Trainer on the same devices, without loggers, checkpoints and the training's callbacks."""
     trainer, config = run.trainer, run.trainer_options
     shown = trainer.progress_bar_callback is not None
-    return Trainer(
+    return take_over(Trainer(
         # In the user's own terms: with an accelerator object, Lightning would use the GPU's autocast.
         accelerator=config["accelerator"],
         strategy="auto" if trainer.world_size == 1 else "ddp",
@@ -119,7 +123,7 @@ def scoring_trainer(run: Run) -> Trainer:
         callbacks=[ProgressBar()] if shown else [],
         inference_mode=False,
         use_distributed_sampler=False,
-    )
+    ))
 
 
 def publish(run: Run, record: Record, path: Path) -> None:
@@ -176,23 +180,34 @@ def main(args: list[str]) -> None:
     if run.trainer_options["fast_dev_run"]:
         run.trainer.fit(run.model, run.data)
         return
+    PROCESSES.advice = lambda: advice(run.folder, resumed=run.checkpoint)
+    try:
+        _train_and_score(run)
+    except UserError as error:
+        untrained = isinstance(error, StoppedError) or not _has_trained(run.trainer)
+        if untrained and not run.resumed and run.folder is not None and is_first_process():
+            _discard_if_untrained(run.folder)
+        raise
+
+
+def _train_and_score(run: Run) -> None:
     failed = True
     try:
-        path = train(run)
-        found = evaluate(run, scoring_trainer(run), path)
-        if found:
-            publish(run, *found)
-            remove_unkept(path.parent, _checkpoint_callback(run).keep, path)
+        with ended_in_one_line():
+            path = train(run)
+            found = evaluate(run, scoring_trainer(run), path)
+            if found:
+                publish(run, *found)
+                remove_unkept(path.parent, _checkpoint_callback(run).keep, path)
         failed = False
-    except KeyboardInterrupt:
-        interrupt = next(c for c in run.trainer.callbacks if isinstance(c, Interrupt))  # type: ignore[attr-defined]
-        if interrupt.checkpoint is None:
-            raise
-        raise StoppedError(Path(run.trainer.default_root_dir)) from None
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
-        if isinstance(sys.exception(), UserError) and not run.resumed and not _has_trained(run.trainer):
-            remove_run_folder(Path(run.trainer.default_root_dir))
+
+
+def _discard_if_untrained(folder: Path) -> None:
+    """Removes the folder of a run that ended before its first step: the same command needs its name."""
+    if not any(folder.rglob("*.ckpt")):
+        remove_run_folder(folder)
 
 
 def _has_trained(trainer: Trainer) -> bool:
@@ -203,15 +218,6 @@ class DivergedError(UserError):
     """The loss is not finite, although the options were valid."""
 
     exit_code = 1
-
-
-class StoppedError(UserError):
-    """The run was stopped by Ctrl-C after writing a checkpoint."""
-
-    exit_code = 130
-
-    def __init__(self, folder: Path) -> None:
-        super().__init__(f"stopped; to go on: lit-gen fit --resume {shlex.quote(str(folder))}")
 
 
 if __name__ == "__main__":

@@ -5,8 +5,10 @@ from __future__ import annotations
 import contextlib
 import importlib
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -18,6 +20,7 @@ from test_packaging import PROJECT
 import lit_gen
 from lit_gen.__main__ import COMMANDS, main
 from lit_gen.cli.process import run_command
+from lit_gen.stopping.stops import SIGNALS
 
 ENVIRONMENT = {**os.environ, "PYTHONPATH": str(REPO)}
 
@@ -88,12 +91,17 @@ def test_errors_of_a_command_keep_their_exit_code(capsys: pytest.CaptureFixture[
     assert str(tmp_path) in stderr_of(["leaderboard", str(tmp_path)], 2, capsys)
 
 
-def test_ctrl_c_is_exit_code_130(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("number", SIGNALS)
+def test_a_signal_is_one_line_and_exit_code_128_plus_its_number(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     def stopped(args: list[str]) -> None:
-        raise KeyboardInterrupt
+        os.kill(os.getpid(), number)
+        time.sleep(10)
 
     monkeypatch.setattr(importlib, "import_module", lambda name: SimpleNamespace(main=stopped))
-    assert stderr_of(["sample", "x.ckpt"], 130, capsys) == "error: stopped"
+    line = f"error: stopped by {number.name}; give the same command again"
+    assert stderr_of(["sample", "x.ckpt"], 128 + number, capsys) == line
 
 
 def test_program_runs_as_a_script_and_as_a_module(tmp_path: Path) -> None:

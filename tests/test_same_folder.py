@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import os
 import shutil
@@ -18,7 +20,6 @@ from test_resume import assert_same_end
 
 from lit_gen import fit
 from lit_gen.cli.process import run_command
-from lit_gen.errors import UserError
 from lit_gen.records.record import Record, read_record
 from lit_gen.runs.newest_checkpoint import newest_checkpoint
 
@@ -40,9 +41,15 @@ def stopped_at(step: int, family: str, root: Path, *more: str) -> Path:
     """A run that was stopped after a step."""
     args = options(family, root, "--run_name=run", CURVES, *more)
     args += ["--trainer.callbacks=test_same_folder.StopAt", f"--trainer.callbacks.step={step}"]
-    with pytest.raises(UserError, match=r"to go on: lit-gen fit --resume .*/run"):
-        fit.main(args)
-    return root / "run"
+    return stopped(args, root / "run")
+
+
+def stopped(args: list[str], run: Path) -> Path:
+    """The run that these arguments train, which a signal stops; its last line says how to go on."""
+    with contextlib.redirect_stderr(io.StringIO()) as said:
+        assert run_command(fit.main, args) == 128 + signal.SIGINT
+    assert said.getvalue().splitlines()[-1].endswith(f"to go on: lit-gen fit --resume {run}")
+    return run
 
 
 def rows(run: Path) -> list[dict[str, str]]:

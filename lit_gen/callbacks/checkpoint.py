@@ -14,6 +14,7 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lit_gen.callbacks.divergence import check_weights
+from lit_gen.callbacks.interrupt import validation_follows
 from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.checkpoints import is_readable
@@ -109,8 +110,9 @@ class BestCheckpoint(ModelCheckpoint):
         if trainer.world_size == 1 or trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_LOOKS == 0:
             old = time.monotonic() - self._written_at >= 60 * self.every_minutes
             self._due = bool(trainer.strategy.broadcast(self._due or old))
-        # A checkpoint has no gradients: one written during accumulation would lose some.
-        if self._due and not trainer.fit_loop._should_accumulate() and not _validation_follows(trainer):
+        # A checkpoint has no gradients: one written during accumulation would lose some. If a validation follows, it
+        # writes the checkpoint: a run resumed from one before it would not validate here.
+        if self._due and not trainer.fit_loop._should_accumulate() and not validation_follows(trainer):
             before = self._last_global_step_saved
             self._write_last(trainer)
             # Lightning skips steps that it has saved, and would skip the next validation.
@@ -234,15 +236,6 @@ class BestCheckpoint(ModelCheckpoint):
             "kth_best_model_path": here.get(state["kth_best_model_path"], ""),
             "last_model_path": str(last) if (last := Path(self.dirpath) / "last.ckpt").is_file() else "",
         }
-
-
-def _validation_follows(trainer: L.Trainer) -> bool:
-    """Whether a validation follows this batch, which writes a checkpoint; one from before would lose the validation."""
-    loop, epochs, every = trainer.fit_loop.epoch_loop, trainer.check_val_every_n_epoch, trainer.val_check_batch
-    number = loop.total_batch_idx if epochs is None else loop.batch_idx
-    if not trainer.enable_validation or not every or (number + 1) % every:
-        return False
-    return epochs is None or (trainer.current_epoch + 1) % epochs == 0
 
 
 @rank_zero_only

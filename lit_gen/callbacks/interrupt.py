@@ -1,80 +1,150 @@
-"""Stops a run cleanly on Ctrl-C, with a checkpoint to resume from."""
+"""Stops a run cleanly on a signal, with a checkpoint to resume from."""
 
 from __future__ import annotations
 
-import signal
+import contextlib
+import copy
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import lightning as L
-import torch
 from lightning.pytorch.callbacks import Checkpoint
 
-_BATCHES_BETWEEN_TALKS = 10  # with several processes: each takes an all-reduce of one number
+from lit_gen.checkpoints import INTERRUPT_STATE
+from lit_gen.stopping.requests import REQUESTS
+from lit_gen.stopping.stops import Stop
+from lit_gen.stopping.trainers import take_over
 
 
 class Interrupt(Checkpoint):
-    """On the first Ctrl-C (or SIGTERM), finishes the current step, writes a checkpoint, and stops.
+    """On SIGINT, SIGTERM, SIGHUP or SIGUSR1, writes ``interrupted.ckpt``, from which a run goes on exactly, and stops.
 
-    Finishing the step makes the checkpoint consistent: weights, optimizers and the position in the data agree,
-    and the resumed run ends with the weights of an uninterrupted one. A second Ctrl-C stops at once.
+    - During training, the running optimizer step is finished first, with all batches whose gradients it accumulates:
+      weights, optimizers and the position in the data agree.
+    - A validation is abandoned at once. The checkpoint has the state before it, and the resumed run starts with it.
+    - While another checkpoint is written, that one is finished first.
 
-    Several processes stop together, a few steps later, even if only one of them received the signal: otherwise the
-    others would wait for its gradients forever.
+    A second signal stops at once. With several processes, the first one writes the checkpoint alone, whichever received
+    the signal, and no process waits for another: weights are equal on all of them.
 
     As a ``Checkpoint``, it runs after all other callbacks: their counts of the step are in the file.
 
     Attributes:
         checkpoint: Path of the checkpoint written, or None.
+
+    Raises:
+        Stop: When the checkpoint is written.
     """
 
     def __init__(self) -> None:
         self.checkpoint: Path | None = None
-        self._asked = False
-        self._all_stop = False
-        self._before: dict[int, Any] = {}
+        self._before_validation: dict[str, Any] | None = None
+        self._due: dict[str, bool] = {}
+        self._listening = contextlib.ExitStack()
 
-    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Installs the signal handlers for the duration of fit."""
-        self._before = {number: signal.signal(number, self._ask) for number in (signal.SIGINT, signal.SIGTERM)}
+    def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Handles signals during fit, unless the command does already."""
+        take_over(trainer)
+        self._listening.enter_context(REQUESTS.listen())
 
-    def _ask(self, number: int, frame: FrameType | None) -> None:
-        self._asked = True
-        signal.signal(number, self._before[number])
+    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
+        """Restores the previous handlers."""
+        self._listening.close()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From here on there is work to lose; repeats the validation that was abandoned, if any."""
+        REQUESTS.hold()
+        if self._due:
+            trainer.should_stop = trainer.should_stop or self._due["should_stop"]
+            self._due = {}
+            _validate(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
-        """Stops between two steps."""
-        if trainer.world_size > 1 and trainer.fit_loop.epoch_loop.total_batch_idx % _BATCHES_BETWEEN_TALKS == 0:
-            self._agree(trainer)
-        # A checkpoint has no gradients: one written during accumulation would lose some.
-        if self._agreed(trainer) and not trainer.fit_loop._should_accumulate():
+        """Stops between two steps; if a validation follows, at its start, since Lightning would not repeat it."""
+        if REQUESTS.number is not None and not validation_follows(trainer):
             self._stop(trainer)
 
-    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Stops here if the signal came during the last validation, which no step follows."""
-        if trainer.world_size > 1:
-            self._agree(trainer)
-        if self._agreed(trainer):
+    def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """From here to the end of the validation, nothing can be lost that the resumed run does not repeat."""
+        if trainer.sanity_checking or _accumulating(trainer) or _complete(trainer):
+            return
+        self._before_validation = copy.deepcopy(trainer.fit_loop.state_dict())
+        REQUESTS.release()
+
+    def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Checkpoints of the validated state follow, which are written whole."""
+        if not trainer.sanity_checking:
+            REQUESTS.hold()
+            self._before_validation = None
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Stops after the validation, if it could not be abandoned any more."""
+        if REQUESTS.number is not None and not trainer.sanity_checking:
             self._stop(trainer)
-
-    def _agreed(self, trainer: L.Trainer) -> bool:
-        return self._all_stop if trainer.world_size > 1 else self._asked
-
-    def _agree(self, trainer: L.Trainer) -> None:
-        """Shares one process's signal with all; every process calls this at the same batch."""
-        asked = torch.tensor(float(self._asked), device=trainer.strategy.root_device)
-        self._all_stop = float(trainer.strategy.reduce(asked, reduce_op="sum")) > 0
 
     def _stop(self, trainer: L.Trainer) -> None:
-        self.checkpoint = Path(trainer.default_root_dir) / "checkpoints" / "interrupted.ckpt"
-        trainer.save_checkpoint(self.checkpoint)
-        raise KeyboardInterrupt
+        # A checkpoint has no gradients: one written during accumulation would lose some.
+        if not trainer.is_global_zero or _accumulating(trainer) or _complete(trainer):
+            return
+        self._save(trainer)
+        assert REQUESTS.number is not None
+        raise Stop(REQUESTS.number)
 
-    def teardown(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
-        """Restores the previous signal handlers."""
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-        self._before = {}
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Writes the checkpoint of a validation that a signal has ended; the other callbacks have cleaned up."""
+        if isinstance(exception, Stop) and self._before_validation is not None:
+            self._due = {"validate": True, "should_stop": trainer.should_stop}
+            self._save(trainer)
+        self._listening.close()
+
+    def _save(self, trainer: L.Trainer) -> None:
+        """Writes the checkpoint without the other processes, which may be gone or in a collective."""
+        path = Path(trainer.default_root_dir) / "checkpoints" / "interrupted.ckpt"
+        checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
+        if self._before_validation is not None:
+            checkpoint["loops"]["fit_loop"] = self._before_validation
+        trainer.strategy.save_checkpoint(checkpoint, path)
+        self.checkpoint = path
+
+    @property
+    def state_key(self) -> str:
+        """Entry of a checkpoint's ``callbacks``."""
+        return INTERRUPT_STATE
+
+    def state_dict(self) -> dict[str, bool]:
+        """Whether a validation is due, and whether training ends after it; empty if none is."""
+        return self._due
+
+    def load_state_dict(self, state_dict: dict[str, bool]) -> None:
+        """Restores it from a checkpoint."""
+        self._due = dict(state_dict)
+
+
+def validation_follows(trainer: L.Trainer) -> bool:
+    """Whether Lightning validates after the batch that has just ended."""
+    fetcher = trainer.fit_loop._data_fetcher
+    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
+
+
+def _accumulating(trainer: L.Trainer) -> bool:
+    """Whether gradients of earlier batches would be lost; those after the last batch of the run are not used."""
+    return trainer.fit_loop._should_accumulate() and not trainer.should_stop
+
+
+def _complete(trainer: L.Trainer) -> bool:
+    """Whether the Trainer's limit of steps is reached: a resumed run would not start, nor validate."""
+    return 0 <= trainer.fit_loop.max_steps <= trainer.global_step
+
+
+def _validate(trainer: L.Trainer) -> None:
+    """Runs a validation as Lightning does between two batches."""
+    loop, connector = trainer.fit_loop.epoch_loop, trainer._logger_connector
+    first = connector._first_loop_iter
+    trainer.validating = True
+    loop.val_loop.restarting = False
+    loop.val_loop.run()
+    loop.val_loop._has_run = False  # the training loop, which resumes after a validation, would take this for its own
+    trainer.training = True
+    connector._first_loop_iter = first

@@ -84,6 +84,11 @@ class ProgressBar(LightningProgressBar):
             self._show(trainer)
             self._bar.close()
 
+    def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
+        """Closes the bar: what is printed next starts on a line of its own."""
+        if self._bar is not None:
+            self._bar.close()
+
     def _show(self, trainer: L.Trainer) -> None:
         if not self._enabled:
             return

@@ -74,9 +74,8 @@ class SampleQuality(L.Callback):
         """Computes scores on all processes together, and logs the same values on each."""
         if self.extractor is None or trainer.sanity_checking or not isinstance(pl_module, GenerativeModule):
             return
-        self._validations += 1
         # The last state is always a candidate, whatever the cadence.
-        self.scored = (self._validations - 1) % self.every == 0 or trainer.should_stop
+        self.scored = self._validations % self.every == 0 or trainer.should_stop
         if not self.scored:
             return
         extractor = self.extractor.to(pl_module.device)
@@ -87,6 +86,11 @@ class SampleQuality(L.Callback):
             model_scores(trainer, pl_module, extractor, factories, self._references, self.num_samples, self.seed)
         ):
             pl_module.log(self._name(score.name), score.value, prog_bar=i == 0, sync_dist=True)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Counts; an interrupted validation, which a resumed run repeats, does not."""
+        if not trainer.sanity_checking:
+            self._validations += 1
 
     def state_dict(self) -> dict[str, int]:
         """Number of validations, so that the interval continues after resuming."""

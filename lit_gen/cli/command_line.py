@@ -52,6 +52,7 @@ from lit_gen.runs.results import run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.settings import Scoring
+from lit_gen.stopping.trainers import take_over
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
@@ -200,7 +201,7 @@ class CLI(LightningCLI):
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose != "fit":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
-            return checks.rejected_in_one_line(lambda: Trainer(**scoring))
+            return take_over(checks.rejected_in_one_line(lambda: Trainer(**scoring)))
         callbacks = [*_listed(config["callbacks"]), self.config_init["checkpoint"]]
         checks.rejected_in_one_line(lambda: Trainer(**{**config, "logger": False, "callbacks": callbacks}))
         if self.run_folder is not None:
@@ -229,7 +230,7 @@ class CLI(LightningCLI):
         usual = str(config["strategy"]).startswith(("auto", "ddp"))  # others write files of their own
         if usual and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
             config["plugins"] = [*plugins, WholeCheckpointIO()]
-        return checks.rejected_in_one_line(super().instantiate_trainer)
+        return take_over(checks.rejected_in_one_line(super().instantiate_trainer))
 
     def _keep_data(self, folder: Path) -> KeepData:
         path = self.config["weights"]

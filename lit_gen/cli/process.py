@@ -5,11 +5,16 @@ from __future__ import annotations
 import ctypes
 import logging
 import os
+import signal
 import sys
 import warnings
 from collections.abc import Callable
 
 from lit_gen.errors import UserError, file_error
+from lit_gen.stopping.ends import ended_in_one_line
+from lit_gen.stopping.processes import PROCESSES
+from lit_gen.stopping.requests import REQUESTS
+from lit_gen.stopping.stops import StoppedError
 
 # Nvidia's driver, the same under Windows' Linux, AMD's: where none of these is, there is no GPU for torch to find.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
@@ -79,6 +84,8 @@ def tune_malloc() -> None:
 def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> int:
     """Runs a command as a program does: bad input is one line on stderr and exit code 2, a failing disk exit code 1.
 
+    A signal that asks to stop is one line too, and exit code 128 plus its number.
+
     Args:
         command: Function of the command line that returns an exit code, or None for 0.
         args: The command line, without the program's name.
@@ -86,17 +93,30 @@ def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> 
     Returns:
         The exit code.
     """
+    with REQUESTS.listen():
+        code = _outcome(command, args)
+        if code:
+            PROCESSES.kill_children(patience=1.0)
+        return code
+
+
+def _outcome(command: Callable[[list[str]], int | None], args: list[str]) -> int:
     try:
-        return command(args) or 0
-    except KeyboardInterrupt:
-        sys.stderr.write("error: stopped\n")
-        return 130
+        with ended_in_one_line():
+            return command(args) or 0
+    except KeyboardInterrupt:  # outside the main thread, where signals are not handled
+        return _say(StoppedError(signal.SIGINT))
     except UserError as error:
-        sys.stderr.write(f"error: {error}\n")
-        return getattr(error, "exit_code", 2)
+        return _say(error)
     except Exception as error:
         failed = file_error(error)
         if failed is None:
             raise
-        sys.stderr.write(f"error: {failed}\n")
-        return failed.exit_code
+        return _say(failed)
+
+
+def _say(error: UserError) -> int:
+    """Prints an error, unless the reason why the process ends was printed already; returns the exit code."""
+    if PROCESSES.claim_last_words():
+        sys.stderr.write(f"error: {error}\n")
+    return getattr(error, "exit_code", 2)

@@ -10,6 +10,7 @@ from pathlib import Path
 from lightning.pytorch.utilities import rank_zero_only
 
 from lit_gen.errors import UserError
+from lit_gen.stopping.processes import is_first_process
 
 _HANDED_ON = "LIT_GEN_RUN_FOLDER"
 
@@ -28,8 +29,9 @@ def make_run_folder(root: str | Path, name: str | None, stem: str) -> Path:
     Raises:
         UserError: If the name is taken, or the folder cannot be created.
     """
-    if not _is_first():
-        return Path(os.environ.get(_HANDED_ON, root))
+    if not is_first_process():
+        named = root if name is None else Path(root).expanduser().absolute() / name
+        return Path(os.environ.get(_HANDED_ON, named))
     wanted = name or f"{stem}-{datetime.now():%Y%m%d-%H%M%S}"
     folder = Path(root).expanduser().absolute() / wanted
     try:
@@ -55,11 +57,3 @@ def remove_run_folder(folder: Path) -> None:
     """Removes the folder of a run that has not trained, so that its name is free again."""
     shutil.rmtree(folder, ignore_errors=True)
     os.environ.pop(_HANDED_ON, None)
-
-
-def _is_first() -> bool:
-    """Whether this is the run's first process, by launchers' variables: the global rank, or node and local rank."""
-    for name in ("RANK", "SLURM_PROCID"):
-        if os.environ.get(name):
-            return int(os.environ[name]) == 0
-    return all(int(os.environ.get(name) or 0) == 0 for name in ("NODE_RANK", "GROUP_RANK", "LOCAL_RANK"))

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from lit_gen.noise import Noise
@@ -14,7 +15,7 @@ PILOT_EXAMPLES = 256
 """Number of pilot draws, each of one example; the network is evaluated once for each."""
 
 _BINS = 32
-_EVEN = 0.25  # share of the draws that is spread evenly: no weight exceeds its inverse, 4
+_EVEN = 0.1  # share of the draws that is spread evenly: no weight exceeds its inverse, 10
 
 
 @dataclass(frozen=True)
@@ -23,7 +24,8 @@ class Allocation:
 
     With c the typical function, g the density of the draws and u drawn from it, ``c's integral + (f(u) - c(u)) / g(u)``
     is an unbiased estimate of the integral of f, whatever c and g are. With c close to f, most of the variance is
-    gone; with g in proportion to the deviation, what is left is smallest.
+    gone. Examples deviate from what is typical by a factor rather than by a term, so g is in proportion to the size of
+    f: an example's deviation is then about the same at all its draws.
 
     Args:
         probabilities: Probabilities of draws in equally wide bins, ``[J]``, positive.
@@ -45,14 +47,17 @@ class Allocation:
     def for_values(cls, values: Tensor) -> Allocation:
         """The allocation for an integrand that was measured at pilot draws: values ``[R, J]`` in J bins.
 
-        A quarter of the draws is spread evenly, because deviations from a few pilot draws may be wrong.
+        A tenth of the draws is spread evenly, and a bin is as likely as the larger of its neighbours, because sizes
+        from a few pilot draws may be wrong. Not more: draws where f is small all have about the same value, and if
+        most of the variance lay in few such draws, a split of 30 examples would now and then have none of them.
         """
-        deviation = values.std(0)
-        total = deviation.sum()
+        size = values.square().mean(0).sqrt()
+        size = F.max_pool1d(size[None], 3, stride=1, padding=1)[0]
+        total = size.sum()
         if not torch.isfinite(total):
             return cls.even()
         bins = values.shape[1]
-        share = deviation / total if total > 0 else torch.full_like(deviation, 1 / bins)
+        share = size / total if total > 0 else torch.full_like(size, 1 / bins)
         return cls((1 - _EVEN) * share + _EVEN / bins, values.mean(0))
 
     def integral(self, integrand: Callable[[Tensor], Tensor], noise: Noise, draws: int) -> Tensor:
