@@ -91,16 +91,27 @@ def error_of(args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
 # ------------------------------------------------------------------ the same run
 
 
-@pytest.mark.parametrize(("family", "step"), [("vae", 13), ("gan", 27)])
+# An epoch has 20 batches: inside the first; before the validation at its end; inside the second; before the last one.
+@pytest.mark.parametrize(("family", "step"), [("vae", 13), ("vae", 20), ("gan", 27), ("vae", 30), ("gan", 30)])
 def test_a_stopped_run_continues_in_its_folder_as_if_unbroken(
     family: str, step: int, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = stopped_at(step, family, tmp_path / "stopped")
     fit.main(["--resume", str(run)])
-    file = run / "checkpoints" / "interrupted.ckpt"
+    # At the end of the budget, the last checkpoint is also one to continue from with a larger budget.
+    file = run / "checkpoints" / ("last.ckpt" if step == 30 else "interrupted.ckpt")
     assert f"resuming from {file} ({50 * step:,} examples, {step} steps)" in capsys.readouterr().out
     assert_same_run(run_fit(family, tmp_path / "unbroken", "run", CURVES), run)
     assert [path.name for path in (tmp_path / "stopped").iterdir() if path.is_dir()] == ["run"]
+
+
+def test_a_stop_before_a_validation_that_ends_the_budget_is_no_candidate_of_a_larger_one(tmp_path: Path) -> None:
+    """Twice: it is repeated for the budget that it belongs to, and left out of the larger one."""
+    run = stopped_at(25, "vae", tmp_path / "stopped", "--budget.max_examples=1250")
+    fit.main(["--resume", str(run), "--trainer.callbacks=null"])
+    assert_same_run(run_fit("vae", tmp_path / "first", "run", CURVES, "--budget.max_examples=1250"), run)
+    fit.main(["--resume", str(run), "--budget.max_examples=1500"])
+    assert_same_run(run_fit("vae", tmp_path / "whole", "run", CURVES), run)
 
 
 def test_rows_of_curves_after_the_checkpoint_are_replaced(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gen.checkpoints import BUDGET_STATE, KEY, peek, read_checkpoint
+from lit_gen.checkpoints import BUDGET_STATE, END_STATE, KEY, peek, read_checkpoint
 from lit_gen.errors import UserError
 
 
@@ -19,11 +19,13 @@ class Position:
         path: The checkpoint.
         examples_seen: Number of training examples seen.
         step: Number of optimizer steps.
+        at_end: Whether it was written for a run with a larger budget, before the last validation.
     """
 
     path: Path
     examples_seen: int
     step: int
+    at_end: bool
 
 
 def newest_checkpoint(folder: Path) -> Position:
@@ -54,9 +56,9 @@ def newest_checkpoint(folder: Path) -> Position:
     raise UserError(f"resume: no checkpoint in {folder / 'checkpoints'} is whole; start a new run")
 
 
-def _age(position: Position) -> tuple[int, int, bool, int]:
-    path = position.path
-    return position.examples_seen, position.step, not path.name.startswith("best"), path.stat().st_mtime_ns
+def _age(position: Position) -> tuple[int, int, bool, bool, int]:
+    is_best, written = position.path.name.startswith("best"), position.path.stat().st_mtime_ns
+    return position.examples_seen, position.step, position.at_end, not is_best, written
 
 
 def _position(file: Path) -> Position | None:
@@ -69,6 +71,7 @@ def _position(file: Path) -> Position | None:
             path=file,
             examples_seen=content["callbacks"][BUDGET_STATE]["examples_seen"],
             step=content["global_step"],
+            at_end=bool(content["callbacks"].get(END_STATE)),
         )
     except Exception:  # damaged files raise exceptions of many types
         _print_skipped(file)
