@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -54,11 +55,16 @@ def test_weights_that_are_not_finite_reach_no_file(value: float, averaged: bool,
         assert weights_not_finite(content) == []
 
 
+class _Signals(L.Callback):
+    """Sends a signal to this process during the first step."""
+
+    def on_train_batch_start(self, *_: Any) -> None:
+        signal.raise_signal(signal.SIGUSR1)
+
+
 def test_a_stop_writes_no_weights_that_are_not_finite(tmp_path: Path) -> None:
-    interrupt = Interrupt()
-    interrupt._asked = True
     with pytest.raises(FloatingPointError, match=r"in step 1 \(net\.weight\); no checkpoint was written before"):
-        run(tmp_path, _Spoils(1), interrupt)
+        run(tmp_path, _Spoils(1), _Signals(), Interrupt())
     assert not list(tmp_path.rglob("*.ckpt"))
 
 
