@@ -68,7 +68,7 @@ def test_scores_are_taken_on_the_devices_that_were_named(monkeypatch: pytest.Mon
     """One device is not the first device."""
     asked: dict[str, Any] = {}
     trained: Any = L.Trainer(accelerator="cpu", devices=1, logger=False, enable_checkpointing=False)
-    monkeypatch.setattr(fit, "Trainer", lambda **options: asked.update(options))
+    monkeypatch.setattr(fit, "Trainer", lambda **options: asked.update(options) or trained)
     run: Any = SimpleNamespace(trainer=trained, trainer_options={"accelerator": "gpu", "devices": [1]})
     fit.scoring_trainer(run)
     assert (asked["accelerator"], asked["devices"]) == ("gpu", [1])
