@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import shlex
 import signal
 import subprocess
 import sys
@@ -103,6 +104,20 @@ def run(root: Path, name: str, *more: str, family: str = "vae", timeout: float =
     return End(found.returncode, found.stderr, seconds, alive(root, name))
 
 
+def go_on(end: End, timeout: float = 90) -> End:
+    """Gives the command that a stopped run has printed; the run ends without further signals.
+
+    Raises:
+        subprocess.TimeoutExpired: If it does not end.
+    """
+    printed = shlex.split(end.line.rpartition("; to go on: ")[2])
+    assert printed[:3] == ["lit-gen", "fit", "--resume"], end.line
+    command = [sys.executable, "-m", "lit_gen", *printed[1:]]
+    environment = {**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}"}
+    found = subprocess.run(command, capture_output=True, text=True, timeout=timeout, cwd=REPO, env=environment)
+    return End(found.returncode, found.stderr, 0.0, [])
+
+
 def alive(root: Path, name: str) -> list[str]:
     """Processes of a run of this name; one that is ending may take a moment."""
     end = time.time() + 3
@@ -145,21 +160,23 @@ def rows(run: Path) -> list[dict[str, str]]:
         return [{k: v for k, v in row.items() if v != ""} for row in csv.DictReader(lines)]
 
 
-def assert_same_end(unbroken: Path, *parts: Path) -> None:
-    """The last of the parts of a run ends as the unbroken run, to the bit: weights, best checkpoint and curves.
+def assert_same_end(unbroken: Path, resumed: Path) -> None:
+    """A resumed run ends as the unbroken run, to the bit: weights, best checkpoint and curves.
+
+    Its curves begin with those of the part before it.
 
     Raises:
         AssertionError: Naming the first difference.
     """
     for name in ("last", "best"):
-        a, b = checkpoint(unbroken, name), checkpoint(parts[-1], name)
+        a, b = checkpoint(unbroken, name), checkpoint(resumed, name)
         for state in STATES:
             assert_same(a[state], b[state], f"{name}: {state}")
         assert_same(a["callbacks"]["ema"], b["callbacks"]["ema"], f"{name}: ema")
         assert a["callbacks"]["budget"] == b["callbacks"]["budget"], name
         assert candidates(a) == candidates(b), name
         assert_same(a["loops"], b["loops"], f"{name}: loops")
-    assert [row for part in parts for row in rows(part)] == rows(unbroken)
+    assert rows(resumed) == rows(unbroken)
 
 
 def candidates(content: dict[str, Any]) -> tuple[int, float]:
