@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import abc
 import json
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
 from lit_gen.data.binarize import BinarizableDataModule, Binarize
 from lit_gen.data.cache import SplitWriter, atomic_folder, cache_key, cache_root, load_splits
-from lit_gen.data.decode import Transform, UnreadableImageError
+from lit_gen.data.decode import Transform
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, Split, SplitName
+from lit_gen.data.picture import CHANGES, UnreadableImageError
 from lit_gen.data.splits import RandomHeldOut, carve
 from lit_gen.errors import UserError
 
@@ -119,8 +122,17 @@ class CachedImages(BinarizableDataModule):
             splits, meta = load_splits(entry, self.max_memory_gb)
         except (OSError, ValueError) as error:
             raise UserError(f"the cache entry '{entry}' is damaged ({error}); delete that folder") from error
-        self.skipped = int(meta["skipped"])
+        self.skipped = len(meta["unreadable"])
+        for line in self._lines(meta):
+            rank_zero_info(f"data '{self.source_name}': {line}")
         return splits
+
+    def _lines(self, meta: dict[str, Any]) -> list[str]:
+        """What a user should know of the data, one line each: what was left out, and what was done to some images."""
+        unreadable, changes = meta["unreadable"], meta["changes"]
+        lines = [f"left out {len(unreadable)} that cannot be read: {_first(unreadable)}"] if unreadable else []
+        changed = [f"{changes[name]} {name}" for name in CHANGES if changes.get(name)]
+        return [*lines, *([f"images: {'; '.join(changed)}"] if changed else [])]
 
     def _entry(self) -> Path:
         description = {
@@ -138,12 +150,15 @@ class CachedImages(BinarizableDataModule):
         sizes, where = self.splits.sizes(sources), f"data set '{self.source_name}'"
         assigned = carve(sources["train"].count, sizes, self.splits.seed, where)
         with atomic_folder(entry) as part:
-            unreadable = self._decode(sources, assigned, part)
-            meta = {"source": self.describe(), "skipped": len(unreadable), "unreadable": unreadable}
+            changes: Counter[str] = Counter()
+            unreadable = self._decode(sources, assigned, part, changes)
+            meta = {"source": self.describe(), "unreadable": unreadable, "changes": changes}
             (part / "meta.json").write_text(json.dumps(meta, indent=1))
 
-    def _decode(self, sources: dict[SplitName, Source], assigned: np.ndarray, folder: Path) -> list[str]:
-        """Writes every split into ``folder``; returns what could not be read.
+    def _decode(
+        self, sources: dict[SplitName, Source], assigned: np.ndarray, folder: Path, changes: Counter[str]
+    ) -> list[str]:
+        """Writes every split into ``folder``; returns what could not be read and why, and counts ``changes``.
 
         A file keeps its split whether it can be read or not, so repairing one never moves the others.
         """
@@ -162,9 +177,9 @@ class CachedImages(BinarizableDataModule):
                     bar.update()
                     target = SPLITS[assigned[row]] if name == "train" else name
                     try:
-                        x[target].append(self.transform(example.image, example.where))
-                    except UnreadableImageError:
-                        unreadable.append(example.where)
+                        x[target].append(self.transform(example.image, example.where, changes))
+                    except UnreadableImageError as error:
+                        unreadable.append(f"{example.where} ({error})")
                         continue
                     if example.label is not None:
                         label[target].append(example.label)
@@ -172,9 +187,13 @@ class CachedImages(BinarizableDataModule):
             if label[name].count != x[name].count:
                 (folder / f"{name}_label.npy").unlink()
         if unreadable and not self.skip_unreadable:
-            first = ", ".join(unreadable[:3]) + (", ..." if len(unreadable) > 3 else "")
             raise UserError(
-                f"{len(unreadable)} of {total} images of '{self.source_name}' cannot be read: {first}; "
+                f"{len(unreadable)} of {total} images of '{self.source_name}' cannot be read: {_first(unreadable)}; "
                 "repair or remove them, or set skip_unreadable to true"
             )
         return unreadable
+
+
+def _first(names: list[str], most: int = 3) -> str:
+    """The first names of a list, with dots for the others."""
+    return ", ".join(names[:most]) + (", ..." if len(names) > most else "")

@@ -98,7 +98,9 @@ def damage(folder: Path, numbers: range) -> None:
 def test_unreadable_files_are_listed_and_refused(flat: Path, own_cache: Path):
     damage(flat, range(3, 8))
     with pytest.raises(
-        UserError, match=r"5 of 20 images .* 03\.png, 04\.png, 05\.png, \.\.\.; .*skip_unreadable"
+        UserError,
+        match=r"5 of 20 images of 'faces' cannot be read: 03\.png \(not an image that Pillow can read\), "
+        r"04\.png \(.*\), 05\.png \(.*\), \.\.\.; .*skip_unreadable",
     ):
         faces(flat).setup()
     assert list(own_cache.iterdir()) == []  # nothing half-made is left
