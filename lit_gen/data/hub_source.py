@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_gen.data.folder import missing_folder
+from lit_gen.data.folder_files import missing_folder
 from lit_gen.errors import UserError, nearest
 
 if TYPE_CHECKING:

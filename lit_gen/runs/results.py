@@ -107,10 +107,10 @@ def _train_hash(run_folder: Path, previous: Record | None, run: Run, checkpoint:
 
 def _notes(run: Run, scorer: Scorer, previous: Record | None, run_folder: Path, own_data: bool) -> dict[str, Any]:
     """Facts about the data and the samples; those of samples that were noted before are kept if none were drawn."""
-    skipped = getattr(run.data, "skipped", 0) if own_data else 0
+    counts = {f"data_{name}": getattr(run.data, name, 0) for name in ("skipped", "copies")} if own_data else {}
     return {
         **(previous.notes if previous else {}),
-        **({"data_skipped": skipped} if skipped else {}),
+        **{name: count for name, count in counts.items() if count},
         **seen_note(run, run_folder, own_data),
         **scorer.sample_notes,
     }

@@ -18,7 +18,7 @@ from lit_gen.data import FolderImages, RandomHeldOut, Transform
 from lit_gen.data.picture import COMPOSITED, ENLARGED, FIRST_FRAME, REDUCED, TURNED, UnreadableImageError
 from lit_gen.errors import UserError
 
-UPRIGHT = np.array([[10, 60, 110], [30, 80, 130], [50, 100, 250]], np.uint8)
+UPRIGHT = np.array([[10, 60, 110], [30, 80, 130], [50, 100, 240]], np.uint8)
 # A viewer's rule of each tag, undone: what a camera that is held so stores of UPRIGHT.
 STORED: dict[int, Callable[[np.ndarray], np.ndarray]] = {
     1: lambda x: x,
@@ -164,8 +164,8 @@ def test_changes_are_counted(content: bytes, level: int, change: str):
 def test_changes_of_a_data_set_are_said_in_one_line(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     (tmp_path / "mine").mkdir()
     for i in range(4):
-        (tmp_path / "mine" / f"{i}.png").write_bytes(with_orientation(UPRIGHT, 3, "PNG"))
-    (tmp_path / "mine" / "5.gif").write_bytes(encoded(*TRANSPARENT["palette GIF"][::2], transparency=0))
+        (tmp_path / "mine" / f"{i}.png").write_bytes(with_orientation(UPRIGHT + i, 3, "PNG"))
+    (tmp_path / "mine" / "5.gif").write_bytes(encoded(palette()[0], "GIF", transparency=0))
     data = FolderImages(str(tmp_path / "mine"), "mine", Transform(3, 1, resize="box"), RandomHeldOut(1, 1))
     with caplog.at_level(logging.INFO):
         data.setup()
