@@ -91,6 +91,7 @@ def make_record(
         created=created,
         seed=int(config["seed_everything"]),
         train_hash=_train_hash(run_folder, previous, run, checkpoint),
+        class_names=_class_names(previous, run, checkpoint, mine),
         git_commit=commit,
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
@@ -103,6 +104,12 @@ def _train_hash(run_folder: Path, previous: Record | None, run: Run, checkpoint:
     """Fingerprint of the data that trained: an evaluation may have other data."""
     noted = checkpoint.get(DATA, {}).get("train") or (_notes_of(run_folder) or {}).get("train_hash")
     return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
+
+
+def _class_names(previous: Record | None, run: Run, checkpoint: dict[str, Any], own_data: bool) -> tuple[str, ...]:
+    """Names of the classes of the data that trained."""
+    here = getattr(run.data, "class_names", ()) if own_data else ()
+    return tuple(checkpoint.get(DATA, {}).get("class_names") or here or (previous.class_names if previous else ()))
 
 
 def _notes(run: Run, scorer: Scorer, previous: Record | None, run_folder: Path, own_data: bool) -> dict[str, Any]:
