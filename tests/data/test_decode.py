@@ -194,6 +194,15 @@ def test_unreadable_file_has_a_reason(content: bytes, reason: str, tmp_path: Pat
             Transform(2, 1)(source, "here")
 
 
+def test_file_that_cannot_be_opened_has_the_reason_of_the_system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def denied(*_):
+        raise PermissionError(13, "Permission denied", "a.png")
+
+    monkeypatch.setattr("PIL.Image.open", denied)  # the tests may run as root, whom no permission stops
+    with pytest.raises(UnreadableImageError, match=r"^permission denied$"):
+        Transform(2, 1)(tmp_path / "a.png", "here")
+
+
 def test_too_many_pixels_are_a_reason(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 7)
     content = encoded(Image.new("L", (4, 4)), "PNG")
