@@ -159,9 +159,10 @@ def carve_by_content(
     if begin >= len(keys) or not (assigned == SPLITS.index("train")).any():
         distinct = len(set(keys))
         equal = f", of which {distinct} are distinct," if distinct < len(keys) else ""
+        remedy = "add other images, or " if equal else ""
         raise UserError(
             f"{where} has {len(keys)} training examples{equal} and {begin} are held out; "
-            "lower splits.num_val or splits.num_test"
+            f"{remedy}lower splits.num_val or splits.num_test"
         )
     return assigned
 
