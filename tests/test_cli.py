@@ -285,7 +285,7 @@ def test_image_of_another_size_is_refused(tmp_path: Path, capsys: pytest.Capture
     from PIL import Image
 
     for i in range(10):
-        Image.new("L", (9, 8)).save(tmp_path / f"{i}.png")
+        Image.new("L", (9, 8), i).save(tmp_path / f"{i}.png")
     options = f"--data=FolderImages --data.path={tmp_path} --data.name=m".split()
     options += ["--data.transform.size=8", "--data.transform.channels=1"]
     line = refusal([f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}/runs", *options], capsys)

@@ -339,8 +339,9 @@ def test_halflife_is_the_checkpoint_s(runs: dict[str, Path]) -> None:
 def test_files_that_could_not_be_read_are_noted(runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_record(runs["vae"] / "record.json").notes == {}
     monkeypatch.setattr("lit_gen.data.Digits.skipped", 3, raising=False)
+    monkeypatch.setattr("lit_gen.data.Digits.copies", 2, raising=False)
     scored(best(runs["vae"]))
-    assert the_record(runs["vae"]).notes == {"data_skipped": 3}
+    assert the_record(runs["vae"]).notes == {"data_skipped": 3, "data_copies": 2}
 
 
 @FAMILIES

@@ -37,9 +37,11 @@ class KeepData(L.Callback):
     def on_save_checkpoint(
         self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Adds the name, the fingerprints of the training and validation splits, and the characters of text."""
+        """Adds the name, fingerprints of the training and validation splits, characters of text, names of classes."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        kept = {"name": data.name, **{split: data.fingerprint(split) for split in ("train", "val")}}
+        kept: dict[str, Any] = {"name": data.name, **{split: data.fingerprint(split) for split in ("train", "val")}}
         if symbols := getattr(data, "symbols", ""):
             kept["symbols"] = symbols
+        if names := getattr(data, "class_names", ()):
+            kept["class_names"] = list(names)
         checkpoint[DATA] = kept

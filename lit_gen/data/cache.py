@@ -19,7 +19,7 @@ from lit_gen.data.module import SPLITS, Split, SplitName
 from lit_gen.errors import UserError
 
 # Incremented whenever the same description would give other bytes than before.
-FORMAT = 1
+FORMAT = 3
 
 
 def cache_root() -> Path:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import io
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
-from lit_gen.errors import UserError
+from lit_gen.data.picture import BACKGROUNDS, ENLARGED, Background, open_picture
+from lit_gen.errors import UserError, nearest
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -17,43 +18,47 @@ if TYPE_CHECKING:
 Resize = Literal["none", "nearest", "box", "bilinear", "hamming", "bicubic", "lanczos"]
 Crop = int | Literal["square"] | None
 
-# 8 bits a channel: what `convert` maps to grey or colour without changing the scale of the values
-_EIGHT_BIT = {"1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "YCbCr"}
-
-
-class UnreadableImageError(Exception):
-    """The bytes are not an image that can be decoded."""
-
 
 @dataclass(frozen=True)
 class Transform:
     """Centre crop, resize, then grey or colour.
+
+    Files are decoded as an image viewer shows them: turned by their EXIF orientation, the first of several frames,
+    and transparent pixels on a background, so that colours that nobody sees do not become part of the data.
 
     Args:
         size: Side of the square images that the model sees, in pixels.
         channels: Number of channels: 1 (grey, by the luma weights of ITU-R BT.601 if the file is coloured) or 3.
         crop: Side of the centre crop in pixels of the file; "square" for the largest one; None for no crop.
         resize: Resampling kernel, applied with antialiasing by Pillow; "none" makes other sizes an error.
+        background: Colour behind transparent pixels, "white" or "black".
 
     Raises:
-        UserError: ``channels`` is neither 1 nor 3.
+        UserError: ``channels`` is neither 1 nor 3, or the background is another colour.
     """
 
     size: int
     channels: int
     crop: Crop = None
     resize: Resize = "none"
+    background: Background = "white"
 
     def __post_init__(self) -> None:
         if self.channels not in (1, 3):
             raise UserError(f"transform.channels is {self.channels}: an image has 1 (grey) or 3 (colour)")
+        if self.background not in BACKGROUNDS:
+            known = f"it is white or black{nearest(self.background, BACKGROUNDS)}"
+            raise UserError(f"transform.background is '{self.background}': {known}")
 
-    def __call__(self, source: bytes | Path | np.ndarray, where: str) -> np.ndarray:
+    def __call__(
+        self, source: bytes | Path | np.ndarray, where: str, changes: Counter[str] | None = None
+    ) -> np.ndarray:
         """Decodes one image.
 
         Args:
             source: Content of the file, its path, or its pixels as uint8 ``[H, W]`` or ``[H, W, C]``.
             where: What messages call it.
+            changes: Counts what was done to the image, by the names in `picture.CHANGES`.
 
         Returns:
             Pixels, uint8 ``[channels, size, size]``.
@@ -62,31 +67,15 @@ class Transform:
             UnreadableImageError: The file cannot be decoded.
             UserError: The image does not fit these options.
         """
-        image = self._open(source, where)
-        if image.mode not in _EIGHT_BIT:
-            raise UserError(
-                f"{where} has mode {image.mode}, not 8 bits a channel; convert it to 8 bits first"
-            )
-        pixels = np.asarray(self._fit(image, where).convert("L" if self.channels == 1 else "RGB"))
+        changes = Counter() if changes is None else changes
+        if isinstance(source, np.ndarray):
+            image = _from_array(source, where)
+        else:
+            image = open_picture(source, where, self.background, changes)
+        pixels = np.asarray(self._fit(image, where, changes).convert("L" if self.channels == 1 else "RGB"))
         return pixels.reshape(self.size, self.size, self.channels).transpose(2, 0, 1)
 
-    def _open(self, source: bytes | Path | np.ndarray, where: str) -> Image:
-        from PIL.Image import fromarray
-        from PIL.Image import open as open_image
-
-        if isinstance(source, np.ndarray):
-            if source.shape[2:] not in ((), (1,), (3,)):
-                raise UserError(f"{where} has shape {source.shape}: need [H, W], [H, W, 1] or [H, W, 3]")
-            return fromarray(source.squeeze(-1) if source.shape[2:] == (1,) else source)
-        try:
-            with open_image(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                image.load()
-        # Pillow's plugins raise nearly anything on a damaged file: struct.error, IndexError, SyntaxError, ...
-        except Exception as error:
-            raise UnreadableImageError(f"{where}: {error}") from error
-        return image
-
-    def _fit(self, image: Image, where: str) -> Image:
+    def _fit(self, image: Image, where: str, changes: Counter[str]) -> Image:
         from PIL.Image import Resampling
 
         width, height = image.size
@@ -109,6 +98,15 @@ class Transform:
                 f"{where} is {image.width}x{image.height}: resizing it to a square would distort it; "
                 "set transform.crop to square"
             )
+        changes[ENLARGED] += image.width < self.size
         if image.mode in ("1", "P", "PA"):  # a palette's indices cannot be averaged
             image = image.convert("L" if self.channels == 1 else "RGB")
         return image.resize((self.size, self.size), Resampling[self.resize.upper()])
+
+
+def _from_array(pixels: np.ndarray, where: str) -> Image:
+    from PIL.Image import fromarray
+
+    if pixels.shape[2:] not in ((), (1,), (3,)):
+        raise UserError(f"{where} has shape {pixels.shape}: need [H, W], [H, W, 1] or [H, W, 3]")
+    return fromarray(pixels.squeeze(-1) if pixels.shape[2:] == (1,) else pixels)

@@ -11,11 +11,11 @@ from typing_extensions import override
 
 from lit_gen.data.binarize import Binarize
 from lit_gen.data.decode import Transform
-from lit_gen.data.folder import fingerprint_folder
+from lit_gen.data.folder_files import fingerprint_folder
 from lit_gen.data.hub_columns import ImageColumns, check_column, holds_images, holds_integers, named_splits
 from lit_gen.data.hub_source import HubSource
-from lit_gen.data.images import CachedImages, Example, ImageLoader, Source
-from lit_gen.data.module import SplitName
+from lit_gen.data.image_source import Example, Found, Source
+from lit_gen.data.images import CachedImages, ImageLoader
 from lit_gen.data.splits import Splits
 from lit_gen.errors import UserError
 
@@ -84,10 +84,13 @@ class HubImages(CachedImages):
         return {**source, "subset": self.hub.subset, "columns": columns, "splits": self.splits.names()}
 
     @override
-    def sources(self) -> dict[SplitName, Source]:
+    def find(self) -> Found:
         """Opens the splits through ``datasets``."""
         opened = named_splits(self.hub.load(self.path), self.splits, self.path)
-        return {ours: self._open(split, self.splits.named()[ours]) for ours, split in opened.items()}
+        splits = {ours: self._open(split, self.splits.named()[ours]) for ours, split in opened.items()}
+        label = find_columns(opened["train"], self.columns, self.path).label
+        feature = None if label is None else opened["train"].features[label]
+        return Found(splits, tuple(getattr(feature, "names", None) or ()))
 
     def _open(self, split: datasets.Dataset, name: str) -> Source:
         columns = find_columns(split, self.columns, self.path)

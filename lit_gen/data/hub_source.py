@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lit_gen.data.folder import missing_folder
+from lit_gen.data.folder_files import missing_folder
 from lit_gen.errors import UserError, nearest
 
 if TYPE_CHECKING:
@@ -137,5 +137,11 @@ def _no_copy(path: str, base: Path | None) -> str:
     return f"no such folder, no copy in '{base}'{nearest(path, copies)}"
 
 
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())[:300]
+def _one_line(error: BaseException) -> str:
+    """The reason in one line: of an error while a data set is generated the innermost cause, since it says nothing."""
+    import datasets
+
+    if isinstance(error, datasets.exceptions.DatasetGenerationError):
+        while error.__cause__ is not None:
+            error = error.__cause__
+    return " ".join(str(error).split())[:300] or type(error).__name__

@@ -4,38 +4,24 @@ from __future__ import annotations
 
 import abc
 import json
-from collections.abc import Iterator
+from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
+from lightning.pytorch.utilities import rank_zero_info
 from typing_extensions import override
 
 from lit_gen.data.binarize import BinarizableDataModule, Binarize
 from lit_gen.data.cache import SplitWriter, atomic_folder, cache_key, cache_root, load_splits
-from lit_gen.data.decode import Transform, UnreadableImageError
+from lit_gen.data.decode import Transform
+from lit_gen.data.image_source import Found, Source, count_copies, first_of, lines_about
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, Split, SplitName
-from lit_gen.data.splits import RandomHeldOut, carve
+from lit_gen.data.picture import UnreadableImageError
+from lit_gen.data.splits import RandomHeldOut, carve, carve_by_content
 from lit_gen.errors import UserError
-
-
-class Example(NamedTuple):
-    """One image: its file's bytes or path or its pixels, its label if any, and what messages call it."""
-
-    image: bytes | Path | np.ndarray
-    label: int | None
-    where: str
-
-
-@dataclass(frozen=True)
-class Source:
-    """The examples of one split of the source, in its own order; iterated once."""
-
-    count: int
-    examples: Iterator[Example]
 
 
 @dataclass(frozen=True)
@@ -69,6 +55,9 @@ class CachedImages(BinarizableDataModule):
 
     Attributes:
         skipped: Number of unreadable files that are left out; known after ``setup``.
+        copies: Number of files in the source's own validation and test splits that are copies of training files;
+            known after ``setup``.
+        class_names: Names of the classes in the order of their labels, empty if unknown; known after ``setup``.
     """
 
     def __init__(
@@ -95,15 +84,16 @@ class CachedImages(BinarizableDataModule):
         self.splits = splits
         self.skip_unreadable = skip_unreadable
         self.max_memory_gb = loader.max_memory_gb
-        self.skipped = 0
+        self.skipped = self.copies = 0
+        self.class_names: tuple[str, ...] = ()
 
     @abc.abstractmethod
     def describe(self) -> dict[str, object]:
         """The source as JSON values; two sources with other bytes have other descriptions."""
 
     @abc.abstractmethod
-    def sources(self) -> dict[SplitName, Source]:
-        """Opens the splits that the source has; train at least."""
+    def find(self) -> Found:
+        """Opens the splits that the source has."""
 
     @override
     def prepare_data(self) -> None:
@@ -119,7 +109,10 @@ class CachedImages(BinarizableDataModule):
             splits, meta = load_splits(entry, self.max_memory_gb)
         except (OSError, ValueError) as error:
             raise UserError(f"the cache entry '{entry}' is damaged ({error}); delete that folder") from error
-        self.skipped = int(meta["skipped"])
+        self.skipped = len(meta["unreadable"])
+        self.copies, self.class_names = int(meta["copies"]), tuple(meta["classes"])
+        for line in lines_about(meta, {name: len(splits[name].x) for name in SPLITS}):
+            rank_zero_info(f"data '{self.source_name}': {line}")
         return splits
 
     def _entry(self) -> Path:
@@ -134,18 +127,41 @@ class CachedImages(BinarizableDataModule):
     def _build(self, entry: Path) -> None:
         if entry.is_dir():
             return
-        sources = self.sources()
-        sizes, where = self.splits.sizes(sources), f"data set '{self.source_name}'"
-        assigned = carve(sources["train"].count, sizes, self.splits.seed, where)
+        found = self.find()
+        sources = found.splits
+        assigned = self._carve(sources)
         with atomic_folder(entry) as part:
-            unreadable = self._decode(sources, assigned, part)
-            meta = {"source": self.describe(), "skipped": len(unreadable), "unreadable": unreadable}
+            changes: Counter[str] = Counter()
+            unreadable = self._decode(sources, assigned, part, changes)
+            meta = {
+                "source": self.describe(),
+                "unreadable": unreadable,
+                "changes": changes,
+                "places": self._places(sources),
+                "classes": found.classes,
+                "left_out": found.left_out,
+                "copies": count_copies(sources),
+            }
             (part / "meta.json").write_text(json.dumps(meta, indent=1))
 
-    def _decode(self, sources: dict[SplitName, Source], assigned: np.ndarray, folder: Path) -> list[str]:
-        """Writes every split into ``folder``; returns what could not be read.
+    def _carve(self, sources: dict[SplitName, Source]) -> np.ndarray:
+        """The split of each example of the source's training split, int64 ``[count]``."""
+        train, where = sources["train"], f"data set '{self.source_name}'"
+        sizes, seed = self.splits.sizes(sources), self.splits.seed
+        if train.digests is None:
+            return carve(train.count, sizes, seed, where)
+        return carve_by_content(train.digests, sizes, seed, where)
 
-        A file keeps its split whether it can be read or not, so repairing one never moves the others.
+    def _places(self, sources: dict[SplitName, Source]) -> dict[SplitName, str] | None:
+        """Where the source's splits lie; None if the user has not laid them out."""
+        return None if sources["train"].digests is None else {name: part.place for name, part in sources.items()}
+
+    def _decode(
+        self, sources: dict[SplitName, Source], assigned: np.ndarray, folder: Path, changes: Counter[str]
+    ) -> list[str]:
+        """Writes every split into ``folder``; returns what could not be read and why, and counts ``changes``.
+
+        Files are assigned to splits before it is known which can be read.
         """
         from tqdm import tqdm
 
@@ -162,9 +178,9 @@ class CachedImages(BinarizableDataModule):
                     bar.update()
                     target = SPLITS[assigned[row]] if name == "train" else name
                     try:
-                        x[target].append(self.transform(example.image, example.where))
-                    except UnreadableImageError:
-                        unreadable.append(example.where)
+                        x[target].append(self.transform(example.image, example.where, changes))
+                    except UnreadableImageError as error:
+                        unreadable.append(f"{example.where} ({error})")
                         continue
                     if example.label is not None:
                         label[target].append(example.label)
@@ -172,9 +188,8 @@ class CachedImages(BinarizableDataModule):
             if label[name].count != x[name].count:
                 (folder / f"{name}_label.npy").unlink()
         if unreadable and not self.skip_unreadable:
-            first = ", ".join(unreadable[:3]) + (", ..." if len(unreadable) > 3 else "")
             raise UserError(
-                f"{len(unreadable)} of {total} images of '{self.source_name}' cannot be read: {first}; "
+                f"{len(unreadable)} of {total} images of '{self.source_name}' cannot be read: {first_of(unreadable)}; "
                 "repair or remove them, or set skip_unreadable to true"
             )
         return unreadable

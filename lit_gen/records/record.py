@@ -63,6 +63,8 @@ class Record:
             or `samples_clamped`, the share of samples set to an end value because they were outside the data's range.
         train_hash: sha256 (hex) of the training split as the model sees it; None in records of earlier versions.
         entropy: Entropy of the data where it is known, by the name of the score in whose unit it is: `bpd`, `nll`.
+        class_names: Names of the classes of the data that were trained on, in the order of their labels; empty if the
+            data have none.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -89,6 +91,7 @@ class Record:
     dimension: str = "dim"
     train_hash: str | None = None
     entropy: Mapping[str, float] = field(default_factory=dict, hash=False)
+    class_names: Sequence[str] = ()
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -91,6 +91,7 @@ def make_record(
         created=created,
         seed=int(config["seed_everything"]),
         train_hash=_train_hash(run_folder, previous, run, checkpoint),
+        class_names=_class_names(previous, run, checkpoint, mine),
         git_commit=commit,
         files={
             role: str(f.relative_to(folder)) for role, f in files.items() if f.is_file() and f.is_relative_to(folder)
@@ -105,12 +106,18 @@ def _train_hash(run_folder: Path, previous: Record | None, run: Run, checkpoint:
     return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
 
 
+def _class_names(previous: Record | None, run: Run, checkpoint: dict[str, Any], own_data: bool) -> tuple[str, ...]:
+    """Names of the classes of the data that trained."""
+    here = getattr(run.data, "class_names", ()) if own_data else ()
+    return tuple(checkpoint.get(DATA, {}).get("class_names") or here or (previous.class_names if previous else ()))
+
+
 def _notes(run: Run, scorer: Scorer, previous: Record | None, run_folder: Path, own_data: bool) -> dict[str, Any]:
     """Facts about the data and the samples; those of samples that were noted before are kept if none were drawn."""
-    skipped = getattr(run.data, "skipped", 0) if own_data else 0
+    counts = {f"data_{name}": getattr(run.data, name, 0) for name in ("skipped", "copies")} if own_data else {}
     return {
         **(previous.notes if previous else {}),
-        **({"data_skipped": skipped} if skipped else {}),
+        **{name: count for name, count in counts.items() if count},
         **seen_note(run, run_folder, own_data),
         **scorer.sample_notes,
     }

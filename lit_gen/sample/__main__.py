@@ -23,7 +23,7 @@ checkpoint; any option of lit_gen.fit overrides it, as in
 
 samples, unless something else is asked for:
   --n N            how many (64 images, 8 of anything else)
-  --label K        of class K, for a model trained with labels
+  --label K        of class K, its name or number, for a model trained with labels
   --temperature T  for a model that has one
   --sampler NAME   sampler of a diffusion model, such as ddim
   --sampler-steps N

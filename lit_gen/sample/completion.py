@@ -45,7 +45,7 @@ def completions(model: GenerativeModule, x: Tensor, options: Options) -> tuple[T
         x; the mask of given dimensions, bool ``[*shape]``; the completions, uint8 ``[N, k, *shape]``, on the CPU.
     """
     assert isinstance(model, Completes)
-    model.check_label(options.label)
+    model.check_label(options.class_number)
     # Whole rows of an image, which are consecutive in the order.
     row = math.prod(model.shape) // model.shape[-2] if len(model.shape) == 3 else 1
     num_given = row * round(options.given * math.prod(model.shape) / row)
@@ -63,7 +63,8 @@ def _complete(
     assert isinstance(model, GenerativeModule)
     parts = []
     for x, rows in zip(begun.split(block), torch.tensor(numbers).split(block), strict=True):
-        label = None if options.label is None else torch.full((len(rows),), options.label, device=model.device)
+        k = options.class_number
+        label = None if k is None else torch.full((len(rows),), k, device=model.device)
         noise = Noise(options.seed, rows, model.device)
         parts.append(model.complete(x.to(model.device), num_given, noise, label).cpu())
     return torch.cat(parts)
@@ -83,7 +84,7 @@ def prompted(model: GenerativeModule, prompt: Tensor, n: int, options: Options, 
         UserError: If the label is not one of the model's classes, or its order does not start at the first dimensions.
     """
     assert isinstance(model, Completes)
-    model.check_label(options.label)
+    model.check_label(options.class_number)
     size, given = math.prod(model.shape), len(prompt)
     if not torch.equal(model.first(given).flatten().cpu(), torch.arange(size) < given):
         raise UserError(f"--prompt: {type(model).__name__} does not draw from the beginning to the end; leave it out")

@@ -46,7 +46,7 @@ def pieces(run: Run, options: Options) -> Iterator[Named]:
         elif options.prompt:
             x = prompted(model, encoded(options.prompt, data), n, options)
         else:
-            x = model.sample(n, seed=options.seed, label=options.label)
+            x = model.sample(n, seed=options.seed, label=options.class_number)
     if not options.complete:
         yield from ((f"sample {i}", row.flatten()) for i, row in enumerate(x))
         return

@@ -22,7 +22,7 @@ from lit_gen.sample.completion import Completes
 from lit_gen.sample.continuation import encoded, write_sound, write_text
 from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
-from lit_gen.sample.options import SUFFIXES, Options
+from lit_gen.sample.options import SUFFIXES, Options, of_class
 
 
 def draw(path: Path, options: Options, rest: list[str]) -> None:
@@ -39,7 +39,7 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
     configure_process(rest)
     # One device, whatever the run used: drawing is not distributed.
     run = _built(checkpoint, options, ["--trainer.devices=1", "--quality.extractor=null", *rest])
-    data = run.data
+    data, options = run.data, of_class(options, checkpoint.get(DATA, {}).get("class_names", []))
     check_modality(data, options)
     check_model(run.model, options, data.modality)
     check_rows(data, options)
@@ -127,7 +127,7 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
     name = type(model).__name__
     if (options.complete or options.prompt) and not isinstance(model, Completes):
         raise UserError(f"{name} cannot complete examples; these can: {those_with(Completes)}")
-    model.check_label(options.label)
+    model.check_label(options.class_number)
     if modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
         raise UserError(
             f"the samples of this {name} have shape {model.shape}, but only grey and colour images [1 or 3, H, W]"

@@ -33,7 +33,7 @@ def write_pictures(run: Run, options: Options, file: Path) -> None:
 def write_samples(run: Run, options: Options, file: Path) -> None:
     """Writes a grid of samples."""
     with run.trainer.precision_plugin.forward_context():
-        x = run.model.sample(options.count("image"), seed=options.seed, label=options.label)
+        x = run.model.sample(options.count("image"), seed=options.seed, label=options.class_number)
     write_grid(to_uint8(x, run.model.num_levels), file)
 
 
@@ -68,8 +68,8 @@ def write_neighbours(run: Run, options: Options, file: Path) -> None:
     """Writes a row for each sample with its nearest training images; prints the distances."""
     n = options.count("image")
     with run.trainer.precision_plugin.forward_context():
-        x_hat = run.model.sample(n, seed=options.seed, label=options.label)
-    found = training_neighbours(x_hat, run.data, options.split, options.k, options.label)
+        x_hat = run.model.sample(n, seed=options.seed, label=options.class_number)
+    found = training_neighbours(x_hat, run.data, options.split, options.k, options.class_number)
     write_png(row_picture(to_uint8(found.rows, run.model.num_levels), framed=(0,)), file)
     print(
         f"median distance to the nearest training image: {found.median:.4g} from {n} samples,"

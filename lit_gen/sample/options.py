@@ -6,12 +6,13 @@ import argparse
 import math
 import re
 import zlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from lit_gen.cli.arguments import Arguments
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, nearest
 
 
 @dataclass(frozen=True)
@@ -21,7 +22,7 @@ class Options:
     Attributes:
         n: Number of samples; None for the modality's default.
         seed: Seed of all noise.
-        label: Class of the samples; None for all classes.
+        label: Class of the samples, its number or its name; None for all classes.
         temperature: Temperature of sampling; None for the model's own.
         sampler: Sampler of a diffusion model; None for the model's own.
         sampler_steps: Number of the sampler's steps; None for the model's own.
@@ -40,7 +41,7 @@ class Options:
 
     n: int | None = None
     seed: int = 0
-    label: int | None = None
+    label: int | str | None = None
     temperature: float | None = None
     sampler: str | None = None
     sampler_steps: int | None = None
@@ -55,6 +56,11 @@ class Options:
     prompt: str | None = None
     given: float = 0.5
     k: int = 5
+
+    @property
+    def class_number(self) -> int | None:
+        """Number of the class; None for all classes, and for a name before `of_class`."""
+        return self.label if isinstance(self.label, int) else None
 
     @property
     def picture(self) -> str:
@@ -86,7 +92,7 @@ class Options:
         said += [f"k{self.k}"] if self.k != Options.k else []
         said += [f"images{self.steps}"] if self.steps != Options.steps else []
         said += [self.split] if self.split != Options.split else []
-        said += [f"label{self.label}"] if self.label is not None else []
+        said += [f"label{_short(str(self.label))}"] if self.label is not None else []
         said += [f"temperature{self.temperature:g}"] if self.temperature is not None else []
         said += [self.sampler] if self.sampler is not None else []
         said += [f"steps{self.sampler_steps}"] if self.sampler_steps is not None else []
@@ -146,10 +152,34 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
     return options, rest
 
 
+def of_class(options: Options, names: Sequence[str]) -> Options:
+    """The options with the number of the class that the user named.
+
+    Args:
+        options: The options as they were parsed.
+        names: Names of the classes in the order of their labels; empty if they are unknown. A name comes before an
+            equal number.
+
+    Raises:
+        UserError: There is no class of this name.
+
+    >>> of_class(Options(label=10), ["2", "10"]).label
+    1
+    """
+    name = str(options.label)
+    if options.label is not None and name in names:
+        return replace(options, label=names.index(name))
+    if isinstance(options.label, str):
+        known = f"the classes are {', '.join(names[:20])}" if names else "the checkpoint has no names of classes"
+        raise UserError(f"--label: no class '{name}', {known}{nearest(name, names)}; give a name or a number")
+    return options
+
+
 def _parser() -> Arguments:
     parser = Arguments(argument_default=argparse.SUPPRESS)
-    for name in ("n", "seed", "label", "steps", "k"):
+    for name in ("n", "seed", "steps", "k"):
         parser.add_argument(f"--{name}", type=_whole)
+    parser.add_argument("--label", type=_class)
     parser.add_argument("--sampler-steps", type=_whole)
     parser.add_argument("--sampler")
     for name in ("temperature", "guidance"):
@@ -170,6 +200,10 @@ def _whole(text: str) -> int:
         return int(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"'{text}' is not a whole number") from None
+
+
+def _class(text: str) -> int | str:
+    return int(text) if re.fullmatch(r"[+-]?[0-9]{1,9}", text) else text
 
 
 def _number(text: str) -> float:

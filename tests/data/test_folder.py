@@ -13,7 +13,8 @@ from PIL import Image
 
 from lit_gen.data import FolderImages, ImageLoader, RandomHeldOut
 from lit_gen.data.decode import Transform
-from lit_gen.data.splits import carve
+from lit_gen.data.image_source import digest_of
+from lit_gen.data.splits import carve_by_content
 from lit_gen.errors import UserError
 
 Pictures = Callable[..., np.ndarray]
@@ -52,7 +53,8 @@ def test_carve_is_fixed_and_moves_with_its_seed_alone(flat: Path):
 
 
 def test_carve_keeps_file_order_within_a_split(flat: Path, pictures: Pictures):
-    rows = carve(20, {"val": 4, "test": 5}, 0, "faces")
+    digests = [digest_of(flat / f"{i:02d}.png", "") for i in range(20)]
+    rows = carve_by_content(digests, {"val": 4, "test": 5}, 0, "faces")
     assert np.array_equal(faces(flat).split("train").x.numpy()[:, 0], pictures(20)[rows == 0][..., 0])
 
 
@@ -98,7 +100,9 @@ def damage(folder: Path, numbers: range) -> None:
 def test_unreadable_files_are_listed_and_refused(flat: Path, own_cache: Path):
     damage(flat, range(3, 8))
     with pytest.raises(
-        UserError, match=r"5 of 20 images .* 03\.png, 04\.png, 05\.png, \.\.\.; .*skip_unreadable"
+        UserError,
+        match=r"5 of 20 images of 'faces' cannot be read: 03\.png \(not an image that Pillow can read\), "
+        r"04\.png \(.*\), 05\.png \(.*\), \.\.\.; .*skip_unreadable",
     ):
         faces(flat).setup()
     assert list(own_cache.iterdir()) == []  # nothing half-made is left
@@ -112,14 +116,14 @@ def test_unreadable_files_are_skipped_and_counted_on_request(flat: Path):
         data.setup()
         assert data.skipped == 2
         assert sum(len(data.split(name).x) for name in ("train", "val", "test")) == 18
-    kept = {row.numpy().tobytes() for row in data.split("train").x}
-    assert kept <= {row.numpy().tobytes() for row in whole}  # the others stay where they were
+    tested = {row.numpy().tobytes() for row in data.split("test").x}
+    assert not tested & {row.numpy().tobytes() for row in whole}
 
 
 def test_cache_is_reused_and_follows_the_files(flat: Path, monkeypatch: pytest.MonkeyPatch, own_cache: Path):
-    first = faces(flat).fingerprint("train")
+    first = [faces(flat).fingerprint(name) for name in ("train", "val", "test")]
     monkeypatch.setattr(Transform, "__call__", lambda *_: pytest.fail("decoded again"))
-    assert faces(flat, seed=3).fingerprint("train") == first
+    assert faces(flat, seed=3).fingerprint("train") == first[0]
     assert len(list(own_cache.iterdir())) == 1
     monkeypatch.undo()
     monkeypatch.setenv("LIT_GEN_CACHE", str(own_cache))
@@ -131,7 +135,7 @@ def test_cache_is_reused_and_follows_the_files(flat: Path, monkeypatch: pytest.M
         True
     ] * 3
     assert len(list(own_cache.iterdir())) == 2
-    assert changed.fingerprint("train") != first
+    assert [changed.fingerprint(name) for name in ("train", "val", "test")] != first
 
 
 def test_memory_map_gives_the_same_and_leaves_the_file_alone(flat: Path):
@@ -193,7 +197,7 @@ def test_image_that_does_not_fit_is_named(
 def test_sixteen_bit_images_are_refused(tmp_path: Path):
     (tmp_path / "deep").mkdir()
     for name in "abcd":
-        Image.fromarray(np.zeros((6, 6), np.uint16)).save(tmp_path / "deep" / f"{name}.png")
+        Image.fromarray(np.full((6, 6), ord(name), np.uint16)).save(tmp_path / "deep" / f"{name}.png")
     with pytest.raises(UserError, match=r"a\.png has mode I;16, not 8 bits"):
         faces(tmp_path / "deep", num_val=1).setup()
 

@@ -172,6 +172,36 @@ def test_empty_folder_is_told_in_one_line(tmp_path: Path):
     assert "\n" not in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "reason"),
+    [
+        ("train-00000-of-00001.parquet", b"no parquet at all", r"Parquet magic bytes not found"),
+        ("train.csv", b"a,b\n1,2\n1,2,3,4\n", r"Expected 2 fields in line 3, saw 4"),
+        ("train.csv", "a\n\u00e9\n".encode("latin-1"), r"'utf-8' codec can't decode byte 0xe9"),
+    ],
+)
+def test_cause_of_a_loading_error_is_in_the_line(tmp_path: Path, name: str, content: bytes, reason: str):
+    folder = tmp_path / "broken"
+    folder.mkdir()
+    (folder / name).write_bytes(content)
+    with pytest.raises(UserError, match=rf"`datasets` cannot load the folder '.*broken': .*{reason}") as error:
+        hub(folder).setup()
+    assert "\n" not in str(error.value)
+    assert "An error occurred" not in str(error.value)
+
+
+def test_class_names_of_the_source_are_known(tmp_path: Path, pictures: Pictures):
+    import datasets
+
+    features = {"label": datasets.ClassLabel(names=["cat", "dog"]), "image": datasets.Image()}
+    for part in ("train", "test"):
+        write(tmp_path / "pets", part, {"label": [0, 1] * 3, "image": [png(p) for p in pictures(6, 8, 8, 3)]}, features)
+    for _ in range(2):  # decoded, then from the cache
+        data = hub(tmp_path / "pets", num_val=2)
+        data.setup()
+        assert data.class_names == ("cat", "dog")
+
+
 def test_missing_data_root_is_told(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setenv("LIT_GEN_DATA", "/no/such/root")
     with pytest.raises(UserError, match=r"data root '/no/such/root' is not a folder.*LIT_GEN_DATA"):
