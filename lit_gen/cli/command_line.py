@@ -36,6 +36,7 @@ from lit_gen.callbacks import (
     Throughput,
 )
 from lit_gen.cli import checks, early_checks
+from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.messages import explain
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
@@ -254,6 +255,7 @@ class CLI(LightningCLI):
             return
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        check_sizes(self.datamodule, self.config_init["scoring"])
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
             checks.check_same_data(self.datamodule, self._checkpoint())
