@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
+from lit_gen.data.audio_module import AudioDataModule
 from lit_gen.data.decode_audio import decode_audio
 from lit_gen.data.hub_columns import AudioColumns, check_column, holds_audio, holds_integers, named_splits
 from lit_gen.data.hub_source import HubSource
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, SplitName
-from lit_gen.data.recordings import AudioDataModule
 from lit_gen.data.sequences import Pieces
 from lit_gen.data.splits import Splits, carve
 from lit_gen.quantization import mu_law_encode

@@ -12,12 +12,12 @@ from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
 from typing_extensions import override
 
+from lit_gen.data.audio_module import AudioDataModule
 from lit_gen.data.content_splits import carve_by_content, content_hash
 from lit_gen.data.decode_audio import UnreadableAudioError, decode_audio
 from lit_gen.data.folder import missing_folder
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, SplitName
-from lit_gen.data.recordings import AudioDataModule
 from lit_gen.data.sequences import Pieces
 from lit_gen.data.splits import HeldOut
 from lit_gen.errors import UserError
