@@ -37,6 +37,7 @@ from lit_gen.callbacks import (
 )
 from lit_gen.cli import checks, early_checks
 from lit_gen.cli.data_checks import check_sizes
+from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
@@ -176,6 +177,8 @@ class CLI(LightningCLI):
         Raises:
             UserError: If a constructor rejects its arguments.
         """
+        if self.purpose == "fit":
+            self.parser.add_instantiator(built_within_memory(self.config), GenerativeModule, subclasses=True)
         try:
             super().instantiate_classes()
         except MisconfigurationException as error:
