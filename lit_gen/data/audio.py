@@ -95,9 +95,10 @@ class HubAudio(AudioDataModule):
         rows = split.select_columns([column] if label is None else [column, label])
         rows = rows.cast_column(column, datasets.Audio(decode=False))
         for row, example in enumerate(rows):
-            audio = example[column]
-            file = audio["bytes"] if audio["bytes"] is not None else Path(audio["path"])
-            waveform = decode_audio(file, self.sample_rate, f"recording {row} of split '{name}' of '{self.path}'")
+            audio, where = example[column] or {}, f"recording {row} of split '{name}' of '{self.path}'"
+            content, path = audio.get("bytes"), audio.get("path")
+            file = Path(path) if content is None and path else content or b""
+            waveform = decode_audio(file, self.sample_rate, where)
             values = torch.from_numpy(mu_law_encode(waveform))
             yield values, 0 if label is None else int(example[label])
 
