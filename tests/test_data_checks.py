@@ -11,6 +11,7 @@ from commands import RECIPES
 from PIL import Image
 
 from lit_gen import fit
+from lit_gen.cli.command_line import CLI
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.process import run_command
 from lit_gen.data import DiscreteDataModule, HeldOut, Loader, Split, TextFile
@@ -91,3 +92,24 @@ def test_a_subset_of_one_group_needs_more_examples() -> None:
     data = Grouped(train=[0, 1], val=[0, 1], test=[0] * 50 + [1])
     assert rejected(data, Scoring(max_examples=2)).endswith("; raise scoring.max_examples")
     check_sizes(data, Scoring())
+
+
+def test_a_net_for_digits_is_not_inherited_for_colour_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("LIT_GEN_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "images").mkdir()
+    for number in range(30):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
+    options = ["--data=FolderImages", "--data.name=photos", "--data.transform.size=8", "--data.transform.channels=3"]
+    options += [f"--data.path={tmp_path / 'images'}", f"--trainer.default_root_dir={tmp_path / 'runs'}"]
+    args = [f"--config={RECIPES['vae']}", *options]
+    assert run_command(fit.main, args) == 2
+    assert capsys.readouterr().err.splitlines()[-1] == (
+        "error: quality.extractor: MnistCNN of a configuration file is for grey images, and the data 'photos' are in"
+        " colour; use --quality.extractor=Inception, null for no distance, or ask for MnistCNN by the same option"
+    )
+    assert not (tmp_path / "runs").exists()
+    for named in ("MnistCNN", "null"):
+        CLI([*args, f"--quality.extractor={named}", f"--run_name={named}"])

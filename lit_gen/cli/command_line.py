@@ -135,6 +135,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses without Lightning's warning about arguments passed by a program."""
         self.config = parser.parse_args(args)
+        self._inherits_space = self.purpose == "fit" and self.run_folder is None and not checks.names_extractor(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
         early_checks.check_numbers(self.plain_config())
@@ -245,7 +246,7 @@ class CLI(LightningCLI):
     def _check(self, config: Any) -> None:
         """Validates what would otherwise fail during or after training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
-        checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
+        checks.check_extractor(self.config_init["quality"].extractor, self.datamodule, self._inherits_space)
         checks.check_statistics(self.config_init["quality"])
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
