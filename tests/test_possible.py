@@ -55,3 +55,12 @@ def test_the_summary_says_why_a_score_is_flagged(tmp_path: Path, capsys: Output)
     assert "! bits/dim <= 9.125 (test, vlb): worse than the uniform code (8.000 bits/dim)\n" in out
     print_record(make_record(make_bpd(7.0), baselines=[UNIFORM]), tmp_path / "record.json")
     assert "!" not in capsys.readouterr().out
+
+
+def test_the_summary_prints_brackets_of_names_and_paths_as_they_are(tmp_path: Path, capsys: Output) -> None:
+    """Rich, which prints the table, would drop '[v1]' as markup and raise for a closing '[/b]'."""
+    path = tmp_path / "runs[v2]" / "record.json"
+    print_record(make_record(make_bpd(7.0, data="digits[v1] a[/b]"), data="digits[v1] a[/b]"), path)
+    out = capsys.readouterr().out
+    assert "VAE on digits[v1] a[/b]" in out
+    assert f"record       {path}\n" in out

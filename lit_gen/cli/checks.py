@@ -62,11 +62,22 @@ def check_scores(model: GenerativeModule, scoring: Scoring, ema: EMA) -> None:
         raise UserError("scoring.weights is 'ema', but the run keeps no average; give ema.halflife_examples")
 
 
-def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) -> None:
+def names_extractor(args: list[str]) -> bool:
+    """Whether a command line itself names the feature space, and not only a file that it gives."""
+    return any(arg.split("=")[0] == "--quality.extractor" for arg in args)
+
+
+def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, inherited: bool = False) -> None:
     """Validates that the feature space fits the data.
 
+    Args:
+        extractor: The feature space, if there is one.
+        data: The data.
+        inherited: Whether it comes from a file, which may have been written for other data.
+
     Raises:
-        UserError: If it takes another modality, or does not support such data.
+        UserError: If it takes another modality, does not support such data, or is inherited and made for grey images
+            where the data are colour images.
     """
     if extractor is None:
         return
@@ -77,6 +88,12 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule) ->
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
             f" '{data.name}' are {PLURAL[data.modality]}; use {fitting}, or null for no distance"
+        )
+    if inherited and extractor.grey_only and data.modality == "image" and data.shape[0] == 3:
+        name = type(extractor).__name__
+        raise UserError(
+            f"quality.extractor: {name} of a configuration file is for grey images, and the data '{data.name}' are in"
+            f" colour; use --quality.extractor=Inception, null for no distance, or ask for {name} by the same option"
         )
     try:
         extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))

@@ -36,6 +36,8 @@ from lit_gen.callbacks import (
     Throughput,
 )
 from lit_gen.cli import checks, early_checks
+from lit_gen.cli.data_checks import check_sizes
+from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
@@ -133,6 +135,7 @@ class CLI(LightningCLI):
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses without Lightning's warning about arguments passed by a program."""
         self.config = parser.parse_args(args)
+        self._inherits_space = self.purpose == "fit" and self.run_folder is None and not checks.names_extractor(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
         early_checks.check_numbers(self.plain_config())
@@ -175,6 +178,8 @@ class CLI(LightningCLI):
         Raises:
             UserError: If a constructor rejects its arguments.
         """
+        if self.purpose == "fit":
+            self.parser.add_instantiator(built_within_memory(self.config), GenerativeModule, subclasses=True)
         try:
             super().instantiate_classes()
         except MisconfigurationException as error:
@@ -241,7 +246,7 @@ class CLI(LightningCLI):
     def _check(self, config: Any) -> None:
         """Validates what would otherwise fail during or after training; reads the data."""
         self.model.check_estimator(self.config_init["scoring"].estimator)
-        checks.check_extractor(self.config_init["quality"].extractor, self.datamodule)
+        checks.check_extractor(self.config_init["quality"].extractor, self.datamodule, self._inherits_space)
         checks.check_statistics(self.config_init["quality"])
         if self.purpose == "fit":
             checks.check_trainer_options(config, self.model)
@@ -254,6 +259,7 @@ class CLI(LightningCLI):
             return
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
+        check_sizes(self.datamodule, self.config_init["scoring"])
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
             checks.check_same_data(self.datamodule, self._checkpoint())

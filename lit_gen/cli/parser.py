@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_gen.cli.class_paths import class_path_rules
+from lit_gen.cli.config_files import check_config_files
 from lit_gen.cli.messages import explain, is_inner
 from lit_gen.cli.renamed import find_renamed
 from lit_gen.errors import UserError
@@ -16,7 +18,9 @@ class Parser(LightningArgumentParser):
     """Parser that reports errors in one line with the nearest valid name instead of printing the usage."""
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parses under lit_gen's rules for class paths."""
+        """Parses under lit_gen's rules for class paths, after checks of the files."""
+        given = kwargs.get("args", args[0] if args else None)
+        check_config_files(sys.argv[1:] if given is None else given)
         with class_path_rules():
             return super().parse_args(*args, **kwargs)
 

@@ -5,6 +5,7 @@ each is imported where it is used.
 """
 
 from lit_gen.data.audio import HubAudio
+from lit_gen.data.audio_folder import AudioFolder
 from lit_gen.data.codes import Codes
 from lit_gen.data.decode import Transform
 from lit_gen.data.digits import Digits
@@ -22,6 +23,7 @@ from lit_gen.data.text import TextFile
 
 __all__ = [
     "AudioColumns",
+    "AudioFolder",
     "Batch",
     "Codes",
     "Digits",

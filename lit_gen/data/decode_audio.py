@@ -10,6 +10,24 @@ import numpy as np
 
 from lit_gen.errors import UserError
 
+
+class UnreadableAudioError(UserError):
+    """A file holds no recording that can be decoded.
+
+    Args:
+        where: What messages call the file.
+        reason: What is wrong with it, as the rest of a sentence that begins with the file.
+        remedy: What the user can do.
+
+    Attributes:
+        reason: The same.
+    """
+
+    def __init__(self, where: str, reason: str, remedy: str) -> None:
+        super().__init__(f"{where} {reason}; {remedy}")
+        self.reason = reason
+
+
 _BLOCK = 2**20  # frames read at once, because a damaged header may announce more than memory holds
 
 
@@ -32,15 +50,17 @@ def decode_audio(file: bytes | Path, sample_rate: int, where: str) -> np.ndarray
         Amplitudes, float64 ``[L]``; in [-1, 1] for integer formats.
 
     Raises:
-        UserError: The file cannot be decoded, is truncated, has no samples or some that are not finite, or has a
-            lower rate.
+        UnreadableAudioError: The file cannot be decoded, is truncated, has no samples or some that are not finite.
+        UserError: The recording has a lower rate.
     """
     channels, rate = _read(file, where)
     if not len(channels):
-        raise UserError(f"{where} has no samples; remove it")
+        raise UnreadableAudioError(where, "has no samples", "remove it")
     x = channels.mean(1)
     if not np.isfinite(x).all():
-        raise UserError(f"{where} has samples that are NaN or infinite; remove it, or convert it to 16-bit PCM")
+        raise UnreadableAudioError(
+            where, "has samples that are NaN or infinite", "remove it, or convert it to 16-bit PCM"
+        )
     if rate < sample_rate:
         raise UserError(f"{where} was recorded at {rate} Hz, below sample_rate {sample_rate}; lower sample_rate")
     return x if rate == sample_rate else _resample(x, rate, sample_rate)
@@ -60,12 +80,15 @@ def _read(file: bytes | Path, where: str) -> tuple[np.ndarray, int]:
                 missing -= len(block)
             rate = sound.samplerate
     except (soundfile.SoundFileError, OSError) as error:
-        raise UserError(
-            f"{where} is not an audio file that can be decoded ({_reason(error)}); "
-            "convert it to WAV or FLAC, or remove it"
+        raise UnreadableAudioError(
+            where,
+            f"is not an audio file that can be decoded ({_reason(error)})",
+            "convert it to WAV or FLAC, or remove it",
         ) from error
     if missing:
-        raise UserError(f"{where} is truncated: {missing:,} of its frames are missing; replace or remove it")
+        raise UnreadableAudioError(
+            where, f"is truncated: {missing:,} of its frames are missing", "replace or remove it"
+        )
     return np.concatenate(blocks), rate
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from typing_extensions import override
@@ -12,7 +12,15 @@ from typing_extensions import override
 from lit_gen.data.binarize import Binarize
 from lit_gen.data.decode import Transform
 from lit_gen.data.folder_files import fingerprint_folder
-from lit_gen.data.hub_columns import ImageColumns, check_column, holds_images, holds_integers, named_splits
+from lit_gen.data.hub_columns import (
+    ImageColumns,
+    check_column,
+    holds_bytes,
+    holds_images,
+    holds_integers,
+    may_hold_images,
+    named_splits,
+)
 from lit_gen.data.hub_source import HubSource
 from lit_gen.data.image_source import Example, Found, Source
 from lit_gen.data.images import CachedImages, ImageLoader
@@ -22,7 +30,7 @@ from lit_gen.errors import UserError
 if TYPE_CHECKING:
     import datasets
 
-_LABEL_NAMES = ("label", "labels", "fine_label", "class", "target")
+_LABEL_NAMES = ("label", "labels", "fine_label", "class", "target", "cls")  # cls: of webdataset
 
 
 class HubImages(CachedImages):
@@ -113,9 +121,10 @@ def find_columns(split: datasets.Dataset, wanted: ImageColumns, path: str) -> Im
         check_column(split, wanted.label, "columns.label", holds_integers, "integers", path)
     label = _find_label(split) if wanted.label is None else wanted.label
     if wanted.image is not None:
-        check_column(split, wanted.image, "columns.image", holds_images, "images", path)
+        check_column(split, wanted.image, "columns.image", may_hold_images, "images", path)
         return ImageColumns(wanted.image, label)
     images = [name for name, feature in features.items() if holds_images(feature)]
+    images = images or [name for name, feature in features.items() if holds_bytes(feature)]
     if len(images) != 1:
         found = f"{len(images)} columns of images" if images else "no column of images"
         raise UserError(f"data set '{path}' has {found} among {', '.join(features)}; set columns.image")
@@ -142,15 +151,21 @@ def _examples(split: datasets.Dataset, columns: ImageColumns, name: str) -> Iter
     if isinstance(split.features[image], datasets.Image):
         # undecoded: Pillow is called by `Transform` alone, and no array passes through Arrow
         rows = rows.cast_column(image, datasets.Image(decode=False))
-    else:
+    elif not holds_bytes(split.features[image]):
         rows = rows.with_format("numpy", columns=[image], output_all_columns=True)
     row = 0
     for chunk in rows.iter(batch_size=256):
         labels = chunk[label] if label is not None else [None] * len(chunk[image])
         for pixels, number in zip(chunk[image], labels, strict=True):
-            if isinstance(pixels, dict):
-                pixels = pixels["bytes"] or Path(pixels["path"])
-            else:
-                pixels = np.asarray(pixels, np.uint8)  # declared so, but `datasets` widens integers
-            yield Example(pixels, None if number is None else int(number), f"image {row} of split '{name}'")
+            yield Example(_content(pixels), None if number is None else int(number), f"image {row} of split '{name}'")
             row += 1
+
+
+def _content(value: Any) -> bytes | Path | np.ndarray:
+    """What a row holds as an image; no bytes, which cannot be decoded, if it holds none."""
+    if isinstance(value, dict):
+        path = value.get("path")
+        return value["bytes"] or (Path(path) if path else b"")
+    if value is None or isinstance(value, bytes):
+        return value or b""
+    return np.asarray(value, np.uint8)  # declared so, but `datasets` widens integers

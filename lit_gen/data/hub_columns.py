@@ -19,7 +19,7 @@ class ImageColumns:
     """Names of the columns of an image data set.
 
     Args:
-        image: Column of images (files, or arrays of uint8); None finds the only one.
+        image: Column of images (files, their bytes, or arrays of uint8); None finds the only one.
         label: Column of integer class labels; None finds it by its name or type, if there is one.
     """
 
@@ -65,9 +65,10 @@ def named_splits(
     for ours, theirs in splits.named().items():
         if theirs not in loaded:
             there = [str(name) for name in loaded]
+            carved = f", or to null to hold splits.num_{ours} out of train" if ours != "train" else ""
             raise UserError(
                 f"data set '{path}' has no split '{theirs}', it has {', '.join(there)}"
-                f"{nearest(theirs, there)}; set splits.{ours}"
+                f"{nearest(theirs, there)}; set splits.{ours}{carved}"
             )
         found[ours] = loaded[theirs]
     return found
@@ -115,6 +116,19 @@ def holds_images(feature: object) -> bool:
 
     arrays = isinstance(feature, datasets.Array2D | datasets.Array3D) and feature.dtype == "uint8"
     return arrays or isinstance(feature, datasets.Image)
+
+
+def holds_bytes(feature: object) -> bool:
+    """Whether a column is of plain bytes, or of the pairs of bytes and path that images are stored as."""
+    import datasets
+
+    inner = feature.get("bytes") if isinstance(feature, dict) else feature
+    return isinstance(inner, datasets.Value) and inner.dtype in ("binary", "large_binary")
+
+
+def may_hold_images(feature: object) -> bool:
+    """Whether a column is of images, or of bytes that can be files of images."""
+    return holds_images(feature) or holds_bytes(feature)
 
 
 def holds_audio(feature: object) -> bool:

@@ -83,6 +83,8 @@ class HubSource:
         import datasets
 
         try:
+            if saved := _saved(folder):
+                return saved
             return datasets.load_dataset(str(folder), self.subset)
         except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
             raise UserError(f"`datasets` cannot load the folder '{folder}': {_one_line(error)}") from error
@@ -102,6 +104,16 @@ class HubSource:
                     "and the hub cannot be reached (or HF_HUB_OFFLINE is set)"
                 ) from error
             raise UserError(f"the hub's data set '{path}' cannot be loaded: {_one_line(error)}") from error
+
+
+def _saved(folder: Path) -> datasets.DatasetDict | None:
+    """What `save_to_disk` wrote to a folder, a single data set as train; None if it wrote nothing there."""
+    import datasets
+
+    if not any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
+        return None
+    loaded = datasets.load_from_disk(str(folder))
+    return loaded if isinstance(loaded, datasets.DatasetDict) else datasets.DatasetDict({"train": loaded})
 
 
 def _answers(url: str) -> bool:

@@ -21,6 +21,7 @@ from lit_gen.errors import UserError, nearest
 SplitName = Literal["train", "val", "test"]
 SPLITS: tuple[SplitName, ...] = ("train", "val", "test")
 Modality = Literal["image", "text", "audio"]
+_LONGEST_NAME = 100
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         dimension: Name of one of an example's integers, as in bits per dimension.
 
     Raises:
-        UserError: An invalid size, at construction; data that does not fit the declaration, in ``setup``.
+        UserError: An invalid size or name, at construction; data that does not fit the declaration, in ``setup``.
     """
 
     modality: ClassVar[Modality] = "image"
@@ -74,6 +75,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         self, *, name: str, shape: tuple[int, ...], num_levels: int, batch_size: int, loader: Loader = Loader()
     ) -> None:
         super().__init__()
+        _check_name(name)
         sizes = {"batch_size": batch_size, "loader.eval_batch_size": loader.eval_batch_size}
         for option, size in {**sizes, "shape": min(shape, default=0)}.items():
             if size < 1:
@@ -207,3 +209,12 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         group = split.group
         if group is not None and (group.dtype != torch.int64 or group.shape != (len(x),)):
             raise UserError(f"{where} has groups {group.dtype} {tuple(group.shape)}: need int64 ({len(x)},)")
+
+
+def _check_name(name: str) -> None:
+    """Rejects a name that cannot be a part of the name of a folder, which it becomes."""
+    if not name.strip() or len(name) > _LONGEST_NAME:
+        raise UserError(f"name of the data set has {len(name)} characters: give it 1 to {_LONGEST_NAME}")
+    if bad := next((c for c in name if c in "/\\" or not c.isprintable()), None):
+        kept = "".join("-" if c in "/\\" or not c.isprintable() else c for c in name)
+        raise UserError(f"name of the data set is {name!r}: {bad!r} cannot be in a folder's name; use '{kept}'")

@@ -20,27 +20,29 @@ def print_record(record: Record, path: Path) -> None:
     """
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
-    table = Table(title=f"{record.model} on {record.data}", title_justify="left")
+    # As Text, because rich would take brackets in a str, such as those of a name '[v1]', for its markup.
+    table = Table(title=Text(f"{record.model} on {record.data}"), title_justify="left")
     for heading in ("score", "value", "standard error", "protocol"):
         table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
     for score in record.scores:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         table.add_row(
-            f"{score.label} !" if flags(score, record) else score.label,
-            f"{sign}{score.value:.4f} {score.unit}".rstrip(),
-            _error(score),
-            _how(score, record),
+            Text(f"{score.label} !" if flags(score, record) else score.label),
+            Text(f"{sign}{score.value:.4f} {score.unit}".rstrip()),
+            Text(_error(score)),
+            Text(_how(score, record)),
         )
     table.add_section()
     for name, shown in _costs(record):
-        table.add_row(name, shown, "", "")
+        table.add_row(Text(name), Text(shown), "", "")
     console = Console()
     console.print(table)
     for line in flag_lines(record):
         console.print(f"! {line}", soft_wrap=True, highlight=False, markup=False)
     for what, where in _places(record, path):
-        console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False)
+        console.print(f"{what:<12} {where}", soft_wrap=True, highlight=False, markup=False)
 
 
 def _how(score: Score, record: Record) -> str:

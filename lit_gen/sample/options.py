@@ -219,6 +219,10 @@ def _check(options: Options, given: dict[str, object]) -> None:
         raise UserError(f"--{asked[0]} and --{asked[1]} cannot be combined; give one at a time")
     if options.prompt == "":
         raise UserError("--prompt is empty; give a beginning, or leave it out")
+    # Python represents bytes of the command line that are not UTF-8 as lone surrogates.
+    bad = [i for i, c in enumerate(options.prompt or "", 1) if "\ud800" <= c <= "\udfff"]
+    if bad:
+        raise UserError(f"--prompt: its character {bad[0]} is not UTF-8; set the terminal's encoding to UTF-8")
     if options.given > 1:
         raise UserError(f"--given is {options.given:g}; give a share, at most 1")
     for name in given:

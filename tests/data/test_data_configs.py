@@ -14,6 +14,7 @@ from .test_codes import write_folder
 FOLDER = Path(__file__).resolve().parents[2] / "configs" / "data"
 CONFIGS = sorted(FOLDER.glob("*.yaml"))
 SHAPES = {
+    "audio_folder": ("my_recordings", (1, 1024), 256),
     "digits": ("digits", (1, 8, 8), 17),
     "mnist": ("mnist", (1, 28, 28), 256),
     "mnist_binary_dynamic": ("mnist_binary_dynamic", (1, 28, 28), 2),

@@ -118,3 +118,23 @@ def test_fingerprint_is_the_same_in_another_process(elsewhere: list[str]):
 def test_fingerprint_of_the_digits_is_pinned():
     """Every record on the digits carries it: it must not drift with versions of anything."""
     assert Digits().fingerprint("test") == "b2c5ea14e65a95c227200a57fb86a41c49729c2e18f2f6610e962c9bfb7da5aa"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("a/b", "name of the data set is 'a/b': '/' cannot be in a folder's name; use 'a-b'"),
+        ("..\\b", r"name of the data set is '..\\b': '\\' cannot be in a folder's name; use '..-b'"),
+        ("a\nb", r"name of the data set is 'a\nb': '\n' cannot be in a folder's name; use 'a-b'"),
+        ("", "name of the data set has 0 characters: give it 1 to 100"),
+        ("a" * 101, "name of the data set has 101 characters: give it 1 to 100"),
+    ],
+)
+def test_a_name_that_is_no_name_of_a_folder_is_rejected(name: str, message: str):
+    with pytest.raises(UserError) as caught:
+        Given(image(0, 1, 2, 3), name=name)
+    assert str(caught.value) == message
+
+
+def test_a_name_may_have_brackets_and_letters_of_any_script():
+    assert Given(image(0, 1, 2, 3), name="été [v1]").name == "été [v1]"

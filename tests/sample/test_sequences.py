@@ -266,3 +266,11 @@ def test_a_prompt_needs_a_model_that_goes_from_the_beginning() -> None:
 def test_models_that_cannot_complete_are_told_who_can() -> None:
     with pytest.raises(UserError, match=r"VAE cannot complete examples; these can: .*Transformer"):
         draw.check_model(VAE((6,), 3), Options(prompt="a"), "text")
+
+
+def test_a_prompt_with_bytes_that_are_not_utf_8_is_rejected() -> None:
+    given = b"caf\xe9".decode("utf-8", "surrogateescape")  # as Python passes such an argument on
+    with pytest.raises(UserError) as caught:
+        parse(["model.ckpt", "--prompt", given])
+    assert str(caught.value) == "--prompt: its character 4 is not UTF-8; set the terminal's encoding to UTF-8"
+    assert parse(["model.ckpt", "--prompt", "café"])[0].prompt == "café"

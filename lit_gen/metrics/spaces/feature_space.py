@@ -85,6 +85,7 @@ class FeatureSpace(nn.Module, abc.ABC):
         feature_kind: The kind of features: which statistics can be computed of them.
         internal_batch: Examples that ``extract`` gets.
         sha256: Of what decides its features: the weights, or the settings.
+        grey_only: Whether it is made for grey images, so that its features of colour ones mean little.
         num_features: D.
         num_classes: K of the classifier; 0 for none, and so no Inception Score.
     """
@@ -93,6 +94,7 @@ class FeatureSpace(nn.Module, abc.ABC):
     modality: ClassVar[Modality] = "image"
     feature_kind: ClassVar[FeatureKind] = "vectors"
     internal_batch: ClassVar[int]
+    grey_only: ClassVar[bool] = False
     sha256: str
     num_features: int
     num_classes: int = 0

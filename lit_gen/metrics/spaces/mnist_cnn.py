@@ -74,6 +74,7 @@ class MnistCNN(FeatureSpace):
 
     name = "mnist_cnn"
     internal_batch = 125
+    grey_only = True
 
     def __init__(self) -> None:
         super().__init__()
