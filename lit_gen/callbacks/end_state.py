@@ -75,6 +75,11 @@ class EndState(Checkpoint):
                 copy_checkpoint(replaced, replaced.with_name(_EARLIER + replaced.name))
 
     @property
+    def validation_at_end(self) -> str:
+        """Kind of the validation at the run's end, once ``last.ckpt`` was written before it; empty if there is none."""
+        return self._kind
+
+    @property
     def state_key(self) -> str:
         """Entry of a checkpoint's ``callbacks``."""
         return END_STATE
@@ -128,11 +133,21 @@ def _callbacks(trainer: L.Trainer, kind: type[Any]) -> list[Any]:
 
 
 def _validate(trainer: L.Trainer) -> None:
-    """Runs a validation as Lightning does between two batches."""
+    """Runs a validation as Lightning does between two batches.
+
+    The checkpoint is from within the last batch: meanwhile that batch counts as complete, as it does in a validation of
+    an unbroken run, for the best checkpoint that may be written.
+    """
     loop, connector = trainer.fit_loop.epoch_loop, trainer._logger_connector
-    first = connector._first_loop_iter
+    first, progress = connector._first_loop_iter, loop.batch_progress.state_dict()
+    counts: list[Any] = [loop.batch_progress.total, loop.batch_progress.current]
+    within = counts[0].ready - counts[0].completed
+    for count in counts:
+        count.completed += within
+        count.ready = count.started = count.processed = count.completed
     trainer.validating = True
     loop.val_loop.restarting = False
     loop.val_loop.run()
     trainer.training = True
+    loop.batch_progress.load_state_dict(progress)
     connector._first_loop_iter = first

@@ -95,13 +95,21 @@ class Interrupt(Checkpoint):
     def on_exception(self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException) -> None:
         """Writes the checkpoint of a validation that a signal has ended; the other callbacks have cleaned up."""
         if isinstance(exception, Stop) and self._before_validation is not None:
+            if self._end_is_written(trainer):
+                self.checkpoint = _folder(trainer) / "last.ckpt"
+                self._listening.close()
+                return
             self._due = {"validate": True, "should_stop": trainer.should_stop}
             self._save(trainer)
         self._listening.close()
 
+    def _end_is_written(self, trainer: L.Trainer) -> bool:
+        """Whether ``last.ckpt`` holds the state before this validation, and that the validation is due to the budget."""
+        return any(getattr(c, "validation_at_end", "") for c in trainer.callbacks)  # type: ignore[attr-defined]
+
     def _save(self, trainer: L.Trainer) -> None:
         """Writes the checkpoint without the other processes, which may be gone or in a collective."""
-        path = Path(trainer.default_root_dir) / "checkpoints" / "interrupted.ckpt"
+        path = _folder(trainer) / "interrupted.ckpt"
         checkpoint = trainer._checkpoint_connector.dump_checkpoint(weights_only=False)
         if self._before_validation is not None:
             checkpoint["loops"]["fit_loop"] = self._before_validation
@@ -120,6 +128,10 @@ class Interrupt(Checkpoint):
     def load_state_dict(self, state_dict: dict[str, bool]) -> None:
         """Restores it from a checkpoint."""
         self._due = dict(state_dict)
+
+
+def _folder(trainer: L.Trainer) -> Path:
+    return Path(trainer.default_root_dir) / "checkpoints"
 
 
 def validation_follows(trainer: L.Trainer) -> bool:

@@ -65,8 +65,9 @@ def test_rows_without_an_image_are_counted_as_unreadable(tmp_path: Path, files: 
     with pytest.raises(UserError) as caught:
         hub(folder).setup()
     assert str(caught.value) == (
-        "3 of 23 images of 'tiny' cannot be read: image 3 of split 'train', image 4 of split 'train', "
-        "image 5 of split 'train'; repair or remove them, or set skip_unreadable to true"
+        "3 of 23 images of 'tiny' cannot be read: image 3 of split 'train' (the file is empty), image 4 of split "
+        "'train' (the file is empty), image 5 of split 'train' (the file is empty); repair or remove them, or set "
+        "skip_unreadable to true"
     )
     data = hub(folder, skip_unreadable=True)
     assert pixels_of(data) == expected(pictures)
