@@ -104,7 +104,7 @@ class Interrupt(Checkpoint):
         self._listening.close()
 
     def _end_is_written(self, trainer: L.Trainer) -> bool:
-        """Whether ``last.ckpt`` holds the state before this validation, and that the validation is due to the budget."""
+        """Whether this validation is the one at the end of the run, before which ``last.ckpt`` was written."""
         return any(getattr(c, "validation_at_end", "") for c in trainer.callbacks)  # type: ignore[attr-defined]
 
     def _save(self, trainer: L.Trainer) -> None:
