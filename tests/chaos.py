@@ -143,7 +143,7 @@ def assert_stopped(end: End, number: signal.Signals, seconds: float = 10.0) -> N
         AssertionError: Otherwise.
     """
     assert end.code == 128 + number, end.error
-    errors = [line for line in end.error.splitlines() if "rror" in line or "Traceback" in line]
+    errors = [line for line in end.error.splitlines() if "rror:" in line or "Traceback" in line]
     assert len(errors) == 1, end.error
     assert end.line == errors[0], end.error
     assert end.line.startswith(f"error: stopped by {number.name}"), end.error
