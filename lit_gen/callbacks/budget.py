@@ -7,6 +7,7 @@ from typing import Any
 import lightning as L
 import torch
 
+from lit_gen.callbacks.validations import validation_follows
 from lit_gen.checkpoints import BUDGET_STATE
 from lit_gen.errors import UserError
 
@@ -107,9 +108,3 @@ class Budget(L.Callback):
     def load_state_dict(self, state_dict: dict[str, int]) -> None:
         """Restores the count from a checkpoint."""
         self.examples_seen = state_dict["examples_seen"]
-
-
-def validation_follows(trainer: L.Trainer) -> bool:
-    """Whether Lightning validates after the batch that has just ended."""
-    fetcher = trainer.fit_loop._data_fetcher
-    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)

@@ -14,9 +14,9 @@ from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
 from lit_gen.callbacks.divergence import check_weights
-from lit_gen.callbacks.interrupt import validation_follows
 from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.callbacks.validations import validation_follows
 from lit_gen.checkpoints import is_readable
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import RUNS_OPTION, UserError, nearest, writing

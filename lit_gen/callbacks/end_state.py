@@ -10,9 +10,10 @@ import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.utilities import rank_zero_only
 
-from lit_gen.callbacks.budget import Budget, validation_follows
+from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint, copy_checkpoint
 from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.callbacks.validations import validate, validation_follows
 from lit_gen.checkpoints import END_STATE
 
 _EARLIER = "earlier_"  # prefix of the best checkpoint before the last validation, if that replaced it
@@ -44,7 +45,7 @@ class EndState(Checkpoint):
             for best in _callbacks(trainer, BestCheckpoint):
                 best.keep_end(trainer)
         if due == "regular" or self._kind:
-            _validate(trainer)
+            validate(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -130,24 +131,3 @@ def _budget(trainer: L.Trainer) -> Budget:
 
 def _callbacks(trainer: L.Trainer, kind: type[Any]) -> list[Any]:
     return [callback for callback in trainer.callbacks if isinstance(callback, kind)]  # type: ignore[attr-defined]
-
-
-def _validate(trainer: L.Trainer) -> None:
-    """Runs a validation as Lightning does between two batches.
-
-    The checkpoint is from within the last batch: meanwhile that batch counts as complete, as it does in a validation of
-    an unbroken run, for the best checkpoint that may be written.
-    """
-    loop, connector = trainer.fit_loop.epoch_loop, trainer._logger_connector
-    first, progress = connector._first_loop_iter, loop.batch_progress.state_dict()
-    counts: list[Any] = [loop.batch_progress.total, loop.batch_progress.current]
-    within = counts[0].ready - counts[0].completed
-    for count in counts:
-        count.completed += within
-        count.ready = count.started = count.processed = count.completed
-    trainer.validating = True
-    loop.val_loop.restarting = False
-    loop.val_loop.run()
-    trainer.training = True
-    loop.batch_progress.load_state_dict(progress)
-    connector._first_loop_iter = first

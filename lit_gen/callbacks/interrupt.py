@@ -10,6 +10,7 @@ from typing import Any
 import lightning as L
 from lightning.pytorch.callbacks import Checkpoint
 
+from lit_gen.callbacks.validations import validate, validation_follows
 from lit_gen.checkpoints import INTERRUPT_STATE
 from lit_gen.stopping.requests import REQUESTS
 from lit_gen.stopping.stops import Stop
@@ -57,7 +58,7 @@ class Interrupt(Checkpoint):
         if self._due:
             trainer.should_stop = trainer.should_stop or self._due["should_stop"]
             self._due = {}
-            _validate(trainer)
+            validate(trainer)
 
     def on_train_batch_end(
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -134,11 +135,6 @@ def _folder(trainer: L.Trainer) -> Path:
     return Path(trainer.default_root_dir) / "checkpoints"
 
 
-def validation_follows(trainer: L.Trainer) -> bool:
-    """Whether Lightning validates after the batch that has just ended."""
-    fetcher = trainer.fit_loop._data_fetcher
-    return fetcher is not None and trainer.fit_loop.epoch_loop._should_check_val_fx(fetcher)
-
 
 def _accumulating(trainer: L.Trainer) -> bool:
     """Whether gradients of earlier batches would be lost; those after the last batch of the run are not used."""
@@ -148,15 +144,3 @@ def _accumulating(trainer: L.Trainer) -> bool:
 def _complete(trainer: L.Trainer) -> bool:
     """Whether the Trainer's limit of steps is reached: a resumed run would not start, nor validate."""
     return 0 <= trainer.fit_loop.max_steps <= trainer.global_step
-
-
-def _validate(trainer: L.Trainer) -> None:
-    """Runs a validation as Lightning does between two batches."""
-    loop, connector = trainer.fit_loop.epoch_loop, trainer._logger_connector
-    first = connector._first_loop_iter
-    trainer.validating = True
-    loop.val_loop.restarting = False
-    loop.val_loop.run()
-    loop.val_loop._has_run = False  # the training loop, which resumes after a validation, would take this for its own
-    trainer.training = True
-    connector._first_loop_iter = first
