@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import os
-import re
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,46 +12,36 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.data.audio_module import AudioDataModule
-from lit_gen.data.content_splits import carve_by_content, content_hash
+from lit_gen.data.content_splits import carve_by_content
 from lit_gen.data.decode_audio import UnreadableAudioError, decode_audio
-from lit_gen.data.folder import missing_folder
+from lit_gen.data.folder_files import RECORDINGS, missing_folder, shown
+from lit_gen.data.folder_splits import Layout, find_layout
+from lit_gen.data.image_source import counted
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, SplitName
 from lit_gen.data.sequences import Pieces
-from lit_gen.data.splits import HeldOut
+from lit_gen.data.splits import RandomHeldOut
 from lit_gen.errors import UserError
 from lit_gen.quantization import mu_law_encode
 
-AUDIO_EXTENSIONS = {
-    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
-}  # fmt: skip
-_SPLIT_FOLDERS: dict[str, SplitName] = {
-    "train": "train",
-    "training": "train",
-    "val": "val",
-    "valid": "val",
-    "validation": "val",
-    "test": "test",
-}
 _SHOWN = 3  # files that a message names
 
 
 @dataclass(frozen=True)
 class _Recording:
-    """One decoded file: its values, uint8 ``[L]``, its class (0 if there is none), and the hash of its bytes."""
+    """One decoded file: its values, uint8 ``[L]``, its class (0 if there is none), and the SHA-256 of its bytes."""
 
     values: Tensor
     label: int
-    hash: int
+    digest: bytes
 
 
 class AudioFolder(AudioDataModule):
     """All recordings below a folder: WAV, FLAC, Ogg, or whatever else libsndfile decodes.
 
-    Splits are the sub-folders train, val (or valid, validation) and test if there is a ``train``; the others are held
-    out of train by the hashes of the files' bytes (see `carve_by_content`), so that adding a recording moves no other
-    from train into test. If every recording lies in a sub-folder, the first one is its class; classes are numbered in
-    the order of their names, 2 before 10. Windows and padding: see `AudioDataModule`.
+    Splits and classes are sub-folders as in `FolderImages`; what has no sub-folder is held out of train by the hashes
+    of the files' bytes (see `carve_by_content`), so that adding a recording moves no other from train into test.
+    Classes are numbered in the order of their names, 2 before 10. Windows and padding: see `AudioDataModule`.
 
     Args:
         path: Folder of recordings.
@@ -60,7 +49,8 @@ class AudioFolder(AudioDataModule):
         sample_rate: In Hz; recordings at higher rates are resampled, lower rates are an error.
         length: T, number of samples of a window.
         pad: Whether each recording is one padded example.
-        splits: Numbers or fractions of recordings of the validation and test sets that have no sub-folder.
+        splits: Numbers or fractions of recordings of the validation and test sets that have no sub-folder, and
+            seed of the assignment.
         skip_unreadable: Whether damaged files are left out and counted in ``skipped``; an error if False.
         batch_size: Training batch size over all processes together.
         loader: Evaluation batch size, and seed of the training order and of the windows' positions.
@@ -79,7 +69,7 @@ class AudioFolder(AudioDataModule):
         sample_rate: int,
         length: int,
         pad: bool = False,
-        splits: HeldOut = HeldOut(num_val=0.1, num_test=0.1),
+        splits: RandomHeldOut = RandomHeldOut(num_val=0.1, num_test=0.1),
         skip_unreadable: bool = False,
         batch_size: int = 32,
         loader: Loader = Loader(eval_batch_size=100),
@@ -95,39 +85,30 @@ class AudioFolder(AudioDataModule):
         """Decodes all recordings, and carves what the folder has no split for."""
         folder = Path(self.path).expanduser()
         if not folder.is_dir():
-            if folder.exists():
-                raise UserError(f"'{folder}' is a file: path must be a folder of recordings")
-            raise missing_folder(folder.absolute())
-        roots = split_folders(folder)
-        files = {name: audio_files(root) for name, root in roots.items()}
-        number = _class_numbers(files, roots)
-        decoded = self._decoded(files, roots, folder, number)
-        found: dict[SplitName, list[_Recording]] = {name: [] for name in SPLITS} | decoded
-        sizes = self.splits.sizes(roots)
-        targets = carve_by_content([r.hash for r in decoded["train"]], sizes, f"data set '{self.name}'")
-        found["train"] = []
+            raise missing_folder(folder.absolute(), RECORDINGS)
+        layout = find_layout(folder, RECORDINGS)
+        if left_out := [counted(n, noun, shown(why)) for (noun, why), n in sorted(layout.left_out.items()) if n]:
+            rank_zero_info(f"{self.name}: left out: {', '.join(left_out)}")
+        decoded = self._decoded(layout, folder)
+        found: dict[SplitName, list[_Recording]] = {name: [] for name in SPLITS} | decoded | {"train": []}
+        sizes, where = self.splits.sizes(layout.roots), f"data set '{self.name}'"
+        digests = [recording.digest for recording in decoded["train"]]
+        targets = carve_by_content(digests, sizes, self.splits.seed, where)
         for recording, target in zip(decoded["train"], targets, strict=True):
-            found[target].append(recording)
+            found[SPLITS[target]].append(recording)
         pieces: dict[SplitName, Pieces] = {}
         for name in SPLITS:
-            label = torch.tensor([r.label for r in found[name]], dtype=torch.int64) if number else None
+            label = torch.tensor([r.label for r in found[name]], dtype=torch.int64) if layout.classes else None
             pieces[name] = self.fitted([r.values for r in found[name]], label, name)
         return pieces
 
-    def _decoded(
-        self,
-        files: dict[SplitName, list[Path]],
-        roots: dict[SplitName, Path],
-        folder: Path,
-        number: dict[str, int],
-    ) -> dict[SplitName, list[_Recording]]:
+    def _decoded(self, layout: Layout, folder: Path) -> dict[SplitName, list[_Recording]]:
         """Decodes every file; leaves unreadable ones out, or rejects them all in one line."""
-        decoded: dict[SplitName, list[_Recording]] = {name: [] for name in files}
+        decoded: dict[SplitName, list[_Recording]] = {name: [] for name in layout.files}
         unreadable: list[str] = []
-        for name, found in files.items():
+        for name, found in layout.files.items():
             for file in found:
-                where = str(file.relative_to(folder))
-                label = number[file.relative_to(roots[name]).parts[0]] if number else 0
+                where = shown(file.relative_to(folder))
                 try:
                     content = file.read_bytes()
                     waveform = decode_audio(content, self.sample_rate, f"recording '{where}' of '{self.path}'")
@@ -137,11 +118,11 @@ class AudioFolder(AudioDataModule):
                 except OSError as error:
                     unreadable.append(f"'{where}' cannot be opened ({error.strerror})")
                     continue
-                values = torch.from_numpy(mu_law_encode(waveform))
-                decoded[name].append(_Recording(values, label, content_hash(content)))
+                values, digest = torch.from_numpy(mu_law_encode(waveform)), hashlib.sha256(content).digest()
+                decoded[name].append(_Recording(values, layout.label(name, file) or 0, digest))
         self.skipped = len(unreadable)
         if unreadable:
-            self._report(unreadable, sum(map(len, files.values())))
+            self._report(unreadable, sum(map(len, layout.files.values())))
         return decoded
 
     def _report(self, unreadable: list[str], total: int) -> None:
@@ -153,57 +134,3 @@ class AudioFolder(AudioDataModule):
                 f"{what} cannot be read: {reasons}; repair or remove them, or set skip_unreadable to true"
             )
         rank_zero_info(f"{what} are left out: {reasons}")
-
-
-def split_folders(folder: Path) -> dict[SplitName, Path]:
-    """The folders of the splits that a folder has; the folder itself is train if it has no sub-folder for that.
-
-    Raises:
-        UserError: Two sub-folders are of one split, or there are splits without train.
-    """
-    roots: dict[SplitName, Path] = {}
-    others = 0
-    for part in sorted(part for part in folder.iterdir() if part.is_dir() and not part.name.startswith(".")):
-        name = _SPLIT_FOLDERS.get(part.name.lower())
-        if name is None:
-            others += 1
-        elif name in roots:
-            raise UserError(f"'{roots[name]}' and '{part}' are both the {name} split; merge or rename one")
-        else:
-            roots[name] = part
-    if "train" in roots:
-        return roots
-    if roots and not others:
-        raise UserError(f"'{folder}' has a folder '{next(iter(roots.values())).name}' but no 'train'; add that one")
-    return {"train": folder}
-
-
-def audio_files(folder: Path) -> list[Path]:
-    """All recordings below a folder, by extension, sorted by path; hidden ones are left out.
-
-    Raises:
-        UserError: There is none.
-    """
-    found = []
-    for parent, folders, files in os.walk(folder, followlinks=True):
-        folders[:] = [name for name in folders if not name.startswith(".")]
-        visible = [name for name in files if not name.startswith(".")]
-        found += [Path(parent, name) for name in visible if Path(name).suffix.lower() in AUDIO_EXTENSIONS]
-    if not found:
-        endings = ", ".join(sorted(AUDIO_EXTENSIONS))
-        raise UserError(f"no recording in '{folder}': put files there that end in one of {endings}")
-    return sorted(found)
-
-
-def _class_numbers(files: dict[SplitName, list[Path]], roots: dict[SplitName, Path]) -> dict[str, int]:
-    """The number of each class folder; empty if some recording lies in none."""
-    below = [file.relative_to(roots[name]).parts for name, found in files.items() for file in found]
-    if any(len(parts) == 1 for parts in below):
-        return {}
-    return {name: i for i, name in enumerate(sorted({parts[0] for parts in below}, key=_natural))}
-
-
-def _natural(name: str) -> tuple[list[str | int], str]:
-    """A key by which 2 comes before 10."""
-    parts = re.split(r"([0-9]+)", name)
-    return [int(part) if i % 2 else part for i, part in enumerate(parts)], name

@@ -3,62 +3,67 @@
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 
-from lit_gen.data.module import SplitName
+import numpy as np
+
+from lit_gen.data.module import SPLITS, SplitName
 from lit_gen.errors import UserError
 
 _FEWEST = 2  # files of a split that is a fraction: a standard error needs two
 _ORDER: tuple[SplitName, ...] = ("test", "val")
 
 
-def content_hash(content: bytes) -> int:
-    """A 64-bit hash of a file's bytes, uniform in 0..2**64-1."""
-    return int.from_bytes(hashlib.sha256(content).digest()[:8], "big")
+def carve_by_content(
+    digests: Sequence[bytes], sizes: Mapping[SplitName, int | float], seed: int, where: str
+) -> np.ndarray:
+    """Assigns each file of a training set to a split by a hash of its bytes and the seed.
 
-
-def carve_by_content(hashes: Sequence[int], sizes: Mapping[SplitName, int | float], where: str) -> list[SplitName]:
-    """Assigns each file of a training set to a split by the hash of its bytes.
-
-    In the order of the hashes, test comes first, then validation, then train. A number takes so many different files.
-    A fraction f takes those whose hashes lie in the next share f of all possible hashes, but two files at least: its
-    size is binomial, about f of the files. In both cases a file that is added moves no other from train into
-    validation or test, nor from validation into test; only a file of the least ones that a number or the minimum takes
-    may move the other way. Copies of a file have its split.
+    In the order of the hashes, test comes first, then validation, then train. A number takes so many files. A fraction
+    f takes those whose hashes lie in the next share f of all possible hashes, but two files at least: its size is
+    binomial, about f of the files. A file that is added can thus only move others backwards, from test to validation
+    and from validation to train. Equal files are assigned together, so that a split may be larger than requested by
+    the copies of its last.
 
     Args:
-        hashes: The `content_hash` of each file.
-        sizes: Number of files of each held-out split; a float below 1 is a fraction. The rest is train.
+        digests: SHA-256 of each file.
+        sizes: Number of files of each held-out split; a float below 1 is a fraction.
+        seed: Seed of the order.
         where: What messages call the data.
 
     Returns:
-        The split of each file.
+        int64 ``[count]``, indices into `SPLITS`.
 
     Raises:
         UserError: A held-out split, or train, would be empty.
-
-    >>> carve_by_content([9, 3, 7, 1, 9], {"val": 1, "test": 1}, "it")
-    ['train', 'val', 'train', 'test', 'train']
     """
-    ordered = sorted(set(hashes))
-    split: dict[int, SplitName] = {}
-    taken, share = 0, 0.0
-    for name in _ORDER:
-        if name not in sizes:
-            continue
+    keys = [hashlib.sha256(b"%d\0" % seed + digest).digest() for digest in digests]
+    ordered = sorted(keys)
+    before = np.array([bisect_left(ordered, key) for key in keys], dtype=np.int64)
+    assigned = np.full(len(keys), SPLITS.index("train"))
+    begin, share = 0, 0.0
+    for name in (name for name in _ORDER if name in sizes):
         size = sizes[name]
         if size <= 0:
             raise UserError(f"split '{name}' of {where} would be empty: splits.num_{name} is {size}; raise it")
         if isinstance(size, float) and size < 1:
             share += size
-            end = max(taken + _FEWEST, sum(number < share * 2**64 for number in ordered))
+            end = max(begin + _FEWEST, _below(ordered, share))
         else:
-            end = taken + int(size)
-        split |= dict.fromkeys(ordered[taken:end], name)
-        taken = end
-    if taken >= len(ordered):
+            end = begin + int(size)
+        assigned[(begin <= before) & (before < end)] = SPLITS.index(name)
+        begin = end
+    if begin >= len(keys) or not (assigned == SPLITS.index("train")).any():
+        distinct = len(set(keys))
+        equal = f", of which {distinct} are distinct," if distinct < len(keys) else ""
         raise UserError(
-            f"{where} has {len(ordered)} different training files and {taken} are held out;"
-            " lower splits.num_val or splits.num_test, or add files"
+            f"{where} has {len(keys)} training examples{equal} and {begin} are held out; "
+            "lower splits.num_val or splits.num_test, or add other files"
         )
-    return [split.get(number, "train") for number in hashes]
+    return assigned
+
+
+def _below(ordered: Sequence[bytes], share: float) -> int:
+    """Number of hashes in a share of all possible hashes."""
+    return len(ordered) if share >= 1 else bisect_left(ordered, int(share * 2**64).to_bytes(8, "big"))

@@ -40,7 +40,7 @@ class FolderImages(CachedImages):
 
     Raises:
         UserError: There is no such folder, no image in it, or one that is unreadable or does not fit;
-            or its splits cannot be told from its classes.
+            or its splits cannot be distinguished from its classes.
     """
 
     def __init__(

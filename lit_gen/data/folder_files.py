@@ -8,9 +8,33 @@ import os
 import stat
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from lit_gen.errors import UserError, nearest
+
+
+@dataclass(frozen=True)
+class FileKind:
+    """The files of a data set.
+
+    Attributes:
+        noun: Name of one of them, in the singular.
+        extensions: Endings of the files that are read, in lower case.
+        not_decoded: Endings of such files that the library does not decode.
+        library: Name of the library.
+    """
+
+    noun: str
+    extensions: frozenset[str]
+    not_decoded: frozenset[str]
+    library: str
+
+    @property
+    def with_article(self) -> str:
+        """The noun with its indefinite article."""
+        return f"{'an' if self.noun[0] in 'aeiou' else 'a'} {self.noun}"
+
 
 # fmt: off
 EXTENSIONS = frozenset((
@@ -22,7 +46,13 @@ EXTENSIONS = frozenset((
 _NOT_DECODED = {
     ".arw", ".cr2", ".cr3", ".dng", ".exr", ".heic", ".heif", ".jxl", ".nef", ".orf", ".raw", ".svg",
 }
+_AUDIO = frozenset((
+    ".wav", ".wave", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".aif", ".aiff", ".aifc", ".au", ".caf", ".w64",
+))
 # fmt: on
+IMAGES = FileKind("image", EXTENSIONS, frozenset(_NOT_DECODED), "Pillow")
+RECORDINGS = FileKind("recording", _AUDIO, frozenset((".aac", ".m4a", ".wma")), "libsndfile")
+
 # Folders in which network storage and operating systems keep thumbnails and deleted files.
 _SYSTEM = {"@eadir", "@recycle", "@recently-snapshot", "#recycle", "#snapshot", "$recycle.bin", "__macosx"}
 _SYSTEM |= {"lost+found", "system volume information"}
@@ -31,14 +61,14 @@ LeftOut = Counter[tuple[str, str]]
 """Counts of what is left out, by a noun (``file``) and a reason."""
 
 
-def missing_folder(path: Path) -> UserError:
+def missing_folder(path: Path, kind: FileKind = IMAGES) -> UserError:
     """The error for a folder that does not exist; names its deepest parent that does, and the nearest entry there."""
     there = path
     while not there.is_dir():
         there = there.parent
     step = path.relative_to(there).parts[0]
     if there.joinpath(step).exists():
-        return UserError(f"'{shown(path)}' is a file: path must be a folder of images")
+        return UserError(f"'{shown(path)}' is a file: path must be a folder of {kind.noun}s")
     siblings = [entry.name for entry in there.iterdir()]
     return UserError(f"no folder '{shown(path)}': '{shown(there)}' has no '{shown(step)}'{nearest(step, siblings)}")
 
@@ -64,10 +94,11 @@ def visible_folders(folder: Path) -> list[Path]:
         raise _unreadable(folder, error) from error
 
 
-def image_files(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
-    """All image files below a folder, by their endings, sorted by path.
+def files_of(kind: FileKind, folder: Path, left_out: LeftOut | None = None) -> list[Path]:
+    """All files of a kind below a folder, by their endings, sorted by path.
 
     Args:
+        kind: Which files.
         folder: Folder; links below it are followed.
         left_out: Counts what is left out.
 
@@ -80,13 +111,13 @@ def image_files(folder: Path, left_out: LeftOut | None = None) -> list[Path]:
         ending = file.suffix.lower()
         if file.name.startswith("."):
             # Other hidden files, such as .DS_Store, are no loss.
-            counts["file", "hidden"] += ending in EXTENSIONS
-        elif ending in EXTENSIONS:
+            counts["file", "hidden"] += ending in kind.extensions
+        elif ending in kind.extensions:
             found.append(file)
-        elif ending in _NOT_DECODED:
-            counts["file", f"{ending}, which Pillow does not decode"] += 1
+        elif ending in kind.not_decoded:
+            counts["file", f"{ending}, which {kind.library} does not decode"] += 1
         else:
-            counts["file", "not an image"] += 1
+            counts["file", f"not {kind.with_article}"] += 1
     return sorted(found)
 
 

@@ -1,4 +1,4 @@
-"""How a user's folder of images is laid out: which sub-folders are splits, and which are classes."""
+"""How a user's folder of images or recordings is laid out: which sub-folders are splits, and which are classes."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from lit_gen.data.folder_files import EXTENSIONS, LeftOut, image_files, shown, visible_folders
+from lit_gen.data.folder_files import IMAGES, FileKind, LeftOut, files_of, shown, visible_folders
 from lit_gen.data.module import SplitName
 from lit_gen.errors import UserError
 
@@ -21,13 +21,13 @@ _SPLIT_NAMES: dict[str, SplitName] = {
 
 @dataclass(frozen=True)
 class Layout:
-    """The images of a folder.
+    """The files of a folder.
 
     Attributes:
         roots: Folder of each split that the folder has; of train alone if it has none.
-        files: Image files of each split, sorted.
+        files: Files of each split, sorted.
         classes: Names of the classes in natural order; empty without class folders.
-        labelled: Splits whose images all lie in class folders.
+        labelled: Splits whose files all lie in class folders.
         left_out: Counts of what is left out, by noun and reason.
     """
 
@@ -42,32 +42,33 @@ class Layout:
         return self.classes.index(_class_of(file, self.roots[name])) if name in self.labelled else None
 
 
-def find_layout(folder: Path) -> Layout:
+def find_layout(folder: Path, kind: FileKind = IMAGES) -> Layout:
     """Finds the splits and classes of a folder.
 
     Args:
         folder: The folder that the user named; its only sub-folder if the data begin one level deeper.
+        kind: Which files are read.
 
     Raises:
-        UserError: It has no image, or its splits cannot be told from its classes.
+        UserError: It has no such file, or its splits cannot be distinguished from its classes.
     """
     left_out: LeftOut = Counter()
-    top = _begin(folder)
+    top = _begin(folder, kind)
     roots = _split_folders(top)
-    files = {name: image_files(root, left_out) for name, root in roots.items()}
+    files = {name: files_of(kind, root, left_out) for name, root in roots.items()}
     for name, root in roots.items():
         if not files[name]:
-            endings = ", ".join(sorted(EXTENSIONS))
-            raise UserError(f"no image in '{shown(root)}': put files there that end in one of {endings}")
-    if roots != {"train": top} and (beside := len(image_files(top)) - sum(map(len, files.values()))):
-        left_out["image", "beside the split folders"] += beside
+            endings = ", ".join(sorted(kind.extensions))
+            raise UserError(f"no {kind.noun} in '{shown(root)}': put files there that end in one of {endings}")
+    if roots != {"train": top} and (beside := len(files_of(kind, top)) - sum(map(len, files.values()))):
+        left_out[kind.noun, "beside the split folders"] += beside
     labelled = frozenset(name for name, root in roots.items() if _has_classes(files[name], root))
     if "train" not in labelled:
         return Layout(roots, files, (), frozenset(), left_out)
     for name in labelled:
         inside_classes = [file for file in files[name] if file.parent != roots[name]]
         if strays := len(files[name]) - len(inside_classes):
-            left_out["image", "beside the class folders"] += strays
+            left_out[kind.noun, "beside the class folders"] += strays
         files[name] = inside_classes
     classes = {_class_of(file, roots[name]) for name in labelled for file in files[name]}
     return Layout(roots, files, tuple(sorted(classes, key=natural)), labelled, left_out)
@@ -84,19 +85,19 @@ def natural(name: str) -> tuple[list[str | int], str]:
     return parts, name
 
 
-def _begin(folder: Path) -> Path:
+def _begin(folder: Path, kind: FileKind) -> Path:
     """The folder, or the deepest of its only sub-folders in which splits or classes lie side by side."""
     while True:
         inner = visible_folders(folder)
-        if len(inner) != 1 or inner[0].name.lower() in _SPLIT_NAMES or _holds_images(folder):
+        if len(inner) != 1 or inner[0].name.lower() in _SPLIT_NAMES or _holds(kind, folder):
             return folder
-        if not visible_folders(inner[0]) or _holds_images(inner[0]):
+        if not visible_folders(inner[0]) or _holds(kind, inner[0]):
             return folder
         folder = inner[0]
 
 
-def _holds_images(folder: Path) -> bool:
-    return any(file.suffix.lower() in EXTENSIONS and not file.name.startswith(".") for file in folder.iterdir())
+def _holds(kind: FileKind, folder: Path) -> bool:
+    return any(file.suffix.lower() in kind.extensions and not file.name.startswith(".") for file in folder.iterdir())
 
 
 def _split_folders(top: Path) -> dict[SplitName, Path]:
@@ -141,7 +142,7 @@ def _class_of(file: Path, root: Path) -> str:
 
 
 def _has_classes(files: list[Path], root: Path) -> bool:
-    """Whether the sub-folders are classes: all images lie in them, or all but a few strays beside several."""
+    """Whether the sub-folders are classes: all files lie in them, or all but a few strays beside several."""
     strays = sum(file.parent == root for file in files)
     classes = {_class_of(file, root) for file in files if file.parent != root}
     if not strays:

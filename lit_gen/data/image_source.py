@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -99,7 +100,8 @@ def counted(number: int, noun: str, reason: str) -> str:
     """
     if number == 1:
         return f"1 {noun} ({reason})"
-    return f"{number} {noun}s ({'not images' if reason == 'not an image' else reason})"
+    several = re.sub(r"^not an? (\w+)$", r"not \1s", reason)
+    return f"{number} {noun}s ({several})"
 
 
 def first_of(names: list[str], most: int = 3) -> str:

@@ -15,12 +15,13 @@ from typing_extensions import override
 
 from lit_gen.data.binarize import BinarizableDataModule, Binarize
 from lit_gen.data.cache import SplitWriter, atomic_folder, cache_key, cache_root, load_splits
+from lit_gen.data.content_splits import carve_by_content
 from lit_gen.data.decode import Transform
 from lit_gen.data.image_source import Found, Source, count_copies, first_of, lines_about
 from lit_gen.data.loader import Loader
 from lit_gen.data.module import SPLITS, Split, SplitName
 from lit_gen.data.picture import UnreadableImageError
-from lit_gen.data.splits import RandomHeldOut, carve, carve_by_content
+from lit_gen.data.splits import RandomHeldOut, carve
 from lit_gen.errors import UserError
 
 

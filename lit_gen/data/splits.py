@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from bisect import bisect_left
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -120,49 +118,6 @@ def carve(count: int, sizes: Mapping[SplitName, int | float], seed: int, where: 
         raise UserError(
             f"{where} has {count} training examples and {taken} are held out; "
             "lower splits.num_val or splits.num_test"
-        )
-    return assigned
-
-
-def carve_by_content(
-    digests: Sequence[bytes], sizes: Mapping[SplitName, int | float], seed: int, where: str
-) -> np.ndarray:
-    """Assigns each file of a training set to a split, by the content of the file.
-
-    The files are ordered by a hash of their bytes and the seed. The first are test, the next are validation, and the
-    rest is train. A file that is added can only move others backwards, from test to validation and from validation to
-    train. Equal files are assigned together, so that a split may be larger than requested by the copies of its last.
-
-    Args:
-        digests: SHA-256 of each file.
-        sizes: Number of files of each held-out split; a float below 1 is a fraction.
-        seed: Seed of the order.
-        where: What messages call the data.
-
-    Returns:
-        int64 ``[count]``, indices into `SPLITS`.
-
-    Raises:
-        UserError: Nothing would be left, or a held-out split would be empty.
-    """
-    keys = [hashlib.sha256(b"%d\0" % seed + digest).digest() for digest in digests]
-    ordered = sorted(keys)
-    before = np.array([bisect_left(ordered, key) for key in keys])
-    assigned = np.full(len(keys), SPLITS.index("train"))
-    begin = 0
-    order: tuple[SplitName, ...] = ("test", "val")
-    for name in order:
-        if name in sizes:
-            end = begin + _number(name, sizes[name], len(keys), where)
-            assigned[(begin <= before) & (before < end)] = SPLITS.index(name)
-            begin = end
-    if begin >= len(keys) or not (assigned == SPLITS.index("train")).any():
-        distinct = len(set(keys))
-        equal = f", of which {distinct} are distinct," if distinct < len(keys) else ""
-        remedy = "add other images, or " if equal else ""
-        raise UserError(
-            f"{where} has {len(keys)} training examples{equal} and {begin} are held out; "
-            f"{remedy}lower splits.num_val or splits.num_test"
         )
     return assigned
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import struct
 from pathlib import Path
 
@@ -10,8 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from lit_gen.data import AudioFolder, HeldOut, Loader
-from lit_gen.data.content_splits import carve_by_content
+from lit_gen.data import AudioFolder, Loader, RandomHeldOut
 from lit_gen.errors import UserError
 from lit_gen.quantization import mu_law_encode
 
@@ -102,7 +102,7 @@ def test_a_flat_folder_has_no_labels_and_groups_are_recordings(tmp_path: Path):
 def test_split_folders_are_used_and_a_missing_one_is_carved(tmp_path: Path):
     for number in range(9):
         save(tmp_path / ("train" if number < 6 else "Test") / f"{number}.wav", sound(number))
-    found = heads(recordings(tmp_path, splits=HeldOut(num_val=2)), 9)
+    found = heads(recordings(tmp_path, splits=RandomHeldOut(num_val=2)), 9)
     assert found["test"] == {6, 7, 8}
     assert len(found["val"]) == 2
     assert found["train"] | found["val"] == set(range(6))
@@ -131,29 +131,6 @@ def test_names_and_copies_of_files_do_not_matter(tmp_path: Path):
     assert heads(recordings(tmp_path / "a"), 12) == heads(recordings(tmp_path / "b"), 12)
 
 
-def test_fractions_take_their_share_of_many_and_two_of_few():
-    many = np.random.default_rng(0).integers(0, 2**63, 10_000).tolist()
-    many = [2 * number for number in many]
-    found = carve_by_content(many, {"val": 0.1, "test": 0.2}, "it")
-    assert abs(found.count("val") - 1000) < 120
-    assert abs(found.count("test") - 2000) < 160
-    few = carve_by_content([2**64 - i for i in range(1, 7)], {"val": 0.1, "test": 0.1}, "it")
-    assert few == ["train", "train", "val", "val", "test", "test"]
-
-
-@pytest.mark.parametrize(
-    ("sizes", "message"),
-    [
-        ({"val": 0.1, "test": 0}, "split 'test' of it would be empty: splits.num_test is 0; raise it"),
-        ({"val": 3, "test": 1}, "it has 4 different training files and 4 are held out; lower splits.num_val or"),
-    ],
-)
-def test_splits_that_leave_nothing_are_rejected(sizes: dict, message: str):
-    with pytest.raises(UserError) as caught:
-        carve_by_content([1, 2, 3, 4, 4], sizes, "it")
-    assert str(caught.value).startswith(message)
-
-
 def damaged(folder: Path) -> Path:
     """Eight good recordings and three files that cannot be decoded."""
     for number in range(8):
@@ -173,6 +150,24 @@ def test_unreadable_files_say_why_in_one_line(tmp_path: Path):
     assert "'short.flac' is not an audio file that can be decoded (" in line
     assert line.endswith(
         "'silent.wav' has no samples; repair or remove them, or set skip_unreadable to true"
+    )
+
+
+def test_what_is_no_recording_is_left_out_with_a_count(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    for number in range(6):
+        save(tmp_path / f"{number}.wav", sound(number))
+    for name in ("notes.txt", "cover.png", "song.m4a"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "@eaDir").mkdir()
+    save(tmp_path / "@eaDir" / "preview.wav", sound(9))
+    (tmp_path / "gone.wav").symlink_to(tmp_path / "nowhere.wav")
+    with caplog.at_level(logging.INFO):
+        data = recordings(tmp_path)
+        data.setup()
+    assert set().union(*heads(data, 6).values()) == set(range(6))
+    assert caplog.messages[0] == (
+        "mine: left out: 1 file (.m4a, which libsndfile does not decode), 2 files (not recordings), "
+        "1 folder (@eaDir), 1 link (to a file that does not exist)"
     )
 
 
@@ -201,10 +196,10 @@ def test_a_wav_whose_header_announces_more_is_read_to_its_end(tmp_path: Path):
         ([], {}, "no recording in '{}': put files there that end in one of .aif, "),
         (["a.wav"], {"path": "a.wav"}, "'{}/a.wav' is a file: path must be a folder of recordings"),
         (["a.wav"], {"path": "b"}, "no folder '{}/b': '{}' has no 'b'"),
-        (["test/a.wav"], {}, "'{}' has a folder 'test' but no 'train'; add that one"),
-        (["val/a.wav", "valid/a.wav", "train/a.wav"], {}, "'{}/val' and '{}/valid' are both the val split; merge or"),
+        (["test/a.wav"], {}, "'{}' has a folder 'test' but no training folder: name that 'train'"),
+        (["val/a.wav", "valid/a.wav", "train/a.wav"], {}, "'{}' has two val folders, 'val' and 'valid'; join or"),
         (["a.wav"], {"sample_rate": 16_000}, "recording 'a.wav' of '{}' was recorded at 8000 Hz, below sample_rate"),
-        (["a.wav"], {}, "data set 'mine' has 1 different training files and 4 are held out; lower splits.num_val or"),
+        (["a.wav"], {}, "data set 'mine' has 1 training examples and 4 are held out; lower splits.num_val or"),
     ],
     ids=["none", "a file", "no folder", "no train", "two", "rate", "few"],
 )

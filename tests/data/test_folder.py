@@ -12,9 +12,9 @@ import torch
 from PIL import Image
 
 from lit_gen.data import FolderImages, ImageLoader, RandomHeldOut
+from lit_gen.data.content_splits import carve_by_content
 from lit_gen.data.decode import Transform
 from lit_gen.data.image_source import digest_of
-from lit_gen.data.splits import carve_by_content
 from lit_gen.errors import UserError
 
 Pictures = Callable[..., np.ndarray]
@@ -31,7 +31,7 @@ def flat(tmp_path: Path, pictures: Pictures, save_png: Save) -> Path:
 
 def faces(path: Path, **options) -> FolderImages:
     """The images of a folder; options of the transform, the splits and the loader by their bare names."""
-    given = {"size": 6, "channels": 1, "num_val": 4, "num_test": 0.25, **options}
+    given = {"size": 6, "channels": 1, "num_val": 4, "num_test": 5, **options}
     transform = Transform(**{key: given.pop(key) for key in ("size", "channels", "crop", "resize") if key in given})
     splits = RandomHeldOut(given.pop("num_val"), given.pop("num_test"), given.pop("split_seed", 0))
     loader = ImageLoader(**{key: given.pop(key) for key in ("seed", "max_memory_gb") if key in given})
@@ -63,7 +63,7 @@ def test_carve_keeps_file_order_within_a_split(flat: Path, pictures: Pictures):
     [
         ({"num_val": 20}, r"has 20 training examples and 25 are held out; lower splits\.num_val"),
         ({"num_val": 0}, r"split 'val' of .* would be empty: splits\.num_val is 0"),
-        ({"num_test": 0.01}, r"split 'test' of .* would be empty: splits\.num_test is 0.01"),
+        ({"num_test": 0}, r"split 'test' of .* would be empty: splits\.num_test is 0"),
     ],
 )
 def test_impossible_carves_are_refused(flat: Path, options: dict, message: str):
@@ -191,7 +191,7 @@ def test_image_that_does_not_fit_is_named(
     for i, pixels in enumerate(pictures(4, *shape)):
         save_png(pixels, tmp_path / "odd" / f"{i:02d}.png")
     with pytest.raises(UserError, match=message):
-        faces(tmp_path / "odd", num_val=1, **options).setup()
+        faces(tmp_path / "odd", num_val=1, num_test=1, **options).setup()
 
 
 def test_sixteen_bit_images_are_refused(tmp_path: Path):
@@ -199,7 +199,7 @@ def test_sixteen_bit_images_are_refused(tmp_path: Path):
     for name in "abcd":
         Image.fromarray(np.full((6, 6), ord(name), np.uint16)).save(tmp_path / "deep" / f"{name}.png")
     with pytest.raises(UserError, match=r"a\.png has mode I;16, not 8 bits"):
-        faces(tmp_path / "deep", num_val=1).setup()
+        faces(tmp_path / "deep", num_val=1, num_test=1).setup()
 
 
 def test_crop_is_central_and_box_resize_is_the_mean():

@@ -14,7 +14,6 @@ from PIL import Image
 
 from lit_gen.data import FolderImages, RandomHeldOut, Transform
 from lit_gen.data.folder_files import EXTENSIONS
-from lit_gen.data.splits import carve_by_content
 from lit_gen.errors import UserError
 
 
@@ -221,12 +220,12 @@ def test_added_images_never_move_from_train_to_test(tmp_path: Path):
     fill(top, (f"{i:03d}.png" for i in range(100)))
     before = mine(top, 0.1, 0.1)
     trained, tested = set(numbers(before, "train")), set(numbers(before, "test"))
-    assert (len(trained), len(tested)) == (80, 10)
-    for n in (101, 110, 150):
+    assert 65 <= len(trained) <= 93
+    assert 2 <= len(tested) <= 19
+    for n in (101, 110, 150, 400):
         fill(top, (f"{i:03d}.png" for i in range(n)))
-        after = set(numbers(mine(top, 0.1, 0.1), "test"))
-        assert not after & trained
-        assert len(after) == round(0.1 * n)
+        data = mine(top, 0.1, 0.1)
+        assert not (set(numbers(data, "test")) | set(numbers(data, "val"))) & trained
 
 
 def test_names_sizes_and_times_do_not_carve(tmp_path: Path):
@@ -239,27 +238,6 @@ def test_names_sizes_and_times_do_not_carve(tmp_path: Path):
     assert [len(expected[name]) for name in expected] == [11, 4, 5]
     larger = FolderImages(str(one), "mine", Transform(4, 1, resize="nearest"), RandomHeldOut(4, 5))
     assert {int(x[0, 0, 2]) for x in larger.split("test").x} == expected["test"]
-
-
-def test_copies_are_assigned_together():
-    digests = [bytes([i // 3]) for i in range(30)]  # ten files, three times each
-    for seed in range(5):
-        assigned = carve_by_content(digests, {"val": 4, "test": 4}, seed, "here").reshape(10, 3)
-        assert (assigned == assigned[:, :1]).all()
-        assert sorted(np.bincount(assigned[:, 0])) == [1, 2, 7]  # test has 6, validation begins at the 5th
-    with pytest.raises(UserError, match=r"has 30 training examples, of which 1 are distinct, and 8 are held out"):
-        carve_by_content([b"0"] * 30, {"val": 4, "test": 4}, 0, "here")
-
-
-def test_a_growing_number_of_equal_sizes_only_moves_backwards():
-    rng = np.random.default_rng(0)
-    digests = [rng.bytes(4) for _ in range(400)]
-    order = {2: 0, 1: 1, 0: 2}  # test, validation, train
-    for n in range(100, 400, 7):
-        before = carve_by_content(digests[:n], {"val": 10, "test": 10}, 0, "here")
-        after = carve_by_content(digests[: n + 7], {"val": 10, "test": 10}, 0, "here")[:n]
-        assert all(order[b] >= order[a] for a, b in zip(before, after, strict=True))
-        assert np.bincount(after, minlength=3)[1:].max() <= 10
 
 
 def test_copies_across_given_splits_are_counted(tmp_path: Path, caplog: pytest.LogCaptureFixture):
