@@ -12,7 +12,7 @@ import lightning as L
 import torch
 
 from lit_gen.checkpoints import read_checkpoint
-from lit_gen.cli.arguments import Arguments
+from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
@@ -21,7 +21,8 @@ from lit_gen.errors import UserError, file_error, print_warning, writing
 from lit_gen.media.sample_files import can_show, write_samples
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
-from lit_gen.runs.results import FINAL, RECORD, final_samples, make_record, previous_record, record_dir, save_record
+from lit_gen.runs.record_files import FINAL, RECORD, final_samples, previous_record, record_dir, save_record
+from lit_gen.runs.results import make_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.training_data import trained_on
@@ -184,12 +185,9 @@ def evaluate(
 
 def main(args: list[str]) -> None:
     """Runs the command."""
-    if not args or args[0] in ("-h", "--help"):
-        print(USAGE)
-        if not args:
-            raise UserError("which checkpoint? give its path")
+    path = path_first(args, USAGE, "which checkpoint? give its path first")
+    if path is None:
         return
-    path = Path(args[0])
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
     own = Arguments()

@@ -26,7 +26,8 @@ from lit_gen.records.record import Record
 from lit_gen.records.score import Score
 from lit_gen.runs import tracking
 from lit_gen.runs.checkpoint_file import remove_leftovers
-from lit_gen.runs.results import NOTES, environment, git_commit, now
+from lit_gen.runs.provenance import environment, git_commit, now
+from lit_gen.runs.record_files import NOTES
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
 from lit_gen.scoring.sample_scores import short_count

@@ -24,7 +24,7 @@ from lit_gen.media.recordings import write_wavs
 from lit_gen.metrics import JensenShannon, LogMel, Moments, NGrams, frechet_distance, jensen_shannon
 from lit_gen.noise import Noise
 from lit_gen.records.record import Record, read_record
-from lit_gen.runs.results import final_samples
+from lit_gen.runs.record_files import final_samples
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import load_weights
 

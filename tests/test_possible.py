@@ -11,7 +11,7 @@ from records.makers import make_bpd, make_fd, make_record
 from lit_gen.data import Digits, KnownEntropy
 from lit_gen.records.record import read_record
 from lit_gen.runs.possible import known_entropy, possible, with_flags
-from lit_gen.runs.results import save_record
+from lit_gen.runs.record_files import save_record
 from lit_gen.runs.summary import print_record
 
 Output = pytest.CaptureFixture[str]

@@ -19,7 +19,7 @@ import lit_gen
 from lit_gen import fit
 from lit_gen.families.vae import VAE
 from lit_gen.noise import Noise
-from lit_gen.runs import results as recording
+from lit_gen.runs import provenance as recording
 from lit_gen.scoring import scorer as scoring
 
 # ------------------------------------------------------------------ the floor

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any, NoReturn
 
 from lit_gen.errors import UserError, nearest
@@ -40,3 +41,23 @@ class Arguments(argparse.ArgumentParser):
             if option.startswith("--") and "." not in name and (hint := nearest(name, names)):
                 raise UserError(f"unknown option --{name}{hint}")
         return vars(found), rest
+
+
+def path_first(args: list[str], usage: str, question: str) -> Path | None:
+    """The path that a command's arguments begin with; None if its usage was asked for, which is printed.
+
+    Args:
+        args: The arguments.
+        usage: What the command prints for ``--help``, or without arguments.
+        question: What is missing, such as ``which checkpoint? give its path first``.
+
+    Raises:
+        UserError: If the first argument is missing or an option.
+    """
+    if not args or not {"-h", "--help"}.isdisjoint(args):
+        print(usage)
+        if args:
+            return None
+    if not args or args[0].startswith("-"):
+        raise UserError(question)
+    return Path(args[0])

@@ -50,7 +50,7 @@ from lit_gen.errors import UserError
 from lit_gen.runs import tracking
 from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.newest_checkpoint import Position
-from lit_gen.runs.results import run_folder_of
+from lit_gen.runs.record_files import run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.settings import Scoring

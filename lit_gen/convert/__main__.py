@@ -9,7 +9,7 @@ from pathlib import Path
 
 import yaml
 
-from lit_gen.cli.arguments import Arguments
+from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.convert.architecture import attended, model_config, shape_of
 from lit_gen.convert.published import SCHEDULER, Published, read_folder
@@ -118,14 +118,11 @@ def _report(published: Published, path: Path) -> None:
 
 def main(args: list[str]) -> None:
     """Runs the command."""
-    if not args or not {"-h", "--help"}.isdisjoint(args):
-        print(USAGE)
-        if args:
-            return
-    if not args or args[0].startswith("-"):
-        raise UserError("which folder? give its path first")
+    path = path_first(args, USAGE, "which folder? give its path first")
+    if path is None:
+        return
     options, rest = parse(args[1:])
-    convert(Path(args[0]), options, rest)
+    convert(path, options, rest)
 
 
 if __name__ == "__main__":

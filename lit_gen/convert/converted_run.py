@@ -20,7 +20,8 @@ from lit_gen.convert.published import Published
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs.checkpoint_file import WholeCheckpointIO
-from lit_gen.runs.results import NOTES, environment, now
+from lit_gen.runs.provenance import environment, now
+from lit_gen.runs.record_files import NOTES
 from lit_gen.runs.run import Run
 
 CHECKPOINT = "pretrained.ckpt"

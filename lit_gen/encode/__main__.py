@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
+from lit_gen.cli.arguments import path_first
 from lit_gen.cli.process import run_command
 from lit_gen.encode.encode_options import parse
-from lit_gen.errors import UserError
 
 USAGE = """usage: python -m lit_gen.encode CHECKPOINT --out FOLDER [--split NAME ...] [--SECTION.OPTION=VALUE ...]
 
@@ -28,17 +27,14 @@ one fixed draw. All further options: python -m lit_gen.fit --help"""
 
 def main(args: list[str]) -> None:
     """The command."""
-    if not args or not {"-h", "--help"}.isdisjoint(args):
-        print(USAGE)
-        if args:
-            return
-    if not args or args[0].startswith("-"):
-        raise UserError("which checkpoint? give its path first")
+    path = path_first(args, USAGE, "which checkpoint? give its path first")
+    if path is None:
+        return
     options, rest = parse(args[1:])
     # torch and Lightning are loaded only if there is something to encode.
     from lit_gen.encode.encoding import encode
 
-    encode(Path(args[0]), options, rest)
+    encode(path, options, rest)
 
 
 if __name__ == "__main__":

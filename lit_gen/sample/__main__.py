@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
+from lit_gen.cli.arguments import path_first
 from lit_gen.cli.process import run_command
-from lit_gen.errors import UserError
 from lit_gen.sample.options import parse
 
 USAGE = """usage: python -m lit_gen.sample CHECKPOINT [--OPTION VALUE ...] [--SECTION.OPTION=VALUE ...]
@@ -59,17 +58,14 @@ All further options: python -m lit_gen.fit --help"""
 
 def main(args: list[str]) -> None:
     """Runs the command."""
-    if not args or not {"-h", "--help"}.isdisjoint(args):
-        print(USAGE)
-        if args:
-            return
-    if not args or args[0].startswith("-"):
-        raise UserError("which checkpoint? give its path first")
+    path = path_first(args, USAGE, "which checkpoint? give its path first")
+    if path is None:
+        return
     options, rest = parse(args[1:])
     # Show help and errors in options without importing torch and Lightning.
     from lit_gen.sample.draw import draw
 
-    draw(Path(args[0]), options, rest)
+    draw(path, options, rest)
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.data.text import TextDataModule
 from lit_gen.errors import UserError
-from lit_gen.runs.results import run_folder_of
+from lit_gen.runs.record_files import run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes

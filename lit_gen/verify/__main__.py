@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 
+from lit_gen.cli.arguments import path_first
 from lit_gen.cli.process import run_command
-from lit_gen.errors import UserError
 from lit_gen.verify.verify_options import parse
 
 USAGE = """usage: python -m lit_gen.verify RUN [--only NAME ...] [--tolerance REL] [--any-checkpoint]
@@ -39,17 +38,14 @@ def main(args: list[str]) -> int:
     Raises:
         UserError: An option is wrong, or there is no record.
     """
-    if not args or not {"-h", "--help"}.isdisjoint(args):
-        print(USAGE)
-        if args:
-            return 0
-    if not args or args[0].startswith("-"):
-        raise UserError("which run? give its folder first")
+    path = path_first(args, USAGE, "which run? give its folder first")
+    if path is None:
+        return 0
     options, passed = parse(args[1:])
     # Help and errors in options are shown without importing torch and Lightning.
     from lit_gen.verify.verification import verify
 
-    return verify(Path(args[0]), options, passed)
+    return verify(path, options, passed)
 
 
 if __name__ == "__main__":

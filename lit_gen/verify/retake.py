@@ -13,7 +13,7 @@ from lit_gen.cli.sampling_options import parse
 from lit_gen.evaluate import score
 from lit_gen.records.environment import Environment
 from lit_gen.records.score import Score
-from lit_gen.runs.results import environment
+from lit_gen.runs.provenance import environment
 from lit_gen.scoring.variants import sampling_variants
 
 _ONE_PROCESS = ("--trainer.devices=1", "--trainer.num_nodes=1")

@@ -10,7 +10,7 @@ from lit_gen.errors import UserError, nearest
 from lit_gen.leaderboard.terminal import printable
 from lit_gen.records.record import Record, read_record
 from lit_gen.records.score import Score
-from lit_gen.runs.results import git_commit
+from lit_gen.runs.provenance import git_commit
 from lit_gen.verify.agreement import Comparison
 from lit_gen.verify.recorded_options import usable
 from lit_gen.verify.report import print_report
