@@ -113,7 +113,7 @@ def sentence(comparison: Comparison) -> str:
     ratio = abs(found.mean) / error if error else math.inf
     how = f"+- {error:.{digits}f} {unit} ({ratio:.1f} standard errors) {where}" if error else f"{unit} {where}"
     if found.mean == 0 or ratio <= 2:
-        said = f"A and B cannot be told apart: A - B is {found.mean:+.{digits}f} {how}"
+        said = f"A and B do not differ significantly: A - B is {found.mean:+.{digits}f} {how}"
     else:
         better, worse = ("A", "B") if found.mean < 0 else ("B", "A")
         said = f"{better} is better than {worse} by {abs(found.mean):.{digits}f} {how}"

@@ -226,8 +226,8 @@ def _differing(questions: Sequence[Question]) -> list[str]:
     readable = [n for n in differing if not n.endswith("_hash")]
     # Two splits differ in their numbers of examples too, which need no mention.
     brief = [n for n in readable if n != "num_examples"] if "split" in readable else readable
-    told = len(answers(*differing))
-    return next((names for names in (brief, readable) if len(answers(*names)) == told), differing)
+    number = len(answers(*differing))
+    return next((names for names in (brief, readable) if len(answers(*names)) == number), differing)
 
 
 def _place(differs: Mapping[str, Any]) -> tuple[list[tuple[int, float, str]], ...]:

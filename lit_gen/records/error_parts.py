@@ -19,7 +19,7 @@ class ErrorParts:
     """Parts of a standard error, in the unit of the score.
 
     Attributes:
-        from_examples: Error from which examples are in the split; None if it cannot be told from the other part.
+        from_examples: Error from which examples are in the split; None if it was not measured.
         from_draws: Error from the random draws of the estimator; 0 for an exact value, None if each example has only
             one independent estimate.
         group: What is taken to be independent, a noun in the singular: `example`, `recording`, `block of 12 windows`.

@@ -102,7 +102,7 @@ class Score:
         decimals: Number of digits printed after the point, where the standard error does not ask for more.
         protocol: Everything that the value depends on.
         scored_with: Environment where the score was taken, if elsewhere than the run trained; no part of the protocol.
-        error: What the standard error of a likelihood consists of; None where it was not told apart.
+        error: What the standard error of a likelihood consists of; None where its parts were not measured.
         per_example: Path of the file of per-example values, relative to the record's directory; None if there is none.
         own_sampling: Whether samples were drawn with the run's own options, rather than with one of several variants
             that were tried on the checkpoint.

@@ -43,7 +43,7 @@ class ScoredPart:
 def scored_parts(data: DiscreteDataModule, scoring: Scoring) -> list[ScoredPart]:
     """The examples of the scored split, and as many of the training split, whose gap to them shows overfitting.
 
-    A subset is random. On the training split, the error from draws is not told apart, so one estimate is enough.
+    A subset is random. On the training split, the error from draws is not measured, so one estimate is enough.
     """
     how = Estimation(scoring.estimator, scoring.draws, scoring.seed, scoring.replicates)
     rows = chosen_rows(len(data.split(scoring.split).x), scoring.max_examples, scoring.seed)

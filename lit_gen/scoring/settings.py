@@ -17,8 +17,8 @@ class Scoring:
         num_samples: Number of samples behind the sample scores.
         estimator: Name of one of the family's likelihood estimators; null for the first.
         draws: Number of the estimator's draws per example.
-        replicates: Number of independent estimates per example, each with so many draws; with two or more, the error
-            from draws is told apart from that of the examples.
+        replicates: Number of independent estimates per example, each with so many draws; two or more show how
+            much of the error comes from draws.
         max_examples: Number of held-out examples whose likelihood is computed, a random subset; null for all.
         train_likelihood: Whether to compute the likelihood of as many training examples too, to show overfitting.
         weights: ``ema``, ``raw``, or ``auto`` for the average if the run kept one.

@@ -75,7 +75,7 @@ def _beside(number: float | None, difference: float, tolerance: float) -> str:
 
 
 def _in_short(protocol: Protocol) -> str:
-    """What tells the scores of one record apart."""
+    """What distinguishes the scores of one record."""
     if protocol.num_samples is None:
         parts = [protocol.estimator, f"{protocol.num_examples:,} examples" if protocol.num_examples else None]
     else:
