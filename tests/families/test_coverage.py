@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import pytest
@@ -9,12 +10,16 @@ import torch
 from torch import Tensor
 
 from lit_gen.contract import Estimation, ExampleValues, GenerativeModule
+from lit_gen.data import Digits
 from lit_gen.families import DDPM, EDM, VAE, VDM, FlowMatching, ImprovedDDPM, RealNVP
 from lit_gen.families.diffusion import CosineSchedule, LinearBetas
 from lit_gen.families.diffusion.allocation import Allocation
 from lit_gen.families.flow import VariationalDequantization
+from lit_gen.nets import UNetNets
 from lit_gen.noise import mix
 from lit_gen.scoring.uncertainty import MeanNats, mean_nats
+
+from . import conformance as laws
 
 SHAPE, LEVELS, SEEDS = (1, 8, 8), 17, 200
 
@@ -47,10 +52,21 @@ def scored(model: GenerativeModule, x: Tensor, how: Estimation) -> MeanNats:
 
 
 def assert_covers(model: GenerativeModule, x: Tensor, estimator: str | None, draws: int, seeds: int = SEEDS) -> None:
+    """At least 90% of the values are within two of their errors from the mean, and all within five.
+
+    Raises:
+        AssertionError: Otherwise.
+    """
     found = [scored(model, x, Estimation(estimator, draws, seed, 2)) for seed in range(seeds)]
     means = torch.tensor([one.mean for one in found], dtype=torch.float64)
     errors = torch.tensor([one.parts.from_draws or 0.0 for one in found], dtype=torch.float64)
     z = (means - means.mean()).abs() / errors
+    bits = 1 / (math.prod(model.shape) * math.log(2))
+    print(
+        f"{type(model).__name__} {estimator}-{draws}, {len(x)} examples: {bits * float(means.mean()):.3f} bits/dim, sd "
+        f"{bits * float(means.std()):.4f}, printed {bits * float(errors.mean()):.4f}, z<2 "
+        f"{float((z < 2).double().mean()):.3f}, largest {float(z.max()):.2f}"
+    )
     assert float((z < 2).double().mean()) >= 0.9
     assert float(z.max()) < 5
     assert float(errors.square().mean().sqrt()) == pytest.approx(float(means.std()), rel=0.2)
@@ -96,3 +112,34 @@ def test_a_bound_whose_terms_are_drawn_evenly_in_time_is_flagged(monkeypatch: py
     model.allocation = Allocation.even()
     flagged = [scored(model, x, Estimation("vlb", 1, seed, 2)).parts.heavy_tailed for seed in range(20)]
     assert sum(flagged) >= 15
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", DIFFUSION)
+def test_the_bound_of_a_trained_diffusion_model(name: str) -> None:
+    """``python -m pytest tests/families/test_coverage.py -m slow -n 0 -s`` prints the rows that CONTRIBUTING.md sums up."""
+    torch.manual_seed(0)
+    model, digits = DIFFUSION[name](), Digits(batch_size=64)
+    laws.fit(model, digits, 900, gradient_clip_val=1.0)
+    assert_covers(model, digits.split("test").x[:200], "vlb", draws=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("draws", [1, 5, 50])
+def test_the_importance_weighted_bound_of_a_trained_model(draws: int) -> None:
+    torch.manual_seed(0)
+    model, digits = VAE(SHAPE, LEVELS), Digits(batch_size=64)
+    laws.fit(model, digits, 900)
+    assert_covers(model, digits.split("test").x[:200], "iwae", draws)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["ddpm", "flow-matching"])
+def test_the_bound_of_thirty_colour_images(name: str) -> None:
+    """Few examples, and terms that differ by a factor from one to another: the case that misled earlier estimators."""
+    torch.manual_seed(0)
+    shape, nets = (3, 32, 32), UNetNets(channels=8, multipliers=(1, 2))
+    smooth = torch.nn.functional.interpolate(torch.rand(30, 3, 4, 4), 32, mode="bilinear")
+    x = (255 * (smooth * torch.rand(30, 1, 1, 1))).to(torch.uint8)
+    model = DDPM(shape, 256, nets, LinearBetas()) if name == "ddpm" else FlowMatching(shape, 256, nets)
+    assert_covers(model, x, "vlb", draws=1)
