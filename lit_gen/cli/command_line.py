@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import yaml
-from lightning.fabric.plugins import CheckpointIO
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
@@ -20,20 +19,10 @@ from lit_gen.callbacks import (
     EMA,
     BestCheckpoint,
     Budget,
-    Curves,
-    EndState,
-    Interrupt,
-    KeepConfig,
-    KeepData,
-    KeepMetrics,
     ProgressBar,
-    Rescue,
-    SameBuffers,
     SampleGrid,
     SampleQuality,
     Schedule,
-    StepSeed,
-    Throughput,
 )
 from lit_gen.cli import checks, early_checks
 from lit_gen.cli.data_checks import check_sizes
@@ -43,14 +32,12 @@ from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
 from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder, remove_run_folder
+from lit_gen.cli.trainer_parts import kept_data, run_callbacks, with_whole_checkpoints
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
-from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
 from lit_gen.errors import UserError
 from lit_gen.runs import tracking
-from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.newest_checkpoint import Position
-from lit_gen.runs.record_files import run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.settings import Scoring
@@ -227,21 +214,11 @@ class CLI(LightningCLI):
         elif config["logger"] in (None, True):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
-        own = [KeepConfig(self.config_text()), self._keep_data(folder), StepSeed(int(self.config["seed_everything"]))]
-        own += [SameBuffers(), Curves(), KeepMetrics(), Throughput(), Interrupt(), *bar, Rescue()]
-        # Before the best checkpoint, which the last validation may replace.
-        config["callbacks"] = [EndState(), *configured, *own, *_listed(config["callbacks"])]
-        plugins = _listed(config["plugins"])
-        usual = str(config["strategy"]).startswith(("auto", "ddp"))  # others write files of their own
-        if usual and not any(isinstance(plugin, CheckpointIO) for plugin in plugins):
-            config["plugins"] = [*plugins, WholeCheckpointIO()]
+        kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
+        own = run_callbacks(configured, self.config_text(), seed, kept, bar)
+        config["callbacks"] = [*own, *_listed(config["callbacks"])]
+        config["plugins"] = with_whole_checkpoints(_listed(config["plugins"]), str(config["strategy"])) or None
         return take_over(checks.rejected_in_one_line(super().instantiate_trainer))
-
-    def _keep_data(self, folder: Path) -> KeepData:
-        path = self.config["weights"]
-        earlier = run_folder_of(Path(path)) / TRAIN_EXAMPLES if path is not None else None
-        data = self.datamodule
-        return KeepData(folder / TRAIN_EXAMPLES, lambda: example_hashes(data.split("train").x), earlier)
 
     def _check(self, config: Any) -> None:
         """Validates what would otherwise fail during or after training; reads the data."""

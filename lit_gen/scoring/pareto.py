@@ -16,8 +16,8 @@ def pareto_k(values: Tensor) -> float | None:
 
     Moments of order 1/k and above do not exist: for k of at least 0.5 the variance is infinite, so that a mean over n
     values converges slower than its standard error says. Up to 0.7 the error is still usable with the usual numbers of
-    values. The largest ``min(n / 5, 3 sqrt(n))`` values are fitted, and the estimate is shrunk towards 0.5 with the weight of
-    ten values, since it is noisy where they are few.
+    values. The largest ``min(n / 5, 3 sqrt(n))`` values are fitted, and the estimate is shrunk towards 0.5 with the
+    weight of ten values, since it is noisy where they are few.
 
     Args:
         values: Values whose upper tail is fitted, ``[N]``; their order does not matter.
