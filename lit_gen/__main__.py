@@ -8,6 +8,7 @@ import sys
 from lit_gen import __version__
 from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError, nearest
+from lit_gen.stopping.requests import REQUESTS
 
 # Module with the command's `main`, and what the command does. Modules are named, not imported: torch and Lightning are
 # loaded only by the commands that need them.
@@ -69,7 +70,10 @@ def main(args: list[str]) -> int | None:
     if name not in COMMANDS:
         hint = nearest(name, [*COMMANDS, "help", "--help", "--version"]) or f"; commands are {', '.join(COMMANDS)}"
         raise UserError(f"no command '{name}'{hint}")
-    code: int | None = importlib.import_module(COMMANDS[name][0]).main(rest)
+    # Raised inside an import, a stop may be caught there: torch takes a numpy that cannot be imported for missing.
+    with REQUESTS.held():
+        command = importlib.import_module(COMMANDS[name][0])
+    code: int | None = command.main(rest)
     return code
 
 

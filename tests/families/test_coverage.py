@@ -117,7 +117,7 @@ def test_a_bound_whose_terms_are_drawn_evenly_in_time_is_flagged(monkeypatch: py
 @pytest.mark.slow
 @pytest.mark.parametrize("name", DIFFUSION)
 def test_the_bound_of_a_trained_diffusion_model(name: str) -> None:
-    """``python -m pytest tests/families/test_coverage.py -m slow -n 0 -s`` prints rows, which CONTRIBUTING.md sums up."""
+    """``python -m pytest tests/families/test_coverage.py -m slow -n 0 -s`` prints one row for each model."""
     torch.manual_seed(0)
     model, digits = DIFFUSION[name](), Digits(batch_size=64)
     laws.fit(model, digits, 900, gradient_clip_val=1.0)
