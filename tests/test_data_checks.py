@@ -53,10 +53,11 @@ def test_few_images_are_rejected_before_a_folder_is_made(
         Image.fromarray(pixels).save(tmp_path / "images" / f"{number}.png")
     options = ["--data=FolderImages", "--data.name=few", "--data.transform.size=8", "--data.transform.channels=1"]
     options += [f"--data.path={tmp_path / 'images'}", f"--trainer.default_root_dir={tmp_path / 'runs'}"]
+    options += ["--data.splits.num_val=1", "--trainer.max_epochs=1"]
     assert run_command(fit.main, [f"--config={RECIPES['vae']}", *options]) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: data: split 'val' of 'few' has 1 example, and scores need at least 2;"
-        " raise data.splits.num_val (now 0.1), or give it more data"
+        " raise data.splits.num_val (now 1), or give it more data"
     )
     assert not (tmp_path / "runs").exists()
 
