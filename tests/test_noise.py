@@ -5,16 +5,17 @@ from __future__ import annotations
 import itertools
 import math
 
+import numpy as np
 import pytest
 import torch
 
-from lit_gen.noise import Noise, mix
+from lit_gen.noise import Noise, _finalize, mix
 
 
 def test_a_row_is_the_same_in_any_company() -> None:
     whole, alone = Noise(3, range(50)), [Noise(3, [i]) for i in range(50)]
-    # 5 and 40 numbers: torch draws short and long rows by different code.
-    for shape in ((), (5,), (2, 3), (40,)):
+    # Odd and even numbers, shorter and longer than a vector of the processor.
+    for shape in ((), (1,), (5,), (2, 3), (40,), (33,)):
         assert torch.equal(whole.normal(*shape), torch.cat([noise.normal(*shape) for noise in alone]))
         assert torch.equal(whole.uniform(*shape), torch.cat([noise.uniform(*shape) for noise in alone]))
 
@@ -40,7 +41,7 @@ def test_draws_go_on_and_do_not_repeat() -> None:
 
 
 def test_seeds_give_other_numbers() -> None:
-    # Large ones too: all of a seed's bits count, though a generator keeps 32 of its own.
+    # Large ones too: all of a seed's bits count.
     draws = torch.stack([Noise(seed, range(100)).uniform(3) for seed in (*range(18), 2**32, 2**40, -1)])
     assert len(draws.flatten().unique()) > 0.999 * draws.numel()
 
@@ -93,13 +94,58 @@ def test_streams_of_neighbouring_seeds_are_unrelated() -> None:
     assert (a * b).mean(0).abs().max() < 5 / math.sqrt(n)
 
 
-def test_no_two_examples_share_a_generators_seed() -> None:
-    far = [2**20, 2**31 - 1, 2**31, 2**32 - 1]
-    noise = Noise(0, [*range(20_000), *far])
-    seeds = {generator.initial_seed() for generator in noise._generators}
-    assert len(seeds) == 20_000 + len(far)
-    # What torch keeps of a seed: were more handed over, distinct seeds would give equal streams.
-    assert max(seeds) < 2**32
+def test_no_two_examples_share_a_stream() -> None:
+    far = [2**20, 2**31, 2**32, 2**63 - 1, -1]
+    words = Noise(0, torch.tensor([*range(20_000), *far])).words(4)
+    assert len(words.unique()) == words.numel()
+
+
+def test_words_are_those_of_splitmix64() -> None:
+    """The generator that the paper's authors publish, in Python's integers, from an example's key."""
+    key = int(Noise(7, [3])._keys[0]) % 2**64
+    state, expected = key, []
+    for _ in range(5):
+        state = (state + 0x9E3779B97F4A7C15) % 2**64
+        z = state
+        z = (z ^ (z >> 30)) * 0xBF58476D1CE4E5B9 % 2**64
+        z = (z ^ (z >> 27)) * 0x94D049BB133111EB % 2**64
+        expected.append(z ^ (z >> 31))
+    assert (Noise(7, [3]).words(5)[0].numpy().view("uint64") == expected).all()
+    # The reference implementation, from state 1234567: the values that other implementations test against.
+    assert int(_finalize(torch.tensor([1234567 + 0x9E3779B97F4A7C15 - 2**64]))) % 2**64 == 6457827717110365317
+
+
+def test_normal_draws_are_box_mullers_of_the_words() -> None:
+    word = Noise(1, range(100)).words(3).numpy().view("uint64")
+    radius = np.sqrt(-2 * np.log(((word & 0xFFFFFFFF) + 0.5) / 2**32))
+    angle = (word >> np.uint64(32)).astype("uint32").view("int32") * (np.pi / 2**31)
+    expected = np.concatenate([radius * np.cos(angle), radius * np.sin(angle)], 1)
+    assert np.abs(Noise(1, range(100)).normal(6).numpy() - expected).max() < 2e-6
+    assert torch.equal(Noise(1, range(100)).normal(5), Noise(1, range(100)).normal(6)[:, :5])
+
+
+def test_all_blocks_are_one_stream() -> None:
+    """Rows and lengths around the number of words that are made at a time."""
+    for rows, length in ((3, 40_000), (5, 2 * 16_384), (70_000, 1), (20_000, 3)):
+        noise = Noise(2, range(rows)).normal(length)
+        for row in (0, rows // 2, rows - 1):
+            assert torch.equal(noise[row], Noise(2, [row]).normal(length)[0])
+
+
+def test_half_precision_and_default_devices_leave_it_alone() -> None:
+    expected = Noise(2, range(8)).normal(33)
+    with torch.autocast("cpu", torch.bfloat16), torch.inference_mode():
+        assert torch.equal(Noise(2, range(8)).normal(33), expected)
+    with torch.device("meta"):
+        assert torch.equal(Noise(2, torch.arange(8, device="cpu")).normal(33), expected)
+
+
+def test_tails_are_the_normal_distributions() -> None:
+    n = 4_000_000
+    z = Noise(4, range(2_000)).normal(n // 2_000).double()
+    for limit in (3.0, 4.0, 4.5):
+        expected = n * math.erfc(limit / math.sqrt(2))
+        assert abs(int((z.abs() > limit).sum()) - expected) < 5 * math.sqrt(expected)
 
 
 def test_mix_has_no_collision_on_a_grid() -> None:

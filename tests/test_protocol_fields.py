@@ -76,7 +76,7 @@ def test_samples_in_float32_are_the_same_in_every_precision(name: str) -> None:
 def test_samples_of_nets_in_the_trainer_s_precision_are_not(name: str) -> None:
     model, _ = stirred(name)
     assert not model.samples_in_float32()
-    assert not is_the_same_in_bfloat16(lambda: model.sample(250))
+    assert not is_the_same_in_bfloat16(lambda: model.sample(10_000))  # of which about one in 2,000 integers differs
 
 
 # ------------------------------------------------------------------ in records

@@ -41,6 +41,8 @@ class Protocol:
         precision: Arithmetic of the scored model, such as `32-true` or `bf16-mixed`; None where the number cannot
             depend on it.
         seed: Seed of the scoring noise (not of the training); None where the number cannot depend on it.
+        generator: Name of the random number generator behind `seed` (`lit_gen.noise.GENERATOR`); None without a seed,
+            and in records from before it was named, whose numbers came from torch's generators.
         reference_split: Split behind the reference statistics, where one is used.
         reference_hash: sha256 (hex) of that split's content.
         num_samples: Number of generated samples; None for a likelihood.
@@ -71,6 +73,7 @@ class Protocol:
     weights: Literal["ema", "raw", "none"]
     precision: str | None
     seed: int | None
+    generator: str | None = None
     reference_split: str | None = None
     reference_hash: str | None = None
     num_samples: int | None = None

@@ -1,7 +1,7 @@
 """The two sides of a protocol: what is asked of a model, and how the model answers.
 
 - The **question**: data and its hash, split, counts, reference, feature network, resize, IS splits, weights
-  (averaged or raw), precision, seed, and the sampler settings that trade diversity for quality
+  (averaged or raw), precision, seed and its generator, and the sampler settings that trade diversity for quality
   (`TRADE_OFFS`). Scores whose questions differ are never put into one column.
 - The **answer**: how this model came to the number. `estimator` and `draws` for a likelihood, `sampler` and
   its step settings for samples, the halflife of the average. An exact likelihood, an ELBO and an
@@ -35,7 +35,7 @@ A protocol that does not mention one of them asks the same as one that states th
 ANSWER_FIELDS = frozenset({"sampler", "estimator", "draws", "replicates", "ema_halflife_examples"})
 """Fields that say how a model answers. `sampler_settings` belong here too, `TRADE_OFFS` excepted."""
 
-INDEPENDENT = ("data_hash", "split", "num_examples", "precision", "seed")
+INDEPENDENT = ("data_hash", "split", "num_examples", "precision", "seed", "generator")
 """Fields that are None where the number cannot depend on them; None agrees with every value."""
 
 REFERENCE = ("reference_split", "reference_hash")

@@ -118,6 +118,6 @@ def _merged(old: Sequence[Score], new: Sequence[Score]) -> list[Score]:
 
 
 def _answers_again(old: Protocol, new: Protocol) -> bool:
-    """Whether the protocols are the same, but for fields of the old one on which its number does not depend."""
+    """Whether the protocols are the same, but for the generator and for fields on which the number does not depend."""
     unstated: dict[str, Any] = {name: None for name in (*INDEPENDENT, *REFERENCE) if getattr(new, name) is None}
-    return dataclasses.replace(old, **unstated).hash == new.hash
+    return dataclasses.replace(old, **unstated | {"generator": new.generator}).hash == new.hash

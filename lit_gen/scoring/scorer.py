@@ -16,6 +16,7 @@ from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
+from lit_gen.noise import GENERATOR
 from lit_gen.records.impossible import ImpossibleScoreError
 from lit_gen.records.per_example import ExampleNats
 from lit_gen.records.protocol import Protocol
@@ -118,7 +119,8 @@ class Scorer(L.Callback):
             "precision": str(trainer.precision),
             "seed": self.scoring.seed,
         }
-        return Protocol(**{"metric": metric, **common, **more})
+        fields = {"metric": metric, **common, **more}
+        return Protocol(**fields, generator=None if fields["seed"] is None else GENERATOR)
 
     # -------------------------------------------------------------- likelihood
 

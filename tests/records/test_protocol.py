@@ -19,14 +19,16 @@ FIELDS = [field.name for field in dataclasses.fields(Protocol) if field.name != 
 RAW = dataclasses.replace(FD, ema_halflife_examples=None)
 
 
+BASES = {"weights": RAW, "generator": dataclasses.replace(FD, generator="splitmix64-v1")}
+
+
 def changed(name: str) -> Protocol:
-    base = RAW if name == "weights" else FD
-    return dataclasses.replace(base, **{name: OTHER[name]})
+    return dataclasses.replace(BASES.get(name, FD), **{name: OTHER[name]})
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_every_field_is_hashed(name: str) -> None:
-    base = RAW if name == "weights" else FD
+    base = BASES.get(name, FD)
     assert changed(name).hash != base.hash
 
 
@@ -70,16 +72,17 @@ def test_an_unknown_key_is_part_of_the_question() -> None:
 
 @pytest.mark.parametrize("name", INDEPENDENT)
 def test_null_agrees_with_every_value(name: str) -> None:
-    free = dataclasses.replace(FD, **{name: None})
-    assert free.hash != FD.hash
-    assert merge_questions(free.question(), FD.question()) == FD.question()
+    base = BASES.get(name, FD)
+    free = dataclasses.replace(base, **{name: None})
+    assert free.hash != base.hash
+    assert merge_questions(free.question(), base.question()) == base.question()
     assert merge_questions(changed(name).question(), free.question()) == changed(name).question()
-    assert merge_questions(changed(name).question(), FD.question()) is None
+    assert merge_questions(changed(name).question(), base.question()) is None
 
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_columns_split_by_the_question_alone_unless_strict(name: str) -> None:
-    base = RAW if name == "weights" else FD
+    base = BASES.get(name, FD)
     answer = name in ANSWER_FIELDS or name == "sampler_settings"
     assert (changed(name).column_key() == base.column_key()) is answer
     assert changed(name).column_key(strict=True) != base.column_key(strict=True)
@@ -87,7 +90,7 @@ def test_columns_split_by_the_question_alone_unless_strict(name: str) -> None:
 
 @pytest.mark.parametrize("name", FIELDS)
 def test_the_differing_field_is_named(name: str) -> None:
-    base = RAW if name == "weights" else FD
+    base = BASES.get(name, FD)
     expected = "sampler_settings.function_evaluations" if name == "sampler_settings" else name
     assert differing_fields(base.flat(), changed(name).flat()) == (expected,)
     assert differing_fields(base.flat(), base.flat()) == ()
