@@ -17,6 +17,7 @@ from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.schedule import Schedule
 from lit_gen.callbacks.step_seed import StepSeed
 from lit_gen.callbacks.throughput import Throughput
+from lit_gen.callbacks.time_needed import TimeNeeded
 
 __all__ = [
     "EMA",
@@ -36,4 +37,5 @@ __all__ = [
     "Schedule",
     "StepSeed",
     "Throughput",
+    "TimeNeeded",
 ]

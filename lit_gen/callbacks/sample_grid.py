@@ -8,6 +8,7 @@ from typing import Any
 import lightning as L
 from torch import Tensor
 
+from lit_gen.callbacks.above_bar import print_above
 from lit_gen.callbacks.curves import examples_seen
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import FileError, UserError, print_warning
@@ -65,7 +66,7 @@ class SampleGrid(L.Callback):
             self._warn(FileError(error, stem))
             return
         if modality_of(data) == "text":
-            _say(trainer, f"a sample after {examples_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
+            print_above(trainer, f"a sample after {examples_seen(trainer):,} windows:\n{excerpt(data.decode(x[0]))}")
         self._log(trainer, x, data)
 
     def _warn(self, reason: FileError) -> None:
@@ -86,9 +87,3 @@ class SampleGrid(L.Callback):
                 logger.log_metrics(players(self.latest), step=step)
             else:
                 logger.log_image("samples", [str(path) for path in self.latest], step=step)
-
-
-def _say(trainer: L.Trainer, text: str) -> None:
-    """Prints above the progress bar if there is one."""
-    bar: Any = trainer.progress_bar_callback
-    (print if bar is None else bar.print)(text)

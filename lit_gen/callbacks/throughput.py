@@ -25,10 +25,12 @@ class Throughput(L.Callback):
         self.train_seconds = 0.0
         self._since: float | None = None
 
-    def _go(self, trainer: L.Trainer) -> None:
+    def resume(self, trainer: L.Trainer) -> None:
+        """Starts the clock."""
         self._since = time.perf_counter()
 
-    def _halt(self, trainer: L.Trainer) -> None:
+    def pause(self, trainer: L.Trainer) -> None:
+        """Stops the clock; on a GPU, once its work is done."""
         if self._since is not None:
             if trainer.strategy.root_device.type == "cuda":
                 torch.cuda.synchronize()
@@ -37,20 +39,25 @@ class Throughput(L.Callback):
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock."""
-        self._go(trainer)
+        self.resume(trainer)
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stops the clock."""
-        self._halt(trainer)
+        self.pause(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Restarts the clock."""
         if trainer.training or trainer.state.fn == "fit":
-            self._go(trainer)
+            self.resume(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Stops the clock."""
-        self._halt(trainer)
+        self.pause(trainer)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds so far, including the current interval."""
+        return self.train_seconds + (time.perf_counter() - self._since if self._since is not None else 0.0)
 
     @property
     def state_key(self) -> str:
@@ -58,9 +65,8 @@ class Throughput(L.Callback):
         return THROUGHPUT_STATE
 
     def state_dict(self) -> dict[str, Any]:
-        """Seconds so far, including the current interval."""
-        running = time.perf_counter() - self._since if self._since is not None else 0.0
-        return {"train_seconds": self.train_seconds + running}
+        """Seconds so far, for the checkpoint."""
+        return {"train_seconds": self.seconds}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores the seconds from a checkpoint."""

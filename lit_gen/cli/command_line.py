@@ -215,7 +215,7 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
-        own = run_callbacks(configured, self.config_text(), seed, kept, bar)
+        own = run_callbacks(configured, self.config_text(), seed, kept, bar, self.config_init["scoring"])
         config["callbacks"] = [*own, *_listed(config["callbacks"])]
         config["plugins"] = with_whole_checkpoints(_listed(config["plugins"]), str(config["strategy"])) or None
         return take_over(checks.rejected_in_one_line(super().instantiate_trainer))

@@ -20,15 +20,22 @@ from lit_gen.callbacks import (
     SameBuffers,
     StepSeed,
     Throughput,
+    TimeNeeded,
 )
 from lit_gen.data import DiscreteDataModule
 from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
 from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.record_files import run_folder_of
+from lit_gen.scoring.settings import Scoring
 
 
 def run_callbacks(
-    configured: Sequence[Callback], config_text: str, seed: int, kept: KeepData, bar: Sequence[Callback]
+    configured: Sequence[Callback],
+    config_text: str,
+    seed: int,
+    kept: KeepData,
+    bar: Sequence[Callback],
+    scoring: Scoring,
 ) -> list[Callback]:
     """All callbacks of a training run in their order, without the user's own.
 
@@ -38,10 +45,12 @@ def run_callbacks(
         seed: Seed of the training.
         kept: Keeps what is known of the data.
         bar: The progress bar, if any.
+        scoring: Options of the final scores.
     """
-    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics(), Throughput()]
+    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics()]
+    clock = Throughput()
     # The end's state is written before the best checkpoint, which the last validation may replace.
-    return [EndState(), *configured, *own, Interrupt(), *bar, Rescue()]
+    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *bar, Rescue()]
 
 
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:
