@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
@@ -59,10 +60,14 @@ class Curves(L.Callback):
             self._write(trainer, pl_module)
 
     def _add_up(self) -> None:
-        """Moves the values to the sums; in float64 and in order, so that it makes no difference when this is done."""
-        for name, kept in self._values.items():
-            numbers = torch.stack([value for _, value in kept]).tolist()  # a network that is not updated has no loss
-            for (number, _), value in zip(kept, numbers, strict=True):
+        """Moves the values to the sums; in float64 and in order, so that it makes no difference when this is done.
+
+        All names are read from the device at once.
+        """
+        numbers = _numbers([value for kept in self._values.values() for _, value in kept])
+        for name, kept in self._values.items():  # a network that is not updated in a step has no loss
+            for number, _ in kept:
+                value = next(numbers)
                 self._sums[name] = self._sums.get(name, 0.0) + value
                 if not math.isfinite(value):
                     self._first_bad.setdefault(name, number)
@@ -114,6 +119,13 @@ class Curves(L.Callback):
         saved = checkpoint.get("curves", {"sums": {}, "counts": {}, "count": 0})
         self._values, self._sums, self._counts = {}, dict(saved["sums"]), dict(saved["counts"])
         self._count = saved["count"]
+
+
+def _numbers(values: list[Tensor]) -> Iterator[float]:
+    """The values of scalar tensors in their order, with one read of each device."""
+    devices = {value.device for value in values}
+    read = {d: iter(torch.stack([v.float() for v in values if v.device == d]).tolist()) for d in devices}
+    return (next(read[value.device]) for value in values)
 
 
 def examples_seen(trainer: L.Trainer) -> int:

@@ -171,10 +171,9 @@ class ImprovedDDPMVLB(ImprovedDDPM):
     def timestep_probabilities(self) -> Tensor:
         """Sampling probabilities of the timesteps: ``[T]``, summing to one."""
         even = torch.full_like(self.history[:, 0], 1 / self.num_timesteps)
-        if (self.counts < self.history.shape[1]).any():
-            return even
         size = self.history.square().mean(1).sqrt()
-        return torch.lerp(size / size.sum(), even, 0.001)
+        filled = (self.counts >= self.history.shape[1]).all()
+        return torch.where(filled, torch.lerp(size / size.sum(), even, 0.001), even)  # the host does not wait for it
 
     @torch.no_grad()
     def remember(self, timestep: Tensor, nats: Tensor) -> None:
@@ -182,13 +181,16 @@ class ImprovedDDPMVLB(ImprovedDDPM):
         if self.trainer.world_size > 1:
             timestep, nats = (self.all_gather(v).flatten(0, 1) for v in (timestep, nats))  # type: ignore[union-attr]
         finite = nats.isfinite()  # the loss shows others; probabilities must stay finite
-        timestep, nats = timestep[finite], nats[finite]
         length = self.history.shape[1]
-        same = timestep[:, None] == timestep
+        same = (timestep[:, None] == timestep) & finite
         place = self.counts[timestep] + same.tril(-1).sum(1)
-        kept = same.triu(1).sum(1) < length  # a batch may contain a timestep more often than its history is long
-        self.history[timestep[kept], place[kept] % length] = nats[kept]
-        self.counts.index_add_(0, timestep, torch.ones_like(timestep))
+        kept = finite & (same.triu(1).sum(1) < length)  # a batch may have more terms of a timestep than its history
+        # What is not kept goes to a place beyond the end: selecting rows would make the host wait for their number.
+        beyond = self.history.numel()
+        padded = F.pad(self.history.flatten(), (0, 1))
+        padded[torch.where(kept, timestep * length + place % length, beyond)] = nats
+        self.history.copy_(padded[:-1].view_as(self.history))
+        self.counts.index_add_(0, timestep, finite.long())
 
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """The bound in bits per dimension without its constant part, the prior."""

@@ -80,7 +80,7 @@ class MonotoneGamma(LearnedSchedule):
     @override
     def shape(self, t: Tensor) -> tuple[Tensor, Tensor]:
         height, slope = self._raw(t)
-        (low, high), _ = self._raw(torch.tensor([0.0, 1.0], device=t.device))
+        (low, high), _ = self._raw(torch.arange(2.0, device=t.device))
         return (height - low) / (high - low), slope / (high - low)
 
     def _raw(self, t: Tensor) -> tuple[Tensor, Tensor]:
