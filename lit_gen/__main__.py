@@ -8,7 +8,7 @@ import sys
 from lit_gen import __version__
 from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError, nearest
-from lit_gen.stopping.requests import REQUESTS
+from lit_gen.stopping.early import ended_at_once
 
 # Module with the command's `main`, and what the command does. Modules are named, not imported: torch and Lightning are
 # loaded only by the commands that need them.
@@ -71,7 +71,7 @@ def main(args: list[str]) -> int | None:
         hint = nearest(name, [*COMMANDS, "help", "--help", "--version"]) or f"; commands are {', '.join(COMMANDS)}"
         raise UserError(f"no command '{name}'{hint}")
     # Raised inside an import, a stop may be caught there: torch takes a numpy that cannot be imported for missing.
-    with REQUESTS.held():
+    with ended_at_once():
         command = importlib.import_module(COMMANDS[name][0])
     code: int | None = command.main(rest)
     return code
