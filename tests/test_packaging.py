@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
+import sys
 import tomllib
+from pathlib import Path
 
 import pytest
+import torch
 import yaml
+from commands import options, the_record
 from conftest import REPO
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -98,3 +103,31 @@ def test_nothing_else_at_the_top() -> None:
         *("lit_gen", "configs", "tests", "sweeps", "environment.yml", "pyproject.toml", "README.md"),
         *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "constraints.txt"),
     }
+
+
+def test_training_needs_no_hub_client_tracker_or_peer(tmp_path: Path) -> None:
+    """On a machine without `datasets`, `wandb` and torch-fidelity, the digits are trained on and scored."""
+    without = ("datasets", "wandb", "torch_fidelity")
+    site = tmp_path / "site"
+    site.mkdir()
+    for path in Path(torch.__file__).parents[1].iterdir():
+        if not path.name.startswith((*without, "__editable__", "lit_gen")):
+            (site / path.name).symlink_to(path)
+    check = f"import importlib.util as u, sys; assert not any(map(u.find_spec, {without})), sys.path\n"
+    run = check + "from lit_gen.fit import main; main(sys.argv[1:])"
+    args = options("vae", tmp_path, "--budget.max_examples=200")
+    environment = {**os.environ, "PYTHONPATH": f"{site}{os.pathsep}{REPO}"}
+    environment.pop("WANDB_MODE", None)
+    found = subprocess.run([sys.executable, "-S", "-c", run, *args], capture_output=True, text=True, env=environment)
+    assert found.returncode == 0, found.stderr
+    assert "W&B: not installed; curves are in metrics.csv alone" in found.stdout + found.stderr
+    assert the_record(tmp_path).scores
+    found = subprocess.run(
+        [sys.executable, "-S", "-c", "import sys\nfrom lit_gen.__main__ import run\nsys.exit(run())", "fit", *args,
+         "--wandb.mode=offline", "--run_name=b"], capture_output=True, text=True, env=environment,
+    )
+    assert found.returncode == 2
+    assert found.stderr.splitlines()[-1] == (
+        "error: wandb.mode is offline, and wandb is not installed: pip install wandb, or --wandb.mode=disabled"
+    )
+    assert not (tmp_path / "b").exists()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import json
 import netrc
 import os
@@ -13,6 +14,7 @@ from urllib.parse import urlparse
 
 from lightning.pytorch.loggers import Logger, WandbLogger
 from lightning.pytorch.utilities import rank_zero_only
+from lightning.pytorch.utilities.rank_zero import rank_zero_info
 
 from lit_gen.callbacks.metrics_file import MetricsFile
 from lit_gen.errors import UserError, nearest
@@ -61,11 +63,20 @@ class Wandb:
                 raise UserError(f"wandb.{name} is {getattr(self, name)}; give a positive number of seconds")
 
     def resolved_mode(self) -> str:
-        """The mode to use: ``online``, ``offline`` or ``disabled``.
+        """The mode to use: ``online``, ``offline`` or ``disabled``; the last where the package is not installed.
 
         Raises:
-            UserError: If WANDB_MODE has another value.
+            UserError: If WANDB_MODE has another value, or a mode that needs the package was chosen without it.
         """
+        mode = self._asked_mode()
+        if mode == "disabled" or installed("wandb"):
+            return mode
+        if self.mode == "auto" and not os.environ.get("WANDB_MODE"):
+            return "disabled"
+        advice = "pip install wandb, or --wandb.mode=disabled"
+        raise UserError(f"wandb.mode is {mode}, and wandb is not installed: {advice}")
+
+    def _asked_mode(self) -> str:
         if self.mode != "auto":
             return self.mode
         asked = os.environ.get("WANDB_MODE")
@@ -76,6 +87,14 @@ class Wandb:
             hint = nearest(asked, MODES[1:])
             raise UserError(f"WANDB_MODE is '{asked}'; it is one of {', '.join(MODES[1:])}{hint}")
         return mode
+
+
+def installed(package: str) -> bool:
+    """Whether a package can be imported."""
+    try:
+        return importlib.util.find_spec(package) is not None
+    except ValueError:  # it is hidden
+        return False
 
 
 def _has_key() -> bool:
@@ -99,6 +118,8 @@ def loggers(folder: Path, wandb: Wandb, config: dict[str, Any]) -> list[Logger]:
     found: list[Logger] = [MetricsFile(folder)]
     if wandb.resolved_mode() != "disabled":
         found.append(_wandb_logger(folder, wandb, config))
+    elif wandb.mode == "auto" and not installed("wandb"):
+        rank_zero_info("W&B: not installed; curves are in metrics.csv alone")
     return found
 
 
