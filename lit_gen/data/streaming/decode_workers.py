@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, IterableDataset, get_worker_info
 
-from lit_gen.data.streaming.decoder import Decoded, Decoder
+from lit_gen.data.streaming.batch_decoder import Decoded, Decoder
 from lit_gen.data.streaming.piece_order import BufferedOrder
 from lit_gen.errors import UserError
 

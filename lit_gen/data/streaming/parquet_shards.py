@@ -10,7 +10,16 @@ import numpy as np
 from lit_gen.data.hub import image_content
 from lit_gen.data.hub_columns import ImageColumns
 from lit_gen.data.image_source import Example
-from lit_gen.data.streaming.shards import LastOpened, Shards, is_empty, open_stream, opened, print_of, unreadable_shard
+from lit_gen.data.streaming.shards import (
+    LastOpened,
+    Shards,
+    is_empty,
+    is_local,
+    open_stream,
+    opened,
+    print_of,
+    unreadable_shard,
+)
 from lit_gen.errors import UserError
 
 if TYPE_CHECKING:
@@ -82,7 +91,8 @@ class ParquetShards(Shards):
         import pyarrow.parquet as pq
 
         number, group = self._groups[piece]
-        file = self._file(number, lambda: pq.ParquetFile(open_stream(self.files[number])))
+        path = self.files[number]
+        file = self._file(number, lambda: pq.ParquetFile(path if is_local(path) else open_stream(path)))
         names = [name for name in (self.columns.image, self.columns.label) if name is not None]
         # Without threads: workers are forked, and each of them has one core.
         return file.read_row_group(group, columns=names, use_threads=False)

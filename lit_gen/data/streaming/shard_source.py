@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
 from lit_gen.data.content_splits import carve_by_content
-from lit_gen.data.folder_files import LeftOut, files_below, shown
+from lit_gen.data.folder_files import EXTENSIONS, LeftOut, files_below, shown
 from lit_gen.data.folder_splits import find_layout
 from lit_gen.data.hub import find_columns
 from lit_gen.data.hub_columns import ImageColumns, named_splits
@@ -92,6 +92,10 @@ def open_shards(path: str, hub: HubSource, columns: ImageColumns, splits: Splits
 
 
 def _open_folder(folder: Path, splits: Splits, name: str) -> OpenedShards:
+    if not any(file.suffix.lower() in EXTENSIONS for file, _ in files_below(folder, Counter())):
+        raise UserError(
+            f"no shards and no images in '{shown(folder)}': put parquet files, webdataset's tar files or images there"
+        )
     layout = find_layout(folder)
     opened: dict[SplitName, Shards] = {part: FileShards(layout, part, folder) for part in layout.roots}
     left_out = [counted(n, noun, shown(why)) for (noun, why), n in sorted(layout.left_out.items()) if n]

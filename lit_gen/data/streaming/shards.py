@@ -101,16 +101,24 @@ class LastOpened(Generic[T]):
         self._kept: tuple[int, int, T] | None = None
 
     def __call__(self, number: int, open_it: Callable[[], T]) -> T:
-        """What has this number; the one before is let go first.
+        """What has this number; the one before is closed first.
 
         Args:
             number: Number of what is wanted.
             open_it: Function that opens it.
         """
         if self._kept is None or self._kept[:2] != (os.getpid(), number):
-            self._kept = None
+            self._close()
             self._kept = os.getpid(), number, open_it()
         return self._kept[2]
+
+    def _close(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None and hasattr(kept[2], "close"):
+            kept[2].close()
+
+    def __del__(self) -> None:
+        self._close()
 
     def __getstate__(self) -> dict[str, Any]:
         return {"_kept": None}
@@ -159,9 +167,14 @@ def opened(file: str) -> Iterator[IO[bytes]]:
         raise unreadable_shard(file, error) from error
 
 
+def is_local(file: str) -> bool:
+    """Whether a shard is a file of this machine and not an address."""
+    return "://" not in file
+
+
 def open_stream(file: str) -> IO[bytes]:
     """Opens a local file, or an address of a file system that fsspec knows."""
-    if "://" not in file:
+    if is_local(file):
         return Path(file).open("rb")
     import fsspec
 

@@ -11,8 +11,8 @@ from typing_extensions import override
 from lit_gen.data.epoch_loader import Batch, EpochLoader
 from lit_gen.data.image_source import unreadable_words
 from lit_gen.data.loader import Loader
+from lit_gen.data.streaming.batch_decoder import Decoded
 from lit_gen.data.streaming.decode_workers import decoded_in_blocks, decoded_in_order
-from lit_gen.data.streaming.decoder import Decoded
 from lit_gen.data.streaming.piece_order import BufferedOrder
 from lit_gen.data.streaming.streamed_examples import StreamedExamples
 from lit_gen.errors import UserError, print_warning

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lit_gen.data.streaming.batch_decoder import Decoded, Decoder
 from lit_gen.data.streaming.decode_workers import decoded_in_order
-from lit_gen.data.streaming.decoder import Decoded, Decoder
 
 
 @dataclass(frozen=True)

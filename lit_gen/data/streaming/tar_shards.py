@@ -103,7 +103,9 @@ def _examples(file: str) -> Iterator[tuple[str, Members]]:
         stream.seek(0)
         try:
             with tarfile.open(fileobj=stream, mode="r:") as archive:
+                at = 0
                 for member in archive:
+                    at = archive.offset
                     archive.members.clear()  # type: ignore[attr-defined]  # tarfile keeps them all
                     parts = _STEM.match(member.name)
                     if parts is None or not member.isreg() or member.name.rpartition("/")[2].startswith((".", "__")):
@@ -118,6 +120,9 @@ def _examples(file: str) -> Iterator[tuple[str, Members]]:
                         raise tarfile.ReadError(f"it holds {member.name} twice")
                     content = _content(archive, member) if field in _LABELS else b""
                     key, members[field] = stem, (member.offset_data, member.size, content)
+            stream.seek(at)
+            if stream.read(512).strip(b"\0") or end < at + 512:
+                raise tarfile.ReadError("it ends without its end mark")
         except tarfile.TarError as error:
             why = f"{error} (compressed tar files have to be unpacked)" if file.endswith(("gz", "xz")) else str(error)
             raise unreadable_shard(file, why) from error
