@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 from pathlib import Path
 
 import numpy as np
@@ -32,15 +33,17 @@ class FileShards(Shards):
         files = layout.files[name]
         self.folder = folder
         # Strings of one array: a list of paths would take several times the memory.
-        self._names = np.array([str(file.relative_to(folder)) for file in files])
+        # Slices of strings: `relative_to` takes 10 microseconds, ten times as long.
+        paths = [str(file) for file in files]
+        self._names = np.array([path[len(str(folder)) + 1 :] for path in paths])
         self._labels = None
         if name in layout.labelled:
             number = {label: i for i, label in enumerate(layout.classes)}
-            root = layout.roots[name]
-            self._labels = np.array([number[file.relative_to(root).parts[0]] for file in files], np.int64)
+            begin = len(str(layout.roots[name])) + 1
+            self._labels = np.array([number[path[begin:].partition("/")[0]] for path in paths], np.int64)
             self.label_range = int(self._labels.min()), int(self._labels.max())
         self.counts = np.array(runs_of(len(files)), np.int64)
-        sizes = [file.stat().st_size for file in files]
+        sizes = [os.stat(path).st_size for path in paths]
         self.empty = np.flatnonzero(np.array(sizes) == 0)
         self.prints = []
         for first in range(0, len(files), RUN):

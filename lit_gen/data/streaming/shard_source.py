@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from lit_gen.errors import UserError
 if TYPE_CHECKING:
     import datasets
 
+_LOOKED_AT = 1_000  # files of a folder by which its kind is told
 _PARQUET, _TAR = (".parquet",), (".tar", ".tar.gz", ".tgz", ".tar.xz")
 
 
@@ -121,7 +123,9 @@ def _with_held_out(
 
 
 def _holds_shards(folder: Path) -> bool:
-    return any(file.name.lower().endswith(_PARQUET + _TAR) for file, _ in files_below(folder, Counter()))
+    """Whether a folder holds shards and not image files; a walk over a million of those would take a while."""
+    first = itertools.islice(files_below(folder, Counter()), _LOOKED_AT)
+    return any(file.name.lower().endswith(_PARQUET + _TAR) for file, _ in first)
 
 
 def _left_out(folder: Path | None) -> list[str]:
