@@ -215,3 +215,27 @@ def test_a_resumed_run_has_the_weights_of_an_unbroken_one(num_workers: int, root
     assert_equal([*first.seen, *second.seen], unbroken.seen)
     assert torch.equal(second.net.weight, unbroken.net.weight)
     assert torch.equal(second.net.bias, unbroken.net.bias)
+
+
+# ------------------------------------------------------------------ shards of the hub
+
+
+@pytest.mark.parametrize("kind", ["parquet", "tar"])
+def test_shards_at_an_address_are_those_of_local_files(kind: str, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A file system in memory in place of the hub's."""
+    import fsspec
+
+    memory = fsspec.filesystem("memory")
+    for file in (root / kind).iterdir():
+        memory.pipe(f"/{kind}/{file.name}", file.read_bytes())
+    found = {split: [f"memory://{path}" for path in sorted(memory.glob(f"/{kind}/{split}-*"))] for split in SIZES}
+    builder = type("Builder", (), {"config": type("Config", (), {"data_files": found})})
+    monkeypatch.setattr("lit_gen.data.hub_source.HubSource.folder", lambda hub, path: None)
+    monkeypatch.setattr("lit_gen.data.hub_source.HubSource.builder", lambda hub, path: builder)
+    remote = streamed(Path("owner/name"))
+    remote.setup()
+    monkeypatch.undo()
+    local = streamed(root / kind)
+    for name in ("train", "val", "test"):
+        assert remote.fingerprint(name) == local.fingerprint(name)
+    assert indices(remote.train_dataloader()) == indices(local.train_dataloader())
