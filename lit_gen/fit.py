@@ -97,7 +97,7 @@ def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
         "environment": dataclasses.asdict(environment(trainer)),
         "git_commit": git_commit(),
         "created": now(),
-        "train_hash": run.data.fingerprint("train"),
+        "train_hash": run.data.identity("train"),
         "selection": checkpoint.selection(trainer, path),
     }
     file = Path(trainer.default_root_dir) / NOTES

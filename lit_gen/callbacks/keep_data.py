@@ -17,7 +17,7 @@ class KeepData(L.Callback):
 
     Args:
         file: File of the hashes, in the run's folder.
-        hashes: Function that returns the hashes of the training examples, uint64 ``[N]``.
+        hashes: Function that returns the hashes of the training examples, uint64 ``[N]``; None if they are too many.
         earlier: File of the hashes of the run whose weights this one starts from; they are added.
     """
 
@@ -29,6 +29,8 @@ class KeepData(L.Callback):
         if not trainer.is_global_zero or self.file.is_file():
             return
         found = self.hashes()
+        if found is None:
+            return
         if self.earlier is not None and self.earlier.is_file():
             found = np.concatenate([found, np.load(self.earlier, allow_pickle=False)])
         with atomic_file(self.file) as temporary, temporary.open("wb") as stream:
@@ -39,7 +41,7 @@ class KeepData(L.Callback):
     ) -> None:
         """Adds the name, fingerprints of the training and validation splits, characters of text, names of classes."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
-        kept: dict[str, Any] = {"name": data.name, **{split: data.fingerprint(split) for split in ("train", "val")}}
+        kept: dict[str, Any] = {"name": data.name, **{split: data.identity(split) for split in ("train", "val")}}
         if symbols := getattr(data, "symbols", ""):
             kept["symbols"] = symbols
         if names := getattr(data, "class_names", ()):

@@ -14,7 +14,7 @@ from lit_gen import metrics
 from lit_gen.callbacks import EMA, SampleQuality
 from lit_gen.checkpoints import DATA, peek
 from lit_gen.contract import GenerativeModule
-from lit_gen.data import DiscreteDataModule, SliceLoader
+from lit_gen.data import DiscreteDataModule
 from lit_gen.data.module import SplitName
 from lit_gen.errors import UserError
 from lit_gen.metrics import FeatureSpace
@@ -154,8 +154,7 @@ def check_shares(data: DiscreteDataModule, processes: int) -> None:
     Raises:
         UserError: If the batch size does not divide.
     """
-    x = data.split("train").x
-    SliceLoader(x, batch_size=data.batch_size, shuffle=True, world_size=processes)
+    data.train_loader(shuffle=True, world_size=processes)
 
 
 def check_same_data(data: DiscreteDataModule, checkpoint: Path | None) -> None:
@@ -167,7 +166,7 @@ def check_same_data(data: DiscreteDataModule, checkpoint: Path | None) -> None:
     before: dict[str, str] = peek(checkpoint).get(DATA, {}) if checkpoint is not None else {}
     splits: tuple[SplitName, ...] = ("train", "val")
     for split in splits:
-        if split in before and data.fingerprint(split) != before[split]:
+        if split in before and data.identity(split) != before[split]:
             raise UserError(
                 f"data: the {split} split of '{data.name}' is not that of '{before['name']}' with which the run was"
                 f" trained, so it cannot continue; to start a new one from its weights: --weights={checkpoint}"

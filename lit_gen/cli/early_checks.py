@@ -9,7 +9,7 @@ import torch
 
 from lit_gen.callbacks import SampleQuality
 from lit_gen.contract import GenerativeModule
-from lit_gen.data import DiscreteDataModule, SliceLoader
+from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError, nearest
 
 # Limits of the Trainer with which no batch is trained, by option.
@@ -49,8 +49,7 @@ def check_epoch(config: Any, model: GenerativeModule, data: DiscreteDataModule, 
             budget.
     """
     model.check_labels(data)
-    x = data.split("train").x
-    loader = SliceLoader(x, batch_size=data.batch_size, shuffle=True, limit=config["limit_train_batches"] or 1.0)
+    loader = data.train_loader(shuffle=True, limit=config["limit_train_batches"] or 1.0)
     every = config["val_check_interval"]
     checked = config["check_val_every_n_epoch"] is not None and config["limit_val_batches"] != 0
     if isinstance(every, int) and checked and every > loader.epoch_length and not config["overfit_batches"]:
@@ -58,7 +57,7 @@ def check_epoch(config: Any, model: GenerativeModule, data: DiscreteDataModule, 
             f"trainer.val_check_interval is {every}, but an epoch has {loader.epoch_length} batches; give at most that,"
             " or trainer.check_val_every_n_epoch=null to count batches over epochs"
         )
-    batches = math.ceil(max_examples / min(data.batch_size, len(x)))
+    batches = math.ceil(max_examples / min(data.batch_size, loader.num_examples))
     if batches < model.update_period:
         raise UserError(
             f"budget.max_examples is {max_examples}: {batches} batches, but the generator's first step is after"

@@ -23,7 +23,7 @@ from lit_gen.callbacks import (
     TimeNeeded,
 )
 from lit_gen.data import DiscreteDataModule
-from lit_gen.data.example_hashes import TRAIN_EXAMPLES, example_hashes
+from lit_gen.data.example_hashes import TRAIN_EXAMPLES
 from lit_gen.runs.checkpoint_file import WholeCheckpointIO
 from lit_gen.runs.record_files import run_folder_of
 from lit_gen.scoring.settings import Scoring
@@ -56,7 +56,7 @@ def run_callbacks(
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:
     """Keeps hashes of the training examples, and those of the run whose weights this one starts from."""
     earlier = run_folder_of(Path(weights)) / TRAIN_EXAMPLES if weights is not None else None
-    return KeepData(folder / TRAIN_EXAMPLES, lambda: example_hashes(data.split("train").x), earlier)
+    return KeepData(folder / TRAIN_EXAMPLES, data.train_hashes, earlier)
 
 
 def with_whole_checkpoints(plugins: list[Any], strategy: str) -> list[Any]:

@@ -86,10 +86,10 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         data = self.trainer.datamodule if data is None else data  # type: ignore[attr-defined]
         if data is None:
             return
-        label, name = data.split("train").label, type(self).__name__
-        if label is None:
+        labels, name = data.label_range("train"), type(self).__name__
+        if labels is None:
             raise UserError(f"{name}.num_classes is {self.num_classes}, but the data have no labels; set it to 0")
-        for extreme in (int(label.min()), int(label.max())):
+        for extreme in labels:
             if not 0 <= extreme < self.num_classes:
                 raise UserError(f"{name}.num_classes is {self.num_classes}, but the data have label {extreme}")
 

@@ -9,6 +9,7 @@ from lit_gen.data.audio_folder import AudioFolder
 from lit_gen.data.codes import Codes
 from lit_gen.data.decode import Transform
 from lit_gen.data.digits import Digits
+from lit_gen.data.epoch_loader import Batch, EpochLoader
 from lit_gen.data.folder import FolderImages
 from lit_gen.data.hub import HubImages
 from lit_gen.data.hub_columns import AudioColumns, ImageColumns, TextColumns
@@ -16,9 +17,10 @@ from lit_gen.data.hub_source import HubSource
 from lit_gen.data.hub_text import HubText
 from lit_gen.data.images import ImageLoader
 from lit_gen.data.known_entropy import KnownEntropy, SampleSizes
-from lit_gen.data.loader import Batch, Loader, SliceLoader
+from lit_gen.data.loader import Loader, SliceLoader
 from lit_gen.data.module import DiscreteDataModule, Modality, Split
 from lit_gen.data.splits import HeldOut, NamedSplits, RandomHeldOut, Splits
+from lit_gen.data.streaming import StreamedImages, Streaming
 from lit_gen.data.text import TextFile
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "Codes",
     "Digits",
     "DiscreteDataModule",
+    "EpochLoader",
     "FolderImages",
     "HeldOut",
     "HubAudio",
@@ -45,6 +48,8 @@ __all__ = [
     "SliceLoader",
     "Split",
     "Splits",
+    "StreamedImages",
+    "Streaming",
     "TextColumns",
     "TextFile",
     "Transform",

@@ -7,7 +7,8 @@ from typing import Any
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.data.loader import Batch, SliceLoader
+from lit_gen.data.epoch_loader import Batch
+from lit_gen.data.loader import SliceLoader
 
 
 class ChosenLoader(SliceLoader):

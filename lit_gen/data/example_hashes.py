@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from pathlib import Path
 
 import numpy as np
@@ -30,10 +31,31 @@ def example_hashes(x: Tensor) -> np.ndarray:
     """
     digests = bytearray()
     # In pieces: a memory-mapped split need not fit into memory.
-    for piece in x.flatten(1).split(4096):
-        for row in np.ascontiguousarray(piece.numpy()):
+    for piece in x.split(examples_in(2**26, x)):
+        for row in np.ascontiguousarray(piece.flatten(1).numpy()):
             digests += hashlib.blake2b(row, digest_size=8).digest()
     return np.frombuffer(bytes(digests), np.uint64)
+
+
+def examples_in(size: int, x: Tensor) -> int:
+    """Number of examples that take so many bytes, at least one.
+
+    Args:
+        size: Size in bytes.
+        x: Examples, uint8 ``[N, *shape]``.
+    """
+    return max(1, size // max(1, math.prod(x.shape[1:])))
+
+
+def chosen_examples(x: Tensor, rows: Tensor) -> Tensor:
+    """Some of many examples; those that are streamed are not decoded yet.
+
+    Args:
+        x: Examples, uint8 ``[N, *shape]``.
+        rows: Their positions, int64 ``[M]``.
+    """
+    found: Tensor = x[rows] if isinstance(x, Tensor) else x.select(rows)
+    return found
 
 
 def count_seen(x: Tensor, folder: Path) -> int | None:

@@ -157,11 +157,12 @@ def _examples(split: datasets.Dataset, columns: ImageColumns, name: str) -> Iter
     for chunk in rows.iter(batch_size=256):
         labels = chunk[label] if label is not None else [None] * len(chunk[image])
         for pixels, number in zip(chunk[image], labels, strict=True):
-            yield Example(_content(pixels), None if number is None else int(number), f"image {row} of split '{name}'")
+            where = f"image {row} of split '{name}'"
+            yield Example(image_content(pixels), None if number is None else int(number), where)
             row += 1
 
 
-def _content(value: Any) -> bytes | Path | np.ndarray:
+def image_content(value: Any) -> bytes | Path | np.ndarray:
     """What a row holds as an image; no bytes, which cannot be decoded, if it holds none."""
     if isinstance(value, dict):
         path = value.get("path")

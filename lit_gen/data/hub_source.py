@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lit_gen.data.folder_files import missing_folder
 from lit_gen.errors import UserError, nearest
@@ -79,7 +79,8 @@ class HubSource:
         """
         folder = self.folder(path)
         if folder is None:
-            return self._load_from_hub(path)
+            loaded: datasets.DatasetDict = self._from_hub(path, "load_dataset")
+            return loaded
         import datasets
 
         try:
@@ -89,14 +90,36 @@ class HubSource:
         except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
             raise UserError(f"`datasets` cannot load the folder '{folder}': {_one_line(error)}") from error
 
-    def _load_from_hub(self, path: str) -> datasets.DatasetDict:
+    def builder(self, path: str) -> datasets.DatasetBuilder:
+        """The builder of a data set, which knows the files of each split; loads none of them.
+
+        Args:
+            path: Hub id or folder, as the user wrote it.
+
+        Raises:
+            UserError: There is no such data set; raised within seconds, with or without a network.
+        """
+        folder = self.folder(path)
+        if folder is None:
+            return self._from_hub(path, "load_dataset_builder")
+        import datasets
+
+        if _was_saved(folder):
+            raise UserError(f"'{folder}' was written by save_to_disk and has no shards to stream; use HubImages for it")
+        try:
+            return datasets.load_dataset_builder(str(folder), self.subset)
+        except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
+            raise UserError(f"`datasets` cannot open the folder '{folder}': {_one_line(error)}") from error
+
+    def _from_hub(self, path: str, function: str) -> Any:
+        """What a function of `datasets` gives of the hub."""
         import datasets
         from huggingface_hub import constants
 
         offline = constants.is_offline_mode() or not _answers(f"{constants.ENDPOINT}/api/datasets/{path}")
         try:
             with _offline() if offline else nullcontext():
-                return datasets.load_dataset(path, self.subset, revision=self.revision)
+                return getattr(datasets, function)(path, self.subset, revision=self.revision)
         except (ValueError, OSError, datasets.exceptions.DatasetsError) as error:
             if offline:
                 raise UserError(
@@ -106,11 +129,15 @@ class HubSource:
             raise UserError(f"the hub's data set '{path}' cannot be loaded: {_one_line(error)}") from error
 
 
+def _was_saved(folder: Path) -> bool:
+    return any((folder / name).is_file() for name in ("state.json", "dataset_dict.json"))
+
+
 def _saved(folder: Path) -> datasets.DatasetDict | None:
     """What `save_to_disk` wrote to a folder, a single data set as train; None if it wrote nothing there."""
     import datasets
 
-    if not any((folder / name).is_file() for name in ("state.json", "dataset_dict.json")):
+    if not _was_saved(folder):
         return None
     loaded = datasets.load_from_disk(str(folder))
     return loaded if isinstance(loaded, datasets.DatasetDict) else datasets.DatasetDict({"train": loaded})

@@ -15,6 +15,8 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.data.chosen import ChosenLoader
+from lit_gen.data.epoch_loader import EpochLoader
+from lit_gen.data.example_hashes import chosen_examples, example_hashes, examples_in
 from lit_gen.data.loader import Loader, Redraw, SliceLoader
 from lit_gen.errors import UserError, nearest
 
@@ -121,53 +123,79 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
 
     def fingerprint_of(self, name: SplitName, rows: Tensor) -> str:
         """SHA-256 of some rows of a split, int64 ``[M]``."""
-        return self._digest(self.split(name).x[rows])
+        return self._digest(chosen_examples(self.split(name).x, rows))
+
+    def identity(self, name: SplitName) -> str:
+        """What tells whether a run is continued on the split it was trained on, SHA-256 (hex).
+
+        The fingerprint, unless the split is too large to be read for it.
+        """
+        return self.fingerprint(name)
+
+    def label_range(self, name: SplitName) -> tuple[int, int] | None:
+        """Lowest and highest label of a split; None if it has no labels."""
+        label = self.split(name).label
+        return None if label is None else (int(label.min()), int(label.max()))
+
+    def train_hashes(self) -> np.ndarray | None:
+        """Hashes of the training examples, uint64 ``[N]``; None if the split is too large to be read for them."""
+        return example_hashes(self.split("train").x)
 
     @override
-    def train_dataloader(self) -> SliceLoader:
+    def train_dataloader(self) -> EpochLoader:
         """Shuffled batches; in file order under ``Trainer(overfit_batches=...)``."""
-        x, redraw = self._training()
-        label, trainer = self.split("train").label, self.trainer
+        trainer = self.trainer
         if trainer is None:
-            return SliceLoader(
-                x, label, batch_size=self.batch_size, shuffle=True, seed=self.loader.seed, redraw=redraw
-            )
-        loader = SliceLoader(
-            x,
-            label,
-            batch_size=self.batch_size,
+            return self.train_loader(shuffle=True)
+        loader = self.train_loader(
             shuffle=not trainer.overfit_batches,  # type: ignore[attr-defined]  # Trainer sets it by setattr
             drop_last=True,
-            seed=self.loader.seed,
-            rank=trainer.global_rank,
-            world_size=trainer.world_size,
-            redraw=redraw,
             limit=trainer.limit_train_batches,
+            **self._ranks(),
         )
         loader.set_epoch(trainer.current_epoch)
         return loader
 
+    def train_loader(self, **options: Any) -> EpochLoader:
+        """Batches of the training split.
+
+        Args:
+            **options: Of the loader: ``shuffle``, ``drop_last``, ``rank``, ``world_size``, ``limit``.
+
+        Raises:
+            UserError: The batch size cannot be divided among the processes.
+        """
+        x, redraw = self._training()
+        label = self.split("train").label
+        return SliceLoader(
+            x, label, batch_size=self.batch_size, seed=self.loader.seed, redraw=redraw, **options
+        )
+
     @override
-    def val_dataloader(self) -> SliceLoader:
+    def val_dataloader(self) -> EpochLoader:
         """Every validation example once, in file order."""
         return self.eval_loader("val")
 
     @override
-    def test_dataloader(self) -> SliceLoader:
+    def test_dataloader(self) -> EpochLoader:
         """Every test example once, in file order."""
         return self.eval_loader("test")
 
-    def eval_loader(self, name: SplitName, rows: Tensor | None = None) -> SliceLoader:
+    def eval_loader(self, name: SplitName, rows: Tensor | None = None) -> EpochLoader:
         """Every example of a split once, in file order; or those in ``rows``, int64 ``[M]``, in that order."""
-        split, trainer = self.split(name), self.trainer
-        options: dict[str, Any] = {
-            "batch_size": self.loader.eval_batch_size,
-            "rank": 0 if trainer is None else trainer.global_rank,
-            "world_size": 1 if trainer is None else trainer.world_size,
-        }
+        split = self.split(name)
+        options: dict[str, Any] = {"batch_size": self.loader.eval_batch_size, **self._ranks()}
         if rows is None:
             return SliceLoader(split.x, split.label, shuffle=False, **options)
         return ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **options)
+
+    def _ranks(self) -> dict[str, int]:
+        """This process's number among the Trainer's processes, and theirs."""
+        trainer = self.trainer
+        return {
+            "rank": 0 if trainer is None else trainer.global_rank,
+            "world_size": 1 if trainer is None else trainer.world_size,
+        }
 
     def _training(self) -> tuple[Tensor, Redraw | None]:
         """The tensor that training batches are sliced from, and the function that redraws a batch, if any.
@@ -182,8 +210,8 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
             header["rule"] = rule
         digest = hashlib.sha256(json.dumps(header, sort_keys=True).encode())
         # in pieces: a memory-mapped split need not fit into memory
-        for piece in x.flatten(1).split(max(1, 2**26 // max(1, x[0].numel()))):
-            digest.update(np.ascontiguousarray(piece.numpy()).tobytes())
+        for piece in x.split(examples_in(2**26, x)):
+            digest.update(np.ascontiguousarray(piece.numpy()).data)
         return digest.hexdigest()
 
     def _check(self, name: str, split: Split) -> None:

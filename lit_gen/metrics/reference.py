@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -27,7 +28,8 @@ def reference_key(x: Tensor, space: FeatureSpace, statistic: Statistic, key: str
     """A SHA-256, in hex, over the examples, their name, the feature space, and the statistic and its settings."""
     net = (space.name, space.sha256, TRANSFORM_VERSION)
     digest = hashlib.sha256(repr((key, tuple(x.shape), net, statistic.summary_key())).encode())
-    for part in x.split(4096):
+    # In parts: the examples need not fit into memory.
+    for part in x.split(max(1, 2**26 // max(1, math.prod(x.shape[1:])))):
         digest.update(part.contiguous().cpu().numpy().data)
     return digest.hexdigest()
 

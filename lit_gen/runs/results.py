@@ -87,7 +87,7 @@ def make_record(
 def _train_hash(run_folder: Path, previous: Record | None, run: Run, checkpoint: dict[str, Any]) -> str:
     """Fingerprint of the data that trained: an evaluation may have other data."""
     noted = checkpoint.get(DATA, {}).get("train") or (notes_of(run_folder) or {}).get("train_hash")
-    return str(noted or (previous and previous.train_hash) or run.data.fingerprint("train"))
+    return str(noted or (previous and previous.train_hash) or run.data.identity("train"))
 
 
 def _class_names(previous: Record | None, run: Run, checkpoint: dict[str, Any], own_data: bool) -> tuple[str, ...]:

@@ -45,7 +45,8 @@ def sum_over_processes(trainer: L.Trainer) -> Callable[[Tensor], Tensor]:
 
 def as_seen(x: Tensor, num_levels: int, extractor: FeatureSpace) -> Tensor:
     """Values as a feature space takes them: images rescaled to 0..255, text and audio unchanged."""
-    return to_uint8(x, num_levels) if extractor.modality == "image" else x
+    # Examples that are streamed have all 256 values and pass as they are.
+    return to_uint8(x, num_levels) if extractor.modality == "image" and num_levels < 256 else x
 
 
 def split_references(

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
+from lit_gen.data.example_hashes import chosen_examples
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.noise import GENERATOR
@@ -173,7 +174,10 @@ class Scorer(L.Callback):
             x = self.data.split("train").x
             taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with earlier options
             if not taken and len(x) >= self.scoring.num_samples:
-                real = x[some_rows(len(x), self.scoring.num_samples, self.scoring.seed)]
+                rows = some_rows(len(x), self.scoring.num_samples, self.scoring.seed)
+                if not isinstance(x, Tensor):  # streamed: in ascending order each shard is read once
+                    rows = rows.sort().values
+                real = chosen_examples(x, rows)
                 baseline = score(lambda first, n: real[first : first + n], len(real))
                 sampler = _REAL[self.data.modality]
                 self.baselines += self._sample_scores(trainer, extractor, baseline, sampler, {}, "none")

@@ -61,6 +61,6 @@ def retake(path: Path, arguments: Sequence[str], passed: Sequence[str], wanted: 
     return Retaken(
         scores=scorer.scores,
         environment=environment(run.trainer),
-        train_hash=run.data.fingerprint("train"),
+        train_hash=run.data.identity("train"),
         reporting=run.trainer.is_global_zero,
     )

@@ -29,6 +29,7 @@ SHAPES = {
     "codes": ("digits_codes", (1, 2), 8),
     "folder": ("my_images", (3, 64, 64), 256),
     "spoken_digits": ("spoken_digits", (1, 1024), 256),
+    "streaming": ("my_images", (3, 64, 64), 256),
     "text_file": ("my_text", (256,), 256),
     "tiny_shakespeare": ("tiny_shakespeare", (256,), 65),
     "known_entropy": ("known_entropy_1x3x3_3", (1, 3, 3), 3),
