@@ -17,9 +17,8 @@ from lit_gen.callbacks.pace import Pace, measure
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.throughput import Throughput
-from lit_gen.contract import Estimation, GenerativeModule
+from lit_gen.contract import Batch, Estimation, GenerativeModule
 from lit_gen.contract.likelihood_module import LikelihoodModule
-from lit_gen.data.loader import Batch
 from lit_gen.metrics import FeatureSpace
 from lit_gen.scoring.likelihood_scores import scored_parts
 from lit_gen.scoring.sample_scores import as_seen
