@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lit_gen.data.loader import Loader, Redraw
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
+from lit_gen.noise import Noise
 
 Binarize = Literal["threshold", "dynamic"]
 
@@ -52,6 +53,20 @@ def bernoulli(x: Tensor, num_levels: int, generator: np.random.Generator) -> Ten
     """
     u = generator.integers(0, num_levels - 1, size=tuple(x.shape), dtype=np.uint8)
     return (torch.from_numpy(u) < x).to(torch.uint8)
+
+
+def bernoulli_by_noise(x: Tensor, num_levels: int, noise: Noise) -> Tensor:
+    """Draws each pixel from Bernoulli(x / (num_levels - 1)), to 2^-24, by the noise of each example.
+
+    Args:
+        x: Values in {0..num_levels-1}, uint8 ``[B, ...]``.
+        num_levels: Number of values.
+        noise: Noise of the B examples, on the same device.
+
+    Returns:
+        Values in {0, 1}, uint8 ``[B, ...]``.
+    """
+    return (noise.uniform(*x.shape[1:]).mul_(num_levels - 1) < x).to(torch.uint8)
 
 
 class BinarizableDataModule(DiscreteDataModule):
@@ -114,18 +129,18 @@ class BinarizableDataModule(DiscreteDataModule):
         """SHA-256 of the split; of a redrawn one, of its grey values, the rule and the seed."""
         if self.binarize == "dynamic" and name == "train" and name not in self._fingerprints:
             rule = f"Bernoulli of x/{self.grey_levels - 1}, redrawn in every epoch, seed {self.loader.seed}"
-            self._fingerprints[name] = self._digest(self._training()[0], rule)
+            self._fingerprints[name] = self._digest(self._training(torch.device("cpu"))[0], rule)
         return super().fingerprint(name)
 
     @override
-    def _training(self) -> tuple[Tensor, Redraw | None]:
+    def _training(self, device: torch.device) -> tuple[Tensor, Redraw | None]:
         self.setup()
         if self._grey_train is None:
-            return super()._training()
-        return self._grey_train, self._redraw
+            return super()._training(device)
+        return self._grey_train.to(device), self._redraw
 
-    def _redraw(self, x: Tensor, generator: np.random.Generator) -> Tensor:
-        return bernoulli(x, self.grey_levels, generator)
+    def _redraw(self, x: Tensor, noise: Noise) -> Tensor:
+        return bernoulli_by_noise(x, self.grey_levels, noise)
 
     def _binary(self, x: Tensor, name: SplitName) -> Tensor:
         if self.binarize == "threshold":

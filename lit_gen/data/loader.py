@@ -11,9 +11,11 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.data.epoch_loader import Batch, EpochLoader
+from lit_gen.data.placement import Placement
+from lit_gen.noise import Noise, mix
 
-Redraw = Callable[[Tensor, np.random.Generator], Tensor]
-"""Draws a random version of a batch, uint8 ``[B, *shape]``, from rows of the sliced tensor and a generator."""
+Redraw = Callable[[Tensor, Noise], Tensor]
+"""Draws a random version of a batch, uint8 ``[B, *shape]``, from rows of the sliced tensor and the rows' noise."""
 
 # First words of the seed, so that the streams for shuffling and for redrawing never coincide.
 _SHUFFLE, _REDRAW = 1, 2
@@ -26,10 +28,13 @@ class Loader:
     Args:
         eval_batch_size: Batch size of validation and test over all processes together.
         seed: Seed of the training order and of what is drawn anew in every epoch; never of the splits.
+        placement: Where the training split is held: ``auto`` for the memory of a GPU, if it takes at most a tenth of
+            what is free there; ``host``. Batches are the same.
     """
 
     eval_batch_size: int = 250
     seed: int = 0
+    placement: Placement = "auto"
 
 
 class SliceLoader(EpochLoader):
@@ -47,6 +52,7 @@ class SliceLoader(EpochLoader):
 
     Args:
         x: Examples, uint8 ``[N, *shape]``; or rows that ``redraw`` makes examples of, such as the numbers of windows.
+            Batches are on their device.
         label: Classes, int64 ``[N]``, or None.
         batch_size: Number of rows of a global batch, split over the ranks.
         shuffle: Whether the rows are permuted, anew in every epoch, by (seed, epoch); file order if False.
@@ -55,9 +61,11 @@ class SliceLoader(EpochLoader):
         rank: Number of this process.
         world_size: Number of processes.
         redraw: Function that draws a random version of each batch, anew in every epoch (dynamic binarization). It is
-            given the global batch and a generator keyed by (seed, epoch, batch), so the ranks together see what one
-            process sees.
+            given noise of each example and epoch, so the ranks together see what one process sees.
         limit: End of an epoch, as ``Trainer.limit_train_batches``: a number of batches, or a float, a fraction of all.
+
+    Attributes:
+        pin_memory: Whether batches are in pinned memory, from which a GPU copies while the host goes on.
 
     Raises:
         UserError: ``batch_size`` is not divisible by ``world_size``, or there are fewer rows than processes.
@@ -66,6 +74,8 @@ class SliceLoader(EpochLoader):
     >>> [batch.x.tolist() for batch in loader]
     [[0, 1, 2], [3, 4, 5], [6, 7, 8, 9]]
     """
+
+    pin_memory = False
 
     def __init__(
         self,
@@ -90,7 +100,7 @@ class SliceLoader(EpochLoader):
             world_size=world_size,
             limit=limit,
         )
-        self.x, self.label = x, label
+        self.x, self.label = x, None if label is None else label.to(x.device)
         self.shuffle, self.redraw = shuffle, redraw
         self._rows = x.reshape(len(x), -1)  # index_select on rows is the fast path
 
@@ -102,22 +112,21 @@ class SliceLoader(EpochLoader):
 
     def _permutation(self, epoch: int) -> Tensor:
         if not self.shuffle:
-            return torch.arange(len(self.x))
+            return torch.arange(len(self.x), device=self.x.device)
         generator = np.random.default_rng((_SHUFFLE, self.seed, epoch))
-        return torch.from_numpy(generator.permutation(len(self.x)))
+        order = torch.from_numpy(generator.permutation(len(self.x)))
+        return (order.pin_memory() if self.x.is_cuda else order).to(self.x.device, non_blocking=True)
 
     def _batch(self, order: Tensor, epoch: int, pos: int) -> Batch:
         first, end = self._bounds(pos)
         share = self._share(end - first)
-        index = order[first:end]
-        if self.redraw is None:
-            index = index[share]
-            x = self._take(index)
-        else:
-            generator = np.random.default_rng((_REDRAW, self.seed, epoch, pos))
-            x = self.redraw(self._take(index), generator)[share]
-            index = index[share]
+        index = order[first + share.start : first + share.stop]
+        x = self._take(index)
+        if self.redraw is not None:
+            x = self.redraw(x, Noise(mix(_REDRAW, self.seed, epoch), index, x.device))
         label = None if self.label is None else self.label.index_select(0, index)
+        if self.pin_memory:
+            return Batch(x.pin_memory(), None if label is None else label.pin_memory(), index.pin_memory())
         return Batch(x, label, index)
 
     def _take(self, index: Tensor) -> Tensor:

@@ -18,6 +18,7 @@ from lit_gen.data.chosen import ChosenLoader
 from lit_gen.data.epoch_loader import EpochLoader
 from lit_gen.data.example_hashes import chosen_examples, example_hashes, examples_in
 from lit_gen.data.loader import Loader, Redraw, SliceLoader
+from lit_gen.data.placement import place_of, uses_cuda
 from lit_gen.errors import UserError, nearest
 
 SplitName = Literal["train", "val", "test"]
@@ -165,11 +166,14 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         Raises:
             UserError: The batch size cannot be divided among the processes.
         """
-        x, redraw = self._training()
-        label = self.split("train").label
-        return SliceLoader(
-            x, label, batch_size=self.batch_size, seed=self.loader.seed, redraw=redraw, **options
+        split = self.split("train")
+        place = place_of(self._training_bytes(), self.trainer, self.loader.placement)
+        x, redraw = self._training(place)
+        loader = SliceLoader(
+            x, split.label, batch_size=self.batch_size, seed=self.loader.seed, redraw=redraw, **options
         )
+        loader.pin_memory = uses_cuda(self.trainer) and place.type == "cpu"
+        return loader
 
     @override
     def val_dataloader(self) -> EpochLoader:
@@ -185,9 +189,13 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
         """Every example of a split once, in file order; or those in ``rows``, int64 ``[M]``, in that order."""
         split = self.split(name)
         options: dict[str, Any] = {"batch_size": self.loader.eval_batch_size, **self._ranks()}
+        loader: SliceLoader
         if rows is None:
-            return SliceLoader(split.x, split.label, shuffle=False, **options)
-        return ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **options)
+            loader = SliceLoader(split.x, split.label, shuffle=False, **options)
+        else:
+            loader = ChosenLoader(split.x, split.label, rows=rows, shuffle=False, **options)
+        loader.pin_memory = uses_cuda(self.trainer)
+        return loader
 
     def _ranks(self) -> dict[str, int]:
         """This process's number among the Trainer's processes, and theirs."""
@@ -197,12 +205,16 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
             "world_size": 1 if trainer is None else trainer.world_size,
         }
 
-    def _training(self) -> tuple[Tensor, Redraw | None]:
-        """The tensor that training batches are sliced from, and the function that redraws a batch, if any.
+    def _training(self, device: torch.device) -> tuple[Tensor, Redraw | None]:
+        """The tensor that training batches are sliced from, on a device, and the function that redraws a batch, if any.
 
         If the tensor does not hold the examples themselves, the function makes them of its rows.
         """
-        return self.split("train").x, None
+        return self.split("train").x.to(device), None
+
+    def _training_bytes(self) -> int:
+        """Size of what training batches are made of."""
+        return self.split("train").x.numel()
 
     def _digest(self, x: Tensor, rule: str = "") -> str:
         header = {"dtype": str(x.dtype), "shape": list(x.shape), "num_levels": self.num_levels}

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
 import torch
 from lightning.pytorch.utilities.rank_zero import rank_zero_info
 from torch import Tensor
@@ -18,6 +17,7 @@ from lit_gen.data.loader import Loader, Redraw
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
 from lit_gen.data.windows import Windows, window_groups
 from lit_gen.errors import UserError
+from lit_gen.noise import Noise
 
 
 @dataclass(frozen=True)
@@ -135,13 +135,13 @@ class SequenceDataModule(DiscreteDataModule, abc.ABC):
         return self._fingerprints[name]
 
     @override
-    def _training(self) -> tuple[Tensor, Redraw | None]:
+    def _training(self, device: torch.device) -> tuple[Tensor, Redraw | None]:
         self.setup()
         assert self._train is not None
         if self.trainer is not None and self.trainer.overfit_batches:  # type: ignore[attr-defined]  # set by setattr
-            return super()._training()
-        return torch.arange(len(self._train)), self._redraw
+            return super()._training(device)
+        windows = self._train.to(device)
+        return torch.arange(len(windows), device=device), lambda rows, noise: self._shifted(windows, rows, noise)
 
-    def _redraw(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
-        assert self._train is not None
-        return self._train.shifted(rows, generator).view(-1, *self.shape)
+    def _shifted(self, windows: Windows, rows: Tensor, noise: Noise) -> Tensor:
+        return windows.shifted(rows, noise).view(-1, *self.shape)

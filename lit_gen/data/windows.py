@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import copy
 import math
 from collections.abc import Sequence
 
 import numpy as np
 import torch
-from numpy.lib.stride_tricks import sliding_window_view
 from torch import Tensor
+
+from lit_gen.noise import Noise
 
 _FEWEST_PIECES = 20
 _BLOCKS = 20
@@ -48,32 +50,37 @@ class Windows:
         self.unreachable = int(self.sizes[counts == 0].sum())
         piece = np.repeat(np.arange(len(self.sizes)), counts)
         self.piece = torch.from_numpy(piece)
-        self._begin = (np.cumsum(self.sizes) - self.sizes)[piece]
-        self.place = np.arange(len(piece)) - (np.cumsum(counts) - counts)[piece]
-        self._count = counts[piece]
-        self._num_begins = (self.sizes - length + 1)[piece]
-        self._from = sliding_window_view(self.flat.numpy(), length) if len(self.flat) >= length else None
+        self.place = torch.from_numpy(np.arange(len(piece)) - (np.cumsum(counts) - counts)[piece])
+        self._begin = torch.from_numpy((np.cumsum(self.sizes) - self.sizes)[piece])
+        self._count = torch.from_numpy(counts[piece])
+        self._num_begins = torch.from_numpy((self.sizes - length + 1)[piece])
 
     def __len__(self) -> int:
         """N."""
         return len(self.piece)
 
+    def to(self, device: torch.device) -> Windows:
+        """The same windows on a device."""
+        moved = copy.copy(self)
+        for name in ("flat", "piece", "place", "_begin", "_count", "_num_begins"):
+            setattr(moved, name, getattr(self, name).to(device))
+        return moved
+
     def consecutive(self) -> Tensor:
         """Windows that start every T integers of their piece: uint8 ``[N, T]``."""
         return self._cut(self._begin + self.place * self.length)
 
-    def shifted(self, rows: Tensor, generator: np.random.Generator) -> Tensor:
+    def shifted(self, rows: Tensor, noise: Noise) -> Tensor:
         """The windows ``rows``, int64 ``[B]``, each at a random position of its part: uint8 ``[B, T]``."""
-        row = rows.numpy()
-        within = (self.place[row] + generator.random(len(row))) / self._count[row]
+        within = (self.place[rows] + noise.uniform().double()) / self._count[rows]
         # added to a large number, a u below 1 may round up to 1
-        begin = np.minimum((within * self._num_begins[row]).astype(np.int64), self._num_begins[row] - 1)
-        return self._cut(self._begin[row] + begin)
+        begin = torch.minimum((within * self._num_begins[rows]).long(), self._num_begins[rows] - 1)
+        return self._cut(self._begin[rows] + begin)
 
-    def _cut(self, begin: np.ndarray) -> Tensor:
-        if self._from is None:
+    def _cut(self, begin: Tensor) -> Tensor:
+        if len(self.flat) < self.length:
             return torch.empty(0, self.length, dtype=torch.uint8)
-        return torch.from_numpy(self._from[begin])
+        return self.flat.unfold(0, self.length, 1).index_select(0, begin)
 
 
 def window_groups(windows: Windows, noun: str) -> tuple[Tensor | None, str]:
@@ -105,6 +112,6 @@ def window_groups(windows: Windows, noun: str) -> tuple[Tensor | None, str]:
     if size == 1:
         return None, "example"
     # Blocks end with their piece: the last of each may be shorter.
-    place = torch.from_numpy(windows.place) // size
+    place = windows.place // size
     group = (windows.piece * len(windows) + place).unique(return_inverse=True)[1]
     return group, f"block of {size} windows"

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from lit_gen.data import Digits, Loader
-from lit_gen.data.binarize import bernoulli, threshold
+from lit_gen.data.binarize import bernoulli, bernoulli_by_noise, threshold
+from lit_gen.noise import Noise
 
 SPLITS = {"train": slice(0, 1000), "val": slice(1000, 1350), "test": slice(1350, None)}
 
@@ -38,11 +42,18 @@ def test_threshold_of_256_levels_is_above_127():
     assert threshold(torch.arange(256).to(torch.uint8), 256).tolist() == [0] * 128 + [1] * 128
 
 
+DRAWS = [
+    lambda x, num_levels: bernoulli(x, num_levels, np.random.default_rng(0)),
+    lambda x, num_levels: bernoulli_by_noise(x, num_levels, Noise(0, range(len(x)))),
+]
+
+
+@pytest.mark.parametrize("draw", DRAWS, ids=["data", "noise"])
 @pytest.mark.parametrize("num_levels", [2, 17, 256])
-def test_bernoulli_has_the_right_mean_at_every_level(num_levels: int):
+def test_bernoulli_has_the_right_mean_at_every_level(num_levels: int, draw: Callable[[Tensor, int], Tensor]):
     n = 20_000
     x = torch.arange(num_levels).to(torch.uint8).repeat(n, 1)
-    drawn = bernoulli(x, num_levels, np.random.default_rng(0)).float().mean(0)
+    drawn = draw(x, num_levels).float().mean(0)
     p = torch.arange(num_levels) / (num_levels - 1)
     assert drawn[0] == 0
     assert drawn[-1] == 1

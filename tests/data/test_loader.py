@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from lit_gen.data import SliceLoader
-from lit_gen.data.binarize import bernoulli
+from lit_gen.data.binarize import bernoulli_by_noise
 from lit_gen.errors import UserError
 
 
@@ -191,7 +191,7 @@ def test_between_epochs_the_batch_size_may_change():
 
 def greys(world_size: int = 1, rank: int = 0) -> SliceLoader:
     x = torch.full((64, 1, 8, 8), 51, dtype=torch.uint8)
-    redraw = lambda batch, generator: bernoulli(batch, 256, generator)  # noqa: E731
+    redraw = lambda batch, noise: bernoulli_by_noise(batch, 256, noise)  # noqa: E731
     return SliceLoader(x, batch_size=16, shuffle=True, redraw=redraw, world_size=world_size, rank=rank)
 
 

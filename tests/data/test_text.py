@@ -6,7 +6,6 @@ from itertools import chain
 from pathlib import Path
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,6 +13,7 @@ from lit_gen.data import HeldOut, HubSource, HubText, Loader, NamedSplits, TextC
 from lit_gen.data.splits import hold_out_end
 from lit_gen.data.windows import Windows
 from lit_gen.errors import UserError
+from lit_gen.noise import Noise
 
 VERSE = "the quick brown fox jumps over the lazy dog. " * 20  # 900 characters, 28 different
 
@@ -86,8 +86,8 @@ def test_no_window_crosses_the_splits(tmp_path: Path):
 def test_every_beginning_of_a_window_is_equally_likely():
     """A text whose levels are their own places, and a second piece; chi-square over 4,000 epochs."""
     windows = Windows([torch.arange(37, dtype=torch.uint8), torch.arange(100, 123, dtype=torch.uint8)], 10)
-    generator = np.random.default_rng(0)
-    begins = torch.cat([windows.shifted(torch.arange(5), generator)[:, 0] for _ in range(4000)]).long()
+    noise = Noise(0, range(5))
+    begins = torch.cat([windows.shifted(torch.arange(5), noise)[:, 0] for _ in range(4000)]).long()
     counts = begins.bincount(minlength=123).double()
     first, second = counts[:37], counts[100:]
     assert (torch.cat([first[28:], second[14:]]) == 0).all(), "no window goes beyond its piece"
@@ -95,16 +95,16 @@ def test_every_beginning_of_a_window_is_equally_likely():
         chi_square = float(((found - expected) ** 2 / expected).sum())
         assert chi_square < free + 5 * (2 * free) ** 0.5
     assert float(first[:28].min()) > 0
-    rows = windows.shifted(torch.tensor([4, 0, 4]), generator)
+    rows = windows.shifted(torch.tensor([4, 0, 4]), Noise(1, range(3)))
     assert ((rows >= 100).all(1) == torch.tensor([True, False, True])).all(), "row i is a window of its own piece"
     assert (rows.diff() == 1).all()
 
 
 def test_an_epoch_goes_evenly_over_the_text():
     """Independent places would leave a third of it unseen; here one window begins in each 25th of the places."""
-    windows, generator = Windows([torch.arange(250, dtype=torch.uint8)], 10), np.random.default_rng(1)
+    windows, noise = Windows([torch.arange(250, dtype=torch.uint8)], 10), Noise(1, range(25))
     for _ in range(50):
-        begin = windows.shifted(torch.arange(25), generator)[:, 0].double()
+        begin = windows.shifted(torch.arange(25), noise)[:, 0].double()
         part = 241 / 25
         assert ((begin + 1 > torch.arange(25) * part) & (begin < torch.arange(1, 26) * part)).all()
 

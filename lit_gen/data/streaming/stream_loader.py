@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import torch
 from typing_extensions import override
 
 from lit_gen.data.epoch_loader import Batch, EpochLoader
@@ -149,12 +148,6 @@ class StreamLoader(EpochLoader):
             share = self._share(end - first)
             parts.append(self.examples.index(first + share.start, first + share.stop))
         return decoded_in_order(self.examples.decoder, parts, self.streaming.num_workers, self.pin_memory)
-
-
-def uses_cuda(trainer: object) -> bool:
-    """Whether a Trainer's batches go to a GPU of CUDA."""
-    device = getattr(getattr(trainer, "strategy", None), "root_device", None)
-    return isinstance(device, torch.device) and device.type == "cuda"
 
 
 def _check_pieces(examples: StreamedExamples, num_workers: int, world_size: int) -> None:

@@ -19,11 +19,12 @@ from lit_gen.data.hub_columns import ImageColumns
 from lit_gen.data.hub_source import HubSource
 from lit_gen.data.image_source import counted, first_of, lines_about
 from lit_gen.data.module import SPLITS, DiscreteDataModule, Split, SplitName
+from lit_gen.data.placement import uses_cuda
 from lit_gen.data.splits import Splits
 from lit_gen.data.streaming.batch_decoder import Decoder
 from lit_gen.data.streaming.shard_source import OpenedShards, open_shards
 from lit_gen.data.streaming.shards import Shards, SomeRows, is_empty
-from lit_gen.data.streaming.stream_loader import Streaming, StreamLoader, uses_cuda
+from lit_gen.data.streaming.stream_loader import Streaming, StreamLoader
 from lit_gen.data.streaming.streamed_examples import StreamedExamples
 from lit_gen.errors import UserError
 
