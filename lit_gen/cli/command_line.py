@@ -25,6 +25,7 @@ from lit_gen.callbacks import (
     Schedule,
 )
 from lit_gen.cli import checks, early_checks
+from lit_gen.cli.arithmetic_options import add_arithmetic_options, compile_callbacks
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
@@ -154,6 +155,7 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
         )
+        add_arithmetic_options(parser)
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("data.num_levels", "model.init_args.num_levels", apply_on="instantiate")
 
@@ -215,7 +217,7 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
-        own = run_callbacks(configured, self.config_text(), seed, kept, bar)
+        own = run_callbacks(configured, self.config_text(), seed, kept, [*compile_callbacks(self.config["compile"]), *bar])
         config["callbacks"] = [*own, *_listed(config["callbacks"])]
         config["plugins"] = with_whole_checkpoints(_listed(config["plugins"]), str(config["strategy"])) or None
         return take_over(checks.rejected_in_one_line(super().instantiate_trainer))

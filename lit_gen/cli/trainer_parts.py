@@ -28,7 +28,7 @@ from lit_gen.runs.record_files import run_folder_of
 
 
 def run_callbacks(
-    configured: Sequence[Callback], config_text: str, seed: int, kept: KeepData, bar: Sequence[Callback]
+    configured: Sequence[Callback], config_text: str, seed: int, kept: KeepData, others: Sequence[Callback]
 ) -> list[Callback]:
     """All callbacks of a training run in their order, without the user's own.
 
@@ -37,11 +37,11 @@ def run_callbacks(
         config_text: The resolved configuration, for checkpoints and the run's folder.
         seed: Seed of the training.
         kept: Keeps what is known of the data.
-        bar: The progress bar, if any.
+        others: The progress bar and the compilation, if any.
     """
     own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics(), Throughput()]
     # The end's state is written before the best checkpoint, which the last validation may replace.
-    return [EndState(), *configured, *own, Interrupt(), *bar, Rescue()]
+    return [EndState(), *configured, *own, Interrupt(), *others, Rescue()]
 
 
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:
