@@ -1,4 +1,4 @@
-"""Compiled training steps: those of an uncompiled run, few graphs, and checkpoints and scores that do not know of them."""
+"""Compiled training steps: those of an uncompiled run, few graphs, and checkpoints and scores that do not change."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def largest_difference(a: dict[str, Any], b: dict[str, Any]) -> float:
 )
 def test_the_first_steps_are_those_of_an_uncompiled_run(net: str, backend: str, tmp_path: Path) -> None:
     """Also with dropout, whose masks are drawn by the same generators; weights after a last batch of another size."""
-    options = ["--data=test_compile.Uneven", "--budget.max_examples=997", "--grid.num_samples=0", "--trainer.log_every_n_steps=1"]
+    options = ["--data=test_compile.Uneven", "--budget.max_examples=997", "--trainer.log_every_n_steps=1"]
     eager = train(net, tmp_path, "eager", *options)
     compiled = train(net, tmp_path, "compiled", *options, f"--compile={backend}")
     assert graphs() > 0
@@ -221,7 +221,7 @@ class DifferentiatedTwice(R1):
 
 
 def test_a_loss_that_cannot_be_compiled_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The backward pass of a compiled graph cannot be differentiated: known in the first step, and no folder is left."""
+    """A compiled graph is differentiated once: known in the first step, and no folder is left."""
     file, root = REPO / "configs/recipes/digits/gan.yaml", tmp_path / "runs"
     penalty = "--model.penalty=test_compile.DifferentiatedTwice"
     args = [f"--config={file}", f"--trainer.default_root_dir={root}", *FEW, penalty, "--compile=aot_eager"]

@@ -1,4 +1,4 @@
-"""Options that change how networks are computed, and not what: compilation."""
+"""Options of how networks are computed: compilation, and TF32."""
 
 from __future__ import annotations
 
@@ -18,6 +18,13 @@ def add_arithmetic_options(parser: LightningArgumentParser) -> None:
         default=False,
         help="Whether training steps run networks compiled by torch.compile, or by which of its backends. Validation,"
         " samples and scores run them uncompiled.",
+    )
+    parser.add_argument(
+        "--tf32",
+        type=bool,
+        default=False,
+        help="Whether float32 matrix products and convolutions on NVIDIA GPUs use TF32, in training and in scores,"
+        " whose protocols then state it. No effect on other devices.",
     )
 
 

@@ -41,6 +41,7 @@ from lit_gen.runs import tracking
 from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
+from lit_gen.scoring.arithmetic import use_tf32
 from lit_gen.scoring.settings import Scoring
 from lit_gen.stopping.trainers import take_over
 
@@ -190,6 +191,7 @@ class CLI(LightningCLI):
         loggers is built.
         """
         config = self.config_init["trainer"]
+        use_tf32(self.config["tf32"])
         self._check(config)
         self._allow_two_losses(config)
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
@@ -217,7 +219,8 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
-        own = run_callbacks(configured, self.config_text(), seed, kept, [*compile_callbacks(self.config["compile"]), *bar])
+        others = [*compile_callbacks(self.config["compile"]), *bar]
+        own = run_callbacks(configured, self.config_text(), seed, kept, others)
         config["callbacks"] = [*own, *_listed(config["callbacks"])]
         config["plugins"] = with_whole_checkpoints(_listed(config["plugins"]), str(config["strategy"])) or None
         return take_over(checks.rejected_in_one_line(super().instantiate_trainer))

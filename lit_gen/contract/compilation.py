@@ -25,7 +25,7 @@ def set_compiled_call(module: nn.Module, call: Call | None) -> None:
         module: The module.
         call: A compiled function; None for the module's own ``forward``.
     """
-    module._compiled_call_impl = call  # type: ignore[assignment]
+    module._compiled_call_impl = call
 
 
 @contextlib.contextmanager
