@@ -39,8 +39,9 @@ REDUCED: dict[str, Any] = {
     "num_latents": 8,
     "dilations": [1],
 }
-# Their layers at 64 and 256 pixels take longer.
-SLOW = ("celeba_hq256/ddpm", "celeba_hq256/glow", "imagenet64/realnvp", "imagenet64/glow")
+# Many layers at 64 and 256 pixels take longer.
+SLOW = {f"imagenet64/{name}" for name in ("flow_matching", "iddpm", "realnvp", "glow")}
+SLOW |= {"celeba_hq256/ddpm", "celeba_hq256/glow", "celeba64/ddpm"}
 
 
 class RandomImages(DiscreteDataModule):
