@@ -12,6 +12,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from lightning.pytorch import Trainer
 
 from lit_gen.callbacks import BestCheckpoint, Budget, ProgressBar, Throughput
+from lit_gen.callbacks.compile import CompileError, compile_error
 from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
@@ -47,7 +48,8 @@ def train(run: Run) -> Path:
     Raises:
         Stop: If a signal stopped the run; a checkpoint to resume from is written.
         FileError: If a checkpoint cannot be written.
-        UserError: If Lightning rejects an option, the loss is not finite, or nothing was trained.
+        UserError: If Lightning rejects an option, the loss is not finite, a network cannot be compiled, or nothing was
+            trained.
     """
     trainer = run.trainer
     if run.folder is not None and trainer.is_global_zero:
@@ -56,6 +58,10 @@ def train(run: Run) -> Path:
         trainer.fit(run.model, run.data, ckpt_path=run.checkpoint, weights_only=True)
     except FloatingPointError as error:
         raise DivergedError(str(error)) from error
+    except RuntimeError as error:
+        if (uncompilable := compile_error(error)) is None:
+            raise
+        raise uncompilable from error
     except (MisconfigurationException, ValueError) as error:
         # Before the first step, errors come from invalid options; after it, a ValueError is a bug.
         if isinstance(error, ValueError) and trainer.fit_loop.epoch_loop.batch_progress.total.ready:
@@ -185,7 +191,7 @@ def main(args: list[str]) -> None:
     try:
         _train_and_score(run)
     except UserError as error:
-        untrained = isinstance(error, StoppedError) or not _has_trained(run.trainer)
+        untrained = isinstance(error, StoppedError | CompileError) or not _has_trained(run.trainer)
         if untrained and not run.resumed and run.folder is not None and is_first_process():
             _discard_if_untrained(run.folder)
         raise

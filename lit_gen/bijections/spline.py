@@ -80,7 +80,11 @@ class _FindBin(torch.autograd.Function):
         here = (numbers == index).unsqueeze(1).to(shares.dtype)
         g = (before * (free * g_start).unsqueeze(2)).addcmul_(here, (free * g_size).unsqueeze(2))
         out = shares.new_empty(len(shares), 3 * K - 1, *shares.shape[3:])
-        torch.mul(shares, g.sub_(mean.unsqueeze(2)), out=out[:, : 2 * K].unflatten(1, (2, K)))
+        products, g = out[:, : 2 * K].unflatten(1, (2, K)), g.sub_(mean.unsqueeze(2))
+        if torch.compiler.is_compiling():  # torch.compile supports no output that is a view
+            products.copy_(shares * g)
+        else:
+            torch.mul(shares, g, out=products)
         slopes = out[:, 2 * K :].zero_()
         g_left = gradients[4].unsqueeze(1).masked_fill(index == 0, 0.0)
         g_right = gradients[5].unsqueeze(1).masked_fill(index == K - 1, 0.0)

@@ -2,6 +2,7 @@
 
 from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint
+from lit_gen.callbacks.compile import Compile
 from lit_gen.callbacks.curves import Curves
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.end_state import EndState
@@ -23,6 +24,7 @@ __all__ = [
     "EMA",
     "BestCheckpoint",
     "Budget",
+    "Compile",
     "Curves",
     "EndState",
     "Interrupt",

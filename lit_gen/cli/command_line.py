@@ -25,6 +25,7 @@ from lit_gen.callbacks import (
     Schedule,
 )
 from lit_gen.cli import checks, early_checks
+from lit_gen.cli.arithmetic_options import add_arithmetic_options, compile_callbacks
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
@@ -40,6 +41,7 @@ from lit_gen.runs import tracking
 from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
+from lit_gen.scoring.arithmetic import use_tf32
 from lit_gen.scoring.settings import Scoring
 from lit_gen.stopping.trainers import take_over
 
@@ -154,6 +156,7 @@ class CLI(LightningCLI):
         parser.add_argument(
             "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
         )
+        add_arithmetic_options(parser)
         parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
         parser.link_arguments("data.num_levels", "model.init_args.num_levels", apply_on="instantiate")
 
@@ -188,6 +191,7 @@ class CLI(LightningCLI):
         loggers is built.
         """
         config = self.config_init["trainer"]
+        use_tf32(self.config["tf32"])
         self._check(config)
         self._allow_two_losses(config)
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
@@ -215,7 +219,8 @@ class CLI(LightningCLI):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
         configured = [self.config_init[name] for name in _CALLBACKS]
         kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
-        own = run_callbacks(configured, self.config_text(), seed, kept, bar, self.config_init["scoring"])
+        others = [*compile_callbacks(self.config["compile"]), *bar]
+        own = run_callbacks(configured, self.config_text(), seed, kept, others, self.config_init["scoring"])
         config["callbacks"] = [*own, *_listed(config["callbacks"])]
         config["plugins"] = with_whole_checkpoints(_listed(config["plugins"]), str(config["strategy"])) or None
         return take_over(checks.rejected_in_one_line(super().instantiate_trainer))

@@ -34,7 +34,7 @@ def run_callbacks(
     config_text: str,
     seed: int,
     kept: KeepData,
-    bar: Sequence[Callback],
+    others: Sequence[Callback],
     scoring: Scoring,
 ) -> list[Callback]:
     """All callbacks of a training run in their order, without the user's own.
@@ -44,13 +44,13 @@ def run_callbacks(
         config_text: The resolved configuration, for checkpoints and the run's folder.
         seed: Seed of the training.
         kept: Keeps what is known of the data.
-        bar: The progress bar, if any.
+        others: The progress bar and the compilation, if any.
         scoring: Options of the final scores.
     """
     own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics()]
     clock = Throughput()
     # The end's state is written before the best checkpoint, which the last validation may replace.
-    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *bar, Rescue()]
+    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *others, Rescue()]
 
 
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:

@@ -93,6 +93,14 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
             if not 0 <= extreme < self.num_classes:
                 raise UserError(f"{name}.num_classes is {self.num_classes}, but the data have label {extreme}")
 
+    def compiled_modules(self) -> list[nn.Module]:
+        """Submodules that ``compile`` compiles, for calls of them in training steps: by default those with parameters.
+
+        A loss that contains a gradient calls a module within :func:`~lit_gen.contract.compilation.uncompiled`, since a
+        compiled graph can be differentiated once only.
+        """
+        return [module for module in self.children() if any(p.requires_grad for p in module.parameters())]
+
     @property
     def update_period(self) -> int:
         """Batches per step that ``global_step`` counts; more than one if two networks are updated alternately."""

@@ -25,6 +25,7 @@ from lit_gen.errors import UserError
 from lit_gen.noise import Noise, mix
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
+from lit_gen.scoring.arithmetic import stated_precision
 
 # Methods and attributes of the interface, for a model that lacks some of them.
 _MEMBERS = ("num_code_values", "encode_integers", "decode_integers", "decoder_nll")
@@ -56,7 +57,7 @@ def encode(path: Path, options: Options, rest: list[str]) -> None:
             checkpoint_sha256=sha256_of(path),
             model=f"{type(run.model).__module__}.{type(run.model).__qualname__}",
             weights=weights,
-            precision=str(run.trainer.precision),
+            precision=str(stated_precision(run.trainer)),
             seed=options.seed,
             data=run.data.name,
             shape=shape,

@@ -38,8 +38,8 @@ class Protocol:
         num_examples: Number of real examples scored, or behind the reference statistics; None where there are none.
         weights: Which of the model's weights were scored: averaged (`ema`), last (`raw`), or `none` where no
             model was: a baseline such as real images.
-        precision: Arithmetic of the scored model, such as `32-true` or `bf16-mixed`; None where the number cannot
-            depend on it.
+        precision: Arithmetic of the scored model, such as `32-true` or `bf16-mixed`, with `+tf32` where float32
+            products were TF32 on a GPU; None where the number cannot depend on it.
         seed: Seed of the scoring noise (not of the training); None where the number cannot depend on it.
         generator: Name of the random number generator behind `seed` (`lit_gen.noise.GENERATOR`); None without a seed,
             and in records from before it was named, whose numbers came from torch's generators.

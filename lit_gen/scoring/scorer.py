@@ -23,6 +23,7 @@ from lit_gen.records.per_example import ExampleNats
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import REFERENCE
 from lit_gen.records.score import Score
+from lit_gen.scoring.arithmetic import stated_precision
 from lit_gen.scoring.likelihood_scores import (
     ScoredPart,
     example_rows,
@@ -117,7 +118,7 @@ class Scorer(L.Callback):
             "num_examples": len(self.data.split(split).x),
             "weights": self.weights,
             "ema_halflife_examples": self.halflife_examples if self.weights == "ema" else None,
-            "precision": str(trainer.precision),
+            "precision": stated_precision(trainer),
             "seed": self.scoring.seed,
         }
         fields = {"metric": metric, **common, **more}
@@ -128,7 +129,7 @@ class Scorer(L.Callback):
     def _score_likelihood(self, trainer: L.Trainer, model: GenerativeModule) -> None:
         def protocol(metric: str, **more: Any) -> Protocol:
             if model.likelihood_in_float32(self.scoring.estimator):
-                more = {"precision": None} | more
+                more = {"precision": stated_precision(trainer, in_float32=True)} | more
             return self._protocol(trainer, metric, **more)
 
         for part, values in zip(self.parts, model.test_values, strict=False):
@@ -169,7 +170,7 @@ class Scorer(L.Callback):
             settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
-            precision = None if model.samples_in_float32() else str(trainer.precision)
+            precision = stated_precision(trainer, in_float32=model.samples_in_float32())
             self.scores += self._sample_scores(trainer, extractor, found, name, settings, self.weights, precision)
             x = self.data.split("train").x
             taken = any(baseline.protocol.sampler for baseline in self.baselines)  # with earlier options

@@ -14,7 +14,9 @@ from lit_gen.errors import UserError
 _NAME = re.compile(r"--([A-Za-z_]\w*(?:[.-]\w+)*\+?)")
 _IMPORT_PATH = re.compile(r"\s*[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\s*")
 _SAMPLING = frozenset({"sampler", "steps", "guidance", "temperature"})
-_SECTIONS = frozenset({"scoring", "quality", "data", "model", "ema", "grid", "trainer", "seed_everything"})
+_SECTIONS = frozenset(
+    {"scoring", "quality", "data", "model", "ema", "grid", "trainer", "seed_everything", "compile", "tf32"}
+)
 # These hold classes of Lightning, any of which may write files or start programs; their switches are harmless.
 _LIGHTNING = frozenset({"callbacks", "logger", "plugins", "profiler"})
 _SWITCHES = frozenset({"null", "true", "false"})

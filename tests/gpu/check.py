@@ -19,6 +19,7 @@ import sys
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,7 @@ sys.path[:0] = [str(Path(__file__).parents[1]), str(Path(__file__).parents[2])]
 
 import lightning  # noqa: E402
 import torch  # noqa: E402
+
 from gpu import rows  # noqa: E402
 from gpu.setups import ONE_EACH, setups  # noqa: E402
 
@@ -39,25 +41,25 @@ def tasks(device: str) -> Iterator[Task]:
     every = setups(device)
     one_each = sorted((s for s in every if s.name in ONE_EACH), key=lambda s: ONE_EACH.index(s.name))
     for sizes in ((250, 3072), (250, 8)):
-        yield f"noise {sizes[0]} x {sizes[1]}", lambda sizes=sizes: rows.noise(device, *sizes, 21)  # type: ignore[misc]
-    yield "features", lambda: rows.features(device, 500 if small else 10_000)
+        yield f"noise {sizes[0]} x {sizes[1]}", partial(rows.noise, device, *sizes, 21)
+    yield "features", partial(rows.features, device, 500 if small else 10_000)
     for setup in one_each:
-        yield f"likelihood {setup.name}", lambda s=setup: rows.likelihood(s, device)  # type: ignore[misc]
+        yield f"likelihood {setup.name}", partial(rows.likelihood, setup, device)
     for setup in every:
-        yield f"sync {setup.name}", lambda s=setup: rows.strict(s, device, few)  # type: ignore[misc]
+        yield f"sync {setup.name}", partial(rows.strict, setup, device, few)
     for precision in ("32-true", "bf16-mixed"):
         for setup in every:
             name = f"train {precision} {setup.name} {setup.data}"
-            yield name, lambda s=setup, p=precision: rows.training(s, device, p, steps)  # type: ignore[misc]
+            yield name, partial(rows.training, setup, device, precision, steps)
     for setup in one_each:
         if not small:  # a CPU has no fp16 scaler
-            yield f"train 16-mixed {setup.name}", lambda s=setup: rows.training(s, device, "16-mixed", steps)  # type: ignore[misc]
-        yield f"resume {setup.name}", lambda s=setup: rows.resuming(s, device, few)  # type: ignore[misc]
-        yield f"clip {setup.name}", lambda s=setup: rows.clipping(s, device, few)  # type: ignore[misc]
-        yield f"sample {setup.name}", lambda s=setup: rows.sampling(s, device, 8 if small else 64)  # type: ignore[misc]
+            yield f"train 16-mixed {setup.name}", partial(rows.training, setup, device, "16-mixed", steps)
+        yield f"resume {setup.name}", partial(rows.resuming, setup, device, few)
+        yield f"clip {setup.name}", partial(rows.clipping, setup, device, few)
+        yield f"sample {setup.name}", partial(rows.sampling, setup, device, 8 if small else 64)
     for setup in one_each:
-        options = "--compile=true"
-        yield f"compile {setup.name}", lambda s=setup: rows.training(s, device, "32-true", steps, options)  # type: ignore[misc]
+        compiled = partial(rows.training, setup, device, "32-true", steps, "--compile=true")
+        yield f"compile {setup.name}", compiled
 
 
 def main(args: list[str]) -> int:

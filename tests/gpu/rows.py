@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import torch
+
 from gpu.setups import Setup, build, draws_of_the_cpu, without_dropout
 from gpu.steps import bare, flops_of_step, trained, utilisation, wait
-
 from lit_gen.cli.build import run_from_args
 from lit_gen.metrics import MnistCNN
 from lit_gen.noise import Noise
@@ -95,7 +95,7 @@ def resuming(setup: Setup, device: str, steps: int) -> Row:
     torch.backends.cudnn.deterministic = True
     weights = []
     size = 64 * steps
-    keep = ("--trainer.enable_checkpointing=true", "--trainer.limit_val_batches=1")
+    keep = ("--trainer.limit_val_batches=1",)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         for budgets in ([2 * size], [size, 2 * size]):
@@ -182,8 +182,9 @@ def noise(device: str, rows: int, length: int, turns: int) -> Row:
     same = torch.equal(Noise(3, torch.arange(8), device).words(9).cpu(), Noise(3, torch.arange(8)).words(9))
     assert same, "words differ from the CPU's"
     times: dict[str, list[float]] = {"ours": [], "randn": []}
+    draws = {"ours": lambda: ours.normal(length), "randn": lambda: torch.randn(rows, length, device=device)}
     for _ in range(turns + 2):
-        for name, draw in (("ours", lambda: ours.normal(length)), ("randn", lambda: torch.randn(rows, length, device=device))):
+        for name, draw in draws.items():
             wait()
             begin = time.perf_counter()
             draw()

@@ -78,7 +78,7 @@ def build(setup: Setup, folder: Path, device: str, *options: str) -> Run:
         "--ema.halflife_examples=1000", "--budget.max_examples=1000000000", "--wandb.mode=disabled",
         f"--trainer.default_root_dir={folder}", f"--trainer.accelerator={'gpu' if device == 'cuda' else 'cpu'}",
         "--trainer.devices=1", "--trainer.limit_val_batches=0", "--trainer.enable_progress_bar=false",
-        "--trainer.enable_model_summary=false", "--trainer.enable_checkpointing=false", "--grid.num_samples=0", *options,
+        "--trainer.enable_model_summary=false", "--grid.num_samples=0", *options,
     ])
 
 

@@ -11,6 +11,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.contract import Batch, GenerativeModule
+from lit_gen.contract.compilation import uncompiled
 from lit_gen.errors import UserError
 from lit_gen.families.gan.objective import NonSaturating, Objective
 from lit_gen.families.gan.penalty import Penalty, Scored
@@ -120,12 +121,16 @@ class GAN(GenerativeModule):
     def _discriminator_loss(self, x: Tensor, x_fake: Tensor) -> tuple[Tensor, Tensor]:
         """The objective's loss, and the weighted penalty of this step, both scalars."""
         penalty = self.penalty if self.penalty is not None and self.penalty.due(self.discriminator_steps) else None
-        x = x.requires_grad_(penalty is not None and penalty.needs_real_gradient)
-        real, fake = Scored(x, self.discriminator(x)), Scored(x_fake, self.discriminator(x_fake))
-        loss = self.objective.discriminator_loss(real.outputs, fake.outputs)
         if penalty is None:
-            return loss, torch.zeros((), device=x.device)
-        return loss, penalty(self.discriminator, real, fake)
+            return self._objective_loss(x, x_fake)[0], torch.zeros((), device=x.device)
+        x = x.requires_grad_(penalty.needs_real_gradient)
+        with uncompiled(self.discriminator):  # its gradient is differentiated again
+            loss, real, fake = self._objective_loss(x, x_fake)
+            return loss, penalty(self.discriminator, real, fake)
+
+    def _objective_loss(self, x: Tensor, x_fake: Tensor) -> tuple[Tensor, Scored, Scored]:
+        real, fake = Scored(x, self.discriminator(x)), Scored(x_fake, self.discriminator(x_fake))
+        return self.objective.discriminator_loss(real.outputs, fake.outputs), real, fake
 
     def _generator_loss(self, x: Tensor, x_fake: Tensor) -> Tensor:
         real = self.discriminator(x.detach()) if self.objective.generator_sees_real else None

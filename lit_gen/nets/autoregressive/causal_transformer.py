@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from lit_gen.errors import UserError
+from lit_gen.nets.recomputed import recomputed
 
 Positions = Literal["learned", "rotary"]
 
@@ -31,6 +32,8 @@ class CausalTransformer(nn.Module):
             rotated by angles proportional to their position, so that attention depends on distances only.
         dropout: Dropout rate, on the input and on the output of each half of a block.
         num_classes: Number of label classes; 0 means unconditional.
+        gradient_checkpointing: Whether training stores only the inputs of each block, and computes the rest again in
+            the backward pass.
 
     Raises:
         UserError: If the sizes are invalid.
@@ -51,6 +54,7 @@ class CausalTransformer(nn.Module):
         positions: Positions = "learned",
         dropout: float = 0.0,
         num_classes: int = 0,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
         if min(num_symbols, length, width, num_blocks, num_heads) < 1 or width % num_heads:
@@ -58,6 +62,7 @@ class CausalTransformer(nn.Module):
         if positions == "rotary" and width // num_heads % 2:
             raise UserError(f"transformer: rotary positions need heads of even width, not {width // num_heads}")
         self.length, self.num_classes = length, num_classes
+        self.gradient_checkpointing = gradient_checkpointing
         self.symbols = nn.Embedding(num_symbols, width)
         self.start = nn.Embedding(max(num_classes, 1), width)
         self.positions = nn.Parameter(torch.empty(length, width)) if positions == "learned" else None
@@ -98,7 +103,10 @@ class CausalTransformer(nn.Module):
         h = self.dropout(h)
         turns = None if self.rotary is None else self.rotary.turns(0, x.shape[1])
         for block in self.blocks:
-            h = block(h, turns)
+            if self.gradient_checkpointing and self.training:
+                h = recomputed(block, h, turns, draws=self.dropout.p > 0)
+            else:
+                h = block(h, turns)
         return self.head(self.norm(h))
 
 

@@ -107,6 +107,8 @@ class ImprovedNets(UNetNets):
         head_channels: Number of channels per attention head; 0 for a single head.
         dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
+        eps: Epsilon of the group norms.
+        gradient_checkpointing: Whether activations are computed again in the backward pass instead of being stored.
     """
 
     net: type[UNet] = ImprovedUNet
@@ -123,6 +125,8 @@ class ADMNets(UNetNets):
         head_channels: Number of channels per attention head; 0 for a single head.
         dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
+        eps: Epsilon of the group norms.
+        gradient_checkpointing: Whether activations are computed again in the backward pass instead of being stored.
     """
 
     net: type[UNet] = ADMUNet

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.nets.diffusion.unet_blocks import Attention, Downsample, ResBlock, Upsample, sinusoids, zeroed
+from lit_gen.nets.recomputed import recomputed
 
 
 class UNet(nn.Module):
@@ -36,6 +37,8 @@ class UNet(nn.Module):
         num_groups: Number of groups of all group norms.
         eps: Epsilon of all group norms.
         num_classes: Number of label classes; 0 means unconditional. Label ``num_classes`` means "no class".
+        gradient_checkpointing: Whether training stores only the inputs of each stage, a residual block with its
+            attention, and computes the rest again in the backward pass.
 
     Raises:
         UserError: If the sides cannot be halved so often, or groups or heads do not divide the channels.
@@ -59,8 +62,10 @@ class UNet(nn.Module):
         num_groups: int = 32,
         eps: float = 1e-5,
         num_classes: int = 0,
+        gradient_checkpointing: bool = False,
     ) -> None:
         super().__init__()
+        self.gradient_checkpointing = gradient_checkpointing
         self.channels, self.num_classes, self.dropout = channels, num_classes, dropout
         self.num_groups, self.eps, self.head_channels = num_groups, eps, head_channels
         widths = [channels * multiplier for multiplier in multipliers]
@@ -128,16 +133,25 @@ class UNet(nn.Module):
         h = self.enter(x)
         skips = [h]
         for stage in self.down:
-            for layer in stage:  # type: ignore[attr-defined]
-                h = layer(h, signal)
+            h = self._through(stage, signal, h)
             skips.append(h)
-        for layer in self.middle:
-            h = layer(h, signal)
+        h = self._through(self.middle, signal, h)
         for stage in self.up:
-            h = torch.cat([h, skips.pop()], 1)
-            for layer in stage:  # type: ignore[attr-defined]
-                h = layer(h, signal)
+            h = self._through(stage, signal, h, skips.pop())
         return self.leave(h)
+
+    def _through(self, stage: nn.Module, signal: Tensor, *maps: Tensor) -> Tensor:
+        """Maps the concatenated feature maps through a stage."""
+        if self.gradient_checkpointing and self.training:
+            return recomputed(_run, stage, signal, *maps, draws=self.dropout > 0)
+        return _run(stage, signal, *maps)
+
+
+def _run(stage: nn.Module, signal: Tensor, *maps: Tensor) -> Tensor:
+    h = torch.cat(maps, 1) if len(maps) > 1 else maps[0]
+    for layer in stage.children():
+        h = layer(h, signal)
+    return h
 
 
 def check_sizes(shape: tuple[int, ...], widths: Sequence[int], num_groups: int) -> None:
@@ -204,6 +218,8 @@ class UNetNets(DenoisingNets):
         dropout: Dropout rate inside the blocks.
         num_groups: Number of groups of the group norms.
         eps: Epsilon of the group norms.
+        gradient_checkpointing: Whether activations are computed again in the backward pass instead of being stored:
+            less memory, about a third more time, the same gradients.
     """
 
     net: type[UNet] = UNet
@@ -218,6 +234,7 @@ class UNetNets(DenoisingNets):
         dropout: float = 0.0,
         num_groups: int = 8,
         eps: float = 1e-5,
+        gradient_checkpointing: bool = False,
     ) -> None:
         self.options = {
             "channels": channels,
@@ -228,6 +245,7 @@ class UNetNets(DenoisingNets):
             "dropout": dropout,
             "num_groups": num_groups,
             "eps": eps,
+            "gradient_checkpointing": gradient_checkpointing,
         }
 
     @override
