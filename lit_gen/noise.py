@@ -88,7 +88,7 @@ class Noise:
             first, second = out[rows, :half], out[rows, half:]
             torch.cos(angle, out=first).mul_(radius)
             torch.sin(angle, out=second).mul_(radius)
-        return out[:, :number].reshape(len(self), *shape)
+        return out[:, :number].reshape(len(self), *shape).contiguous()
 
     def uniform(self, *shape: int) -> Tensor:
         """Draws from the uniform distribution on [0, 1), float32 ``[B, *shape]``: multiples of 2^-24."""
@@ -98,7 +98,7 @@ class Noise:
         for rows, words in self._blocks(half):
             out[rows, :half] = (words >> 40).bitwise_and_(0xFFFFFF)
             out[rows, half:] = words.bitwise_and_(0xFFFFFF)
-        return out[:, :number].mul_(2.0**-24).reshape(len(self), *shape)
+        return out[:, :number].mul_(2.0**-24).reshape(len(self), *shape).contiguous()
 
     def words(self, number: int) -> Tensor:
         """The next words of each row, int64 ``[B, number]``: 64 uniform bits each."""

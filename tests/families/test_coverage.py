@@ -69,7 +69,8 @@ def assert_covers(model: GenerativeModule, x: Tensor, estimator: str | None, dra
     )
     assert float((z < 2).double().mean()) >= 0.9
     assert float(z.max()) < 5
-    assert float(errors.square().mean().sqrt()) == pytest.approx(float(means.std()), rel=0.2)
+    relative_error = 1 / math.sqrt(2 * (seeds - 1))  # of a standard deviation
+    assert float(errors.square().mean().sqrt()) == pytest.approx(float(means.std()), rel=max(0.2, 3.5 * relative_error))
 
 
 @pytest.mark.parametrize("name", DIFFUSION)
