@@ -29,6 +29,7 @@ from lit_gen.cli.arithmetic_options import add_arithmetic_options, compile_callb
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
+from lit_gen.cli.null_checks import check_nulls
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
 from lit_gen.cli.resume import check_unfinished
@@ -127,7 +128,9 @@ class CLI(LightningCLI):
         self._inherits_space = self.purpose == "fit" and self.run_folder is None and not checks.names_extractor(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
-        early_checks.check_numbers(self.plain_config())
+        plain = self.plain_config()
+        early_checks.check_numbers(plain)
+        check_nulls(plain)
         if self.run_folder is not None and self.position is not None:
             self.config["ckpt_path"] = None  # of the run's first start, if any
             check_unfinished(self.run_folder, self.position, self.plain_config())
