@@ -93,7 +93,8 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
         name = type(extractor).__name__
         raise UserError(
             f"quality.extractor: {name} of a configuration file is for grey images, and the data '{data.name}' are in"
-            f" colour; use --quality.extractor=Inception, null for no distance, or ask for {name} by the same option"
+            " colour; use --quality.extractor=EfficientNetLite0 or Inception, null for no distance, or ask for"
+            f" {name} by the same option"
         )
     try:
         extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
@@ -111,6 +112,34 @@ def check_statistics(quality: SampleQuality) -> None:
         metrics.chosen(quality.extractor, quality.statistics)
     except (UserError, TypeError) as error:
         raise UserError(f"quality.statistics: {error}") from error
+
+
+def check_counts(quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule) -> None:
+    """Validates that there are enough samples and reference examples for each statistic, as for its neighbours.
+
+    Raises:
+        UserError: There are too few for one of them.
+    """
+    space = quality.extractor
+    splits: list[tuple[SplitName, int]] = [("val", quality.num_samples), (scoring.split, scoring.num_samples)]
+    for factory in metrics.chosen(space, quality.statistics):
+        assert space is not None
+        for split, num_samples in splits:
+            try:
+                statistic = metrics.build(factory, space, num_samples)
+                own = statistic.reference_split or split
+                if statistic.uses_reference:
+                    statistic.check_counts(len(data.split(own).x))
+            except UserError as error:
+                where = f"{own} split: " if "reference examples" in str(error) else ""
+                raise UserError(f"quality.statistics: {where}{error}") from error
+
+
+def device_type(config: Any) -> str:
+    """Type of the device that a Trainer with these options trains on, ``cpu`` or ``gpu``."""
+    if config["accelerator"] != "auto":
+        return "cpu" if config["accelerator"] == "cpu" else "gpu"
+    return "gpu" if torch.cuda.is_available() or torch.backends.mps.is_available() else "cpu"
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:

@@ -1,6 +1,7 @@
 """Feature spaces with a name and a checksum, and statistics of the features, a file each.
 
-``spaces`` turn examples into features: :class:`Inception`, :class:`MnistCNN`, :class:`NGrams`, :class:`LogMel`.
+``spaces`` turn examples into features: :class:`Inception`, :class:`EfficientNetLite0`,
+:class:`MnistCNN`, :class:`NGrams`, :class:`LogMel`.
 ``statistics`` are torchmetrics Metrics of features: :class:`FrechetDistance`, :class:`InceptionScore`,
 :class:`JensenShannon`, and all others in that folder, which are attributes of this package by the names of their
 classes. See :class:`Statistic` for their use in a LightningModule.
@@ -14,6 +15,7 @@ from lit_gen.metrics.factory import build, chosen, score_specs, statistic_class
 from lit_gen.metrics.quality import SampleScore, score_samples
 from lit_gen.metrics.reference import Summary, reference_summaries
 from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.spaces.efficientnet_lite0 import EfficientNetLite0
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 from lit_gen.metrics.spaces.inception import Inception
 from lit_gen.metrics.spaces.logmel import LogMel
@@ -26,6 +28,7 @@ from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shan
 from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 
 __all__ = [
+    "EfficientNetLite0",
     "FeatureSpace",
     "Features",
     "FrechetDistance",

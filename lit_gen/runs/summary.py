@@ -57,7 +57,7 @@ def _how(score: Score, record: Record) -> str:
         named = protocol.sampler and any(name in settings for name in SETTINGS)
         parts.append(describe({"name": protocol.sampler, **settings}) if named else "")
         parts.append(f"{protocol.num_samples:,} samples")
-    return ", ".join(part for part in (*parts, f"{protocol.weights} weights") if part)
+    return ", ".join(part for part in (*parts, f"{protocol.weights} weights", score.note) if part)
 
 
 def _error(score: Score) -> str:

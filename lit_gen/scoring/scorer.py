@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor
 
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
+from lit_gen.data.module import SplitName
 from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.noise import GENERATOR
@@ -74,6 +75,7 @@ class Scorer(L.Callback):
     ) -> None:
         self.samplings, self.save = samplings, save
         self.statistics = chosen(extractor, statistics)
+        self._statistics = statistics
         self.data, self.scoring, self.extractor = data, scoring, extractor
         self.parts: list[ScoredPart] = []
         self.weights, self.halflife_examples = weights, halflife_examples
@@ -150,6 +152,8 @@ class Scorer(L.Callback):
             timer(0, min(250, self.scoring.num_samples))
         else:
             extractor = self.extractor.to(model.device)
+            fewest = min(self.scoring.num_samples, len(self.data.split(self.scoring.split).x))
+            self.statistics = chosen(extractor, self._statistics, fewest)
             references = split_references(trainer, model, extractor, self.statistics, self.scoring.split)
 
             def score(sample: Any, n: int) -> list[SampleScore]:
@@ -192,13 +196,10 @@ class Scorer(L.Callback):
         weights: str,
         precision: str | None = None,
     ) -> list[Score]:
-        split = self.scoring.split
         common = {
-            "reference_split": split,
-            "reference_hash": self.data.fingerprint(split),
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
-            "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
+            "transform": f"{extractor.transform}-{TRANSFORM_VERSION}",
             "precision": precision,
             "sampler": sampler,
             "sampler_settings": settings,
@@ -214,13 +215,21 @@ class Scorer(L.Callback):
                     trainer,
                     score.name,
                     num_samples=score.num_samples,
-                    **{**common, **({} if score.uses_reference else alone), **score.protocol},
+                    **{**common, **(self._reference(score) if score.uses_reference else alone), **score.protocol},
                 ),
             )
             for score in found
         ]
         own = not self.samplings or weights == "none"
         return [dataclasses.replace(score, own_sampling=own) for score in scores]
+
+    def _reference(self, score: SampleScore) -> dict[str, Any]:
+        """Fields of the protocol that say what a score's samples were compared with."""
+        split = cast(SplitName, score.reference_split or self.scoring.split)
+        found: dict[str, Any] = {"reference_split": split, "reference_hash": self.data.fingerprint(split)}
+        if split != self.scoring.split:  # the scored split has no part in the number
+            found |= {"split": None, "data_hash": None, "num_examples": len(self.data.split(split).x)}
+        return found
 
 
 def sample_score(found: SampleScore, protocol: Protocol) -> Score:
@@ -235,6 +244,7 @@ def sample_score(found: SampleScore, protocol: Protocol) -> Score:
         unit=found.unit,
         higher_is_better=found.higher_is_better,
         decimals=found.decimals,
+        note=found.note,
     )
 
 

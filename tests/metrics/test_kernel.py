@@ -101,7 +101,9 @@ def test_it_is_found_by_its_name_in_configurations(tmp_path: Path) -> None:
         root = f"--trainer.default_root_dir={tmp_path}"
         cli = CLI([recipe, root, "--trainer.fast_dev_run=true", *options])
         assert cli.config_init["quality"].score_names == [f"val/{name}_mnist_cnn_1k" for name in ("fd", "is", "kid")]
-        assert cli.plain_config()["quality"]["statistics"] == [{"class_path": "lit_gen.metrics.KID"}]
+        assert cli.plain_config()["quality"]["statistics"] == [
+            {"class_path": "lit_gen.metrics.KID", "init_args": {"num_subsets": 0, "subset_size": 1000}}
+        ]
 
 
 def test_it_is_scored_like_any_other(tmp_path: Path) -> None:
