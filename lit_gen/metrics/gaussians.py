@@ -39,7 +39,12 @@ class Moments:
     @property
     def covariance(self) -> Tensor:
         """float64 [D, D], divided by count - 1 as in torch-fidelity."""
-        return (self.outer - torch.outer(self.total, self.total) / self.count) / (self.count - 1)
+        return self.scatter / (self.count - 1)
+
+    @property
+    def scatter(self) -> Tensor:
+        """float64 [D, D], the sum of the centred features' outer products."""
+        return torch.addr(self.outer, self.total, self.total, alpha=-1 / float(self.count))
 
     @property
     def rank_bound(self) -> int:
@@ -96,7 +101,7 @@ def checked(moments: Moments) -> Moments:
     moments = Moments(*(t.detach().cpu() for t in (moments.count, moments.total, moments.outer)))
     if moments.count < 2:
         raise ValueError(f"a covariance needs 2 examples or more, not {int(moments.count)}")
-    if not (moments.total.isfinite().all() and moments.outer.isfinite().all()):
+    if not (moments.total.sum().isfinite() and moments.outer.sum().isfinite()):  # one pass over D^2 numbers
         raise ValueError("the features hold values that are not finite")
     return moments
 
@@ -142,13 +147,13 @@ class FewExamples:
             raise ValueError("the features hold values that are not finite")
         reference = checked(reference)
         self._rank = reference.rank_bound
-        covariance = reference.covariance
-        self._trace = covariance.trace()
+        scatter, freedom = reference.scatter, reference.count - 1
+        self._trace = scatter.trace() / freedom
         # Relative to the mean of all, so that centring again cancels few digits.
         x = features.detach().cpu().double() - reference.mean
         self._offset = x.mean(0)
         self._x = x - self._offset
-        self._gram = self._x @ covariance @ self._x.T
+        self._gram = self._x @ scatter @ self._x.T / freedom
 
     def distance(self, rows: Tensor) -> float:
         """The Frechet distance of the examples at these rows, bool [n].
@@ -159,7 +164,7 @@ class FewExamples:
         n = int(rows.sum())
         if n < 2:
             raise ValueError(f"a covariance needs 2 examples or more, not {n}")
-        x, gram = self._x[rows], self._gram[rows][:, rows]
+        x, gram = (self._x, self._gram) if n == len(rows) else (self._x[rows], self._gram[rows][:, rows])
         mean = x.mean(0)
         gram = gram - gram.mean(0) - gram.mean(1)[:, None] + gram.mean()
         eigenvalues = torch.linalg.eigvalsh(gram)[-min(n - 1, self._rank) :] / (n - 1)

@@ -188,4 +188,5 @@ def test_on_a_cpu_samples_are_scored_at_the_end_alone(
     record = the_record(tmp_path / "runs")
     assert [score.name.partition("_")[0] for score in record.scores] == ["kid", "fd", "is"]
     assert record.selection.checkpoint == "last.ckpt"
-    assert "samples are scored once, after training, since EfficientNetLite0 is slow on a CPU" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "samples are scored once, after training, since EfficientNetLite0 is slow on a CPU" in said

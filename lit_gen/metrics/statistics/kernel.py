@@ -86,6 +86,12 @@ class KID(KeptFeatures):
             )
 
     @override
+    def check_counts(self, num_reference: int) -> None:
+        """Validates that a subset has no more examples than the reference."""
+        if self._num_subsets:
+            self._check_size("reference examples", num_reference)
+
+    @override
     def summary_of(self, features: Tensor) -> dict[str, Tensor]:
         """Returns the sum of the kernel over pairs of two different examples."""
         sums, diagonal = within_sums(features, self.group(torch.arange(len(features))), self.num_groups)
@@ -119,7 +125,7 @@ class KID(KeptFeatures):
 
     def _over_subsets(self, y: Tensor) -> Tensor:
         """The mean over random subsets, with torch-fidelity's generator and order of draws."""
-        self._check_size("reference examples", len(y))
+        self.check_counts(len(y))
         shuffle, size, values = np.random.RandomState(SUBSET_SEED), self._subset_size, []
         for _ in range(self._num_subsets):
             a, b = (
