@@ -1,7 +1,7 @@
 """Feature spaces with a name and a checksum, and statistics of the features, a file each.
 
 ``spaces`` turn examples into features: :class:`Inception`, :class:`EfficientNetLite0`,
-:class:`MnistCNN`, :class:`NGrams`, :class:`LogMel`.
+:class:`DINOv2`, :class:`CLIP`, :class:`MnistCNN`, :class:`NGrams`, :class:`LogMel`.
 ``statistics`` are torchmetrics Metrics of features: :class:`FrechetDistance`, :class:`InceptionScore`,
 :class:`JensenShannon`, and all others in that folder, which are attributes of this package by the names of their
 classes. See :class:`Statistic` for their use in a LightningModule.
@@ -15,6 +15,8 @@ from lit_gen.metrics.factory import build, chosen, score_specs, statistic_class
 from lit_gen.metrics.quality import SampleScore, score_samples
 from lit_gen.metrics.reference import Summary, reference_summaries
 from lit_gen.metrics.score_spec import ScoreSpec
+from lit_gen.metrics.spaces.clip import CLIP
+from lit_gen.metrics.spaces.dinov2 import DINOv2
 from lit_gen.metrics.spaces.efficientnet_lite0 import EfficientNetLite0
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, sha256_of_file
 from lit_gen.metrics.spaces.inception import Inception
@@ -28,6 +30,8 @@ from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shan
 from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 
 __all__ = [
+    "CLIP",
+    "DINOv2",
     "EfficientNetLite0",
     "FeatureSpace",
     "Features",
