@@ -84,7 +84,8 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
         concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]
-        fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
+        *others, last = sorted(c.__name__ for c in concrete if c.modality == data.modality)
+        fitting = f"{', '.join(others)} or {last}" if others else last
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
             f" '{data.name}' are {PLURAL[data.modality]}; use {fitting}, or null for no distance"
