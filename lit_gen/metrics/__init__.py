@@ -27,7 +27,7 @@ from lit_gen.metrics.statistics import STATISTICS
 from lit_gen.metrics.statistics.frechet import FrechetDistance, Moments, frechet_distance
 from lit_gen.metrics.statistics.inception_score import InceptionScore
 from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shannon
-from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
+from lit_gen.metrics.statistics.statistic import Pairs, Statistic, StatisticFactory
 
 __all__ = [
     "CLIP",
@@ -43,6 +43,7 @@ __all__ = [
     "MnistCNN",
     "Moments",
     "NGrams",
+    "Pairs",
     "SampleScore",
     "ScoreSpec",
     "Statistic",

@@ -103,4 +103,6 @@ def _places(record: Record, path: Path) -> list[tuple[str, Path]]:
     places = [("record", path)]
     # Of recordings only the first: the others are in the same folder.
     shown = [file for role, file in record.files.items() if role.startswith("sample_")]
+    pairs = [record.files["nearest_pairs"]] if "nearest_pairs" in record.files else []
+    places += [("copies", path.parent / file) for file in pairs]
     return places + [("samples", path.parent / file) for file in shown[:1]]

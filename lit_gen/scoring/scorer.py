@@ -15,7 +15,7 @@ from torch import Tensor
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.data.module import SplitName
-from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
+from lit_gen.metrics import FeatureSpace, Pairs, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.noise import GENERATOR
 from lit_gen.records.impossible import ImpossibleScoreError
@@ -59,6 +59,8 @@ class Scorer(L.Callback):
         baselines: Scores of baselines, such as real images, under the same protocols.
         seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
         evaluations_per_sample: Number of network evaluations per sample with the same options.
+        pairs: Samples, drawn with the same options, with their nearest training examples; None where no statistic
+            looks for them.
         sample_notes: Shares of the samples of the same options, over all processes; see ``sample_counts`` of the model.
     """
 
@@ -85,6 +87,7 @@ class Scorer(L.Callback):
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
         self.sample_notes: dict[str, float] = {}
+        self.pairs: Pairs | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Sets the model's likelihood estimation."""
@@ -169,6 +172,8 @@ class Scorer(L.Callback):
                 )
 
             found = score(timer, self.scoring.num_samples)
+            if not self.samplings:
+                self.pairs = next((one.pairs for one in found if one.pairs is not None), None)
             settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample

@@ -34,6 +34,10 @@ class Pairs(NamedTuple):
     reference: Tensor
     ratio: Tensor
 
+    def first(self, n: int) -> Pairs:
+        """Returns the n most suspicious pairs."""
+        return Pairs(*(part[:n] for part in self))
+
 
 class Statistic(Metric, abc.ABC):
     """A statistic of samples' features, such as a distance from the features of real data.
