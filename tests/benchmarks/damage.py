@@ -41,25 +41,25 @@ def photographs(shelf: Path) -> tuple[Split, Split]:
     return data.split("train"), data.split("test")
 
 
-def sets(shelf: Path, n: int) -> dict[str, Callable[[], Tensor]]:
-    """The pictures by name: n references, n held-out real ones, and n of each damage."""
+def sets(shelf: Path, n: int, damaged: int) -> dict[str, Callable[[], Tensor]]:
+    """The pictures by name: n references, n held-out real ones, and a number of each damage."""
     train, test = photographs(shelf)
     assert train.label is not None
     few = train.x[n:][(train.label[n:] < COPIED)]
     return {
         "reference": lambda: train.x[:n],
         "real": lambda: test.x[:n],
-        "noise": lambda: noise(test.x[:n]),
-        "blur": lambda: blur(test.x[:n]),
-        "collapse": lambda: few[:n],
+        "noise": lambda: noise(test.x[:damaged]),
+        "blur": lambda: blur(test.x[:damaged]),
+        "collapse": lambda: few[:damaged],
     }
 
 
-def features(shelf: Path, folder: Path, n: int) -> dict[str, Features]:
+def features(shelf: Path, folder: Path, n: int, damaged: int) -> dict[str, Features]:
     """Features and logits of all sets, kept in a folder; of the copies' set too, half of it references."""
     space, found = EfficientNetLite0(), {}
-    for name, pictures in sets(shelf, n).items():
-        path = folder / f"{name}-{n}.pt"
+    for name, pictures in sets(shelf, n, damaged).items():
+        path = folder / f"{name}-{n if name in ('reference', 'real') else damaged}.pt"
         if not path.is_file():
             parts = [space(part) for part in pictures().split(256)]
             features, logits = (torch.cat(part) for part in zip(*parts, strict=True))

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from benchmarks.damage import blur, noise, photographs
 from commands import the_record
 from conftest import REPO
 from PIL import Image
@@ -190,3 +191,33 @@ def test_on_a_cpu_samples_are_scored_at_the_end_alone(
     assert record.selection.checkpoint == "last.ckpt"
     said = capsys.readouterr().out
     assert "samples are scored once, after training, since EfficientNetLite0 is slow on a CPU" in said
+
+
+@pytest.mark.slow
+def test_photographs_are_told_apart_and_damage_is_seen(space: EfficientNetLite0, shelf: Path) -> None:
+    """Cosine 5-nearest-neighbour accuracy of 200 test pictures by 600 training ones, and distances of 200 pictures.
+
+    Prints the numbers; run with -s.
+    """
+    train, test = photographs(shelf)
+    assert train.label is not None
+    assert test.label is not None
+    known, asked = space(train.x[:600]).features, space(test.x[:200]).features
+    similarity = torch.nn.functional.normalize(asked, dim=1) @ torch.nn.functional.normalize(known, dim=1).T
+    votes = train.label[:600][similarity.topk(5).indices]
+    right = float((votes.mode(1).values == test.label[:200]).double().mean())
+    few = train.x[600:][train.label[600:] < 3][:200]
+    sets = {"real": asked, "noise": space(noise(test.x[:200])).features, "blur": space(blur(test.x[:200])).features,
+            "collapse": space(few).features}
+    found = {}
+    for name, features in sets.items():
+        for cls in (FrechetDistance, KID):
+            reference = cls(1280, num_samples=600, num_groups=1)
+            reference.update(known, torch.arange(600))
+            statistic = cls(1280, reference.summary(), num_samples=200)
+            statistic.update(features, torch.arange(200))
+            found[name, cls] = float(statistic.compute()[cls.scores[0].key])
+    print(f"\naccuracy {right:.1%}", {f"{name} {cls.__name__}": round(v, 4) for (name, cls), v in found.items()})
+    assert right >= 0.6
+    for cls in (FrechetDistance, KID):
+        assert all(found[name, cls] > found["real", cls] for name in ("noise", "blur", "collapse"))
