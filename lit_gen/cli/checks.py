@@ -115,14 +115,24 @@ def check_statistics(quality: SampleQuality) -> None:
         raise UserError(f"quality.statistics: {error}") from error
 
 
-def check_counts(quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule) -> None:
+def check_counts(
+    quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule, device: str | None = None
+) -> None:
     """Validates that there are enough samples and reference examples for each statistic, as for its neighbours.
+
+    Args:
+        quality: The scores of samples.
+        scoring: Options of the final scores.
+        data: Data that have been read.
+        device: Type of the device that trains; None for no training.
 
     Raises:
         UserError: There are too few for one of them.
     """
     space = quality.extractor
-    splits: list[tuple[SplitName, int]] = [("val", quality.num_samples), (scoring.split, scoring.num_samples)]
+    splits: list[tuple[SplitName, int]] = [(scoring.split, scoring.num_samples)]
+    if device is not None and quality.is_on(device):
+        splits.append(("val", quality.num_samples))
     for factory in metrics.chosen(space, quality.statistics):
         assert space is not None
         for split, num_samples in splits:

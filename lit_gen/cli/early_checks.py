@@ -90,14 +90,15 @@ def check_monitor(
     hooks = ("validation_step", "on_validation_epoch_end")
     overridden = any(getattr(type(model), hook) is not getattr(GenerativeModule, hook) for hook in hooks)
     known = ["val/bpd", "val/nats"] if model.estimators else []
-    if monitor in quality.score_names and not quality.is_on(device_type):
+    on = quality.is_on(device_type)
+    if monitor in quality.score_names and not on:
         name = type(quality.extractor).__name__
         why = "is false" if quality.during_training is False else f"is not set, and {name} is slow on a CPU"
         raise UserError(
             f"checkpoint.monitor: '{monitor}' is not computed in validations, since quality.during_training {why};"
             " set it to true"
         )
-    known += quality.score_names if quality.is_on(device_type) else []
+    known += quality.score_names if on else []
     if monitor is None or monitor in known or own_callbacks or overridden:
         return
     try:
