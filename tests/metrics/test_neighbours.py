@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
+from conftest import REPO
 from torch import Tensor
 
 from lit_gen.errors import UserError
@@ -205,3 +209,14 @@ def test_the_definitions_are_in_the_protocol() -> None:
     assert PrecisionRecall(4, num_samples=20).protocol() == {"statistic": {"k": 3, "rule": "<="}}
     assert DensityCoverage(4, num_samples=20).protocol() == {"statistic": {"k": 5, "rule": "<"}}
     assert AuthPct(4, num_samples=20).reference_split == "train"
+
+
+@pytest.mark.slow
+def test_50_000_by_50_000_neighbours_stay_within_the_stated_memory() -> None:
+    """The whole matrix would take 20 GB; prints seconds and MiB, run with -s."""
+    script = REPO / "tests" / "benchmarks" / "statistic_peers.py"
+    command = [sys.executable, str(script), "PrecisionRecall", "50000", "16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    found = json.loads(done.stdout.splitlines()[-1])
+    print(f"\n{found['seconds']:.0f} CPU seconds, {found['mebibytes']:.0f} MiB: {found['numbers']}")
+    assert found["mebibytes"] < 300

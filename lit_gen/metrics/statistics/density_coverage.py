@@ -29,7 +29,7 @@ class DensityCoverage(KeptFeatures):
     Standard errors are over redrawn samples, the reference held fixed: density is a mean over independent samples;
     coverage's is a delete-one-group jackknife's.
 
-    Memory: that of :class:`KeptFeatures`, and about 200 MB for blocks of distances, whatever the numbers.
+    Memory: that of :class:`KeptFeatures`, and about 250 MB for blocks of distances, whatever the numbers.
 
     Args:
         num_features: Number of features D.

@@ -27,7 +27,7 @@ class PrecisionRecall(KeptFeatures):
     Standard errors are over redrawn samples, the reference held fixed: precision is a share of independent samples;
     recall's is a delete-one-group jackknife's.
 
-    Memory: that of :class:`KeptFeatures`, and about 200 MB for blocks of distances, whatever the numbers.
+    Memory: that of :class:`KeptFeatures`, and about 250 MB for blocks of distances, whatever the numbers.
 
     Args:
         num_features: Number of features D.
