@@ -53,7 +53,12 @@ def test_gaussians_have_their_distance_whatever_the_number_of_samples() -> None:
 
 def test_too_few_samples_are_rejected_and_the_reference_is_the_distances() -> None:
     with pytest.raises(UserError, match="12 features need 48 samples or more, not 47"):
-        FrechetInfinity(DIM, num_samples=47)
+        FrechetInfinity(DIM, num_samples=47).check_counts(100)
+    assert FrechetInfinity(DIM, num_samples=47).note(0) == (
+        "fewer than 4 samples for each feature: the extrapolation does not hold"
+    )
+    FrechetInfinity(DIM, num_samples=48).check_counts(100)
+    assert FrechetInfinity(DIM, num_samples=48).note(0) == ""
     with pytest.raises(UserError, match="num_sizes is 2"):
         FrechetInfinity(DIM, num_samples=48, num_sizes=2)
     few = FrechetInfinity(DIM, num_samples=20, num_groups=1)

@@ -44,7 +44,7 @@ class FrechetInfinity(KeptFeatures):
         **kwargs: Keyword arguments of ``torchmetrics.Metric``.
 
     Raises:
-        UserError: There are fewer than 4 D samples, or fewer than 3 subsets.
+        UserError: There are fewer than 3 subsets; by ``check_counts``, there are fewer than 4 D samples.
 
     References:
         Chong and Forsyth 2020, Effectively unbiased FID and Inception Score and where to find them,
@@ -64,15 +64,28 @@ class FrechetInfinity(KeptFeatures):
         **kwargs: Any,
     ) -> None:
         super().__init__(num_features, reference, num_samples=num_samples, num_groups=num_groups, **kwargs)
-        # As the side of the samples: with one group it is a reference, which may have any number.
-        if num_groups > 1 and num_samples < LEAST * num_features:
-            raise UserError(
-                f"FrechetInfinity: {num_features:,} features need {LEAST * num_features:,} samples or more, not"
-                f" {num_samples:,}"
-            )
         if num_sizes < 3:
             raise UserError(f"FrechetInfinity: num_sizes is {num_sizes}; a line with an error needs 3 or more")
         self._num_sizes = num_sizes
+
+    @override
+    def check_counts(self, num_reference: int) -> None:
+        """Validates that there are enough samples for the line to hold."""
+        if self._few:
+            least = LEAST * self.num_features
+            raise UserError(
+                f"FrechetInfinity: {self.num_features:,} features need {least:,} samples or more, not"
+                f" {self.num_samples:,}"
+            )
+
+    @override
+    def note(self, few_examples: int) -> str:
+        """Says where there are too few samples for the line to hold, which the command line rejects."""
+        return f"fewer than {LEAST} samples for each feature: the extrapolation does not hold" if self._few else ""
+
+    @property
+    def _few(self) -> bool:
+        return self.num_samples < LEAST * self.num_features
 
     @override
     def summary(self) -> dict[str, Tensor]:
