@@ -66,7 +66,9 @@ def features(shelf: Path, folder: Path, n: int, damaged: int) -> dict[str, Featu
             folder.mkdir(parents=True, exist_ok=True)
             torch.save({"features": features, "logits": logits}, path)
         loaded = torch.load(path, weights_only=True)
-        found[name] = Features(loaded["features"], loaded["logits"])
+        # The files hold classes in turns of ten, which are the groups of the jackknife, or odd and even rows.
+        order = torch.randperm(len(loaded["features"]), generator=torch.Generator().manual_seed(1))
+        found[name] = Features(loaded["features"][order], loaded["logits"][order])
     # Every second sample, so that half of the first m are copies, whatever m.
     copied = (torch.arange(n) % 2 == 0)[:, None]
     found["copies"] = Features(*(

@@ -83,7 +83,8 @@ def test_what_each_statistic_notices(shelf: Path, folder: Path) -> None:
         for label in ("FD", "KID"):
             for damage in ("noise", "blur", "collapse"):
                 assert result[label, n, damage][0] > result[label, n, "real"][0]
-    # Copies score better than real pictures everywhere but by AuthPct.
-    assert result["KID", 10_000, "copies"][0] < result["KID", 10_000, "real"][0]
-    assert result["FD", 10_000, "copies"][0] < result["FD", 10_000, "real"][0]
+    # Copies score as well as real pictures, or better, everywhere but by AuthPct.
+    for label in ("FD", "KID"):
+        (copies, error), (real, other) = result[label, 10_000, "copies"], result[label, 10_000, "real"]
+        assert copies < real + 3 * math.hypot(error, other)
     assert result["AuthPct", 1_000, "copies"][0] < 0.7 * result["AuthPct", 1_000, "real"][0]
