@@ -69,8 +69,8 @@ def features(shelf: Path, folder: Path, n: int, damaged: int) -> dict[str, Featu
         # The files hold classes in turns of ten, which are the groups of the jackknife, or odd and even rows.
         order = torch.randperm(len(loaded["features"]), generator=torch.Generator().manual_seed(1))
         found[name] = Features(loaded["features"][order], loaded["logits"][order])
-    # Every second sample, so that half of the first m are copies, whatever m.
-    copied = (torch.arange(n) % 2 == 0)[:, None]
+    # Ten by ten, so that half of the first m are copies, and half of each group of the jackknife.
+    copied = (torch.arange(n) // 10 % 2 == 0)[:, None]
     found["copies"] = Features(*(
         torch.where(copied, a, b) for a, b in zip(found["reference"], found["real"], strict=True)
     ))
