@@ -18,10 +18,13 @@ from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError, file_error, print_warning, writing
+from lit_gen.media.nearest_pairs import write_pairs_page
 from lit_gen.media.sample_files import can_show, write_samples
+from lit_gen.noise import Noise
+from lit_gen.quantization import to_uint8
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
-from lit_gen.runs.record_files import FINAL, RECORD, final_samples, previous_record, record_dir, save_record
+from lit_gen.runs.record_files import FINAL, PAIRS, RECORD, final_samples, previous_record, record_dir, save_record
 from lit_gen.runs.results import make_record
 from lit_gen.runs.run import Run
 from lit_gen.runs.summary import print_record
@@ -30,6 +33,8 @@ from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
+MOST_PAIRS = 48
+"""Pairs on the page of samples and their nearest training images."""
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
@@ -124,6 +129,27 @@ def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
         print_warning(f"no samples: {reason}")
 
 
+def write_nearest_pairs(run: Run, trainer: L.Trainer, scorer: Scorer, folder: Path) -> None:
+    """Draws the samples that are nearest to training images once more, and writes them beside those.
+
+    A page that cannot be written is a warning, as are samples.
+    """
+    if scorer.pairs is None or scorer.extractor is None or scorer.extractor.modality != "image":
+        return
+    pairs, levels = scorer.pairs.first(MOST_PAIRS), run.model.num_levels
+    run.model.eval()
+    with torch.no_grad(), trainer.precision_plugin.forward_context():
+        x = run.model.generate(Noise(run.scoring.seed, pairs.sample.tolist(), run.model.device), None).cpu()
+    near = run.data.split("train").x[pairs.reference]
+    try:
+        write_pairs_page(
+            to_uint8(x, levels), to_uint8(near, levels), pairs, folder / PAIRS, space=scorer.extractor.name,
+            total=len(scorer.pairs.sample),
+        )
+    except OSError as error:
+        print_warning(f"no page of nearest training images: {error.strerror}")
+
+
 def evaluate(
     run: Run,
     trainer: L.Trainer,
@@ -180,6 +206,7 @@ def evaluate(
             write_examples(per_example, next(iter(scorer.examples.values())))
     if previous is None:  # also where a resumed run has selected another checkpoint
         write_final_samples(run, trainer, folder)
+    write_nearest_pairs(run, trainer, scorer, folder)
     return save(scorer), folder / RECORD
 
 

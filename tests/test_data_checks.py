@@ -109,7 +109,8 @@ def test_a_net_for_digits_is_not_inherited_for_colour_images(
     assert run_command(fit.main, args) == 2
     assert capsys.readouterr().err.splitlines()[-1] == (
         "error: quality.extractor: MnistCNN of a configuration file is for grey images, and the data 'photos' are in"
-        " colour; use --quality.extractor=Inception, null for no distance, or ask for MnistCNN by the same option"
+        " colour; use --quality.extractor=EfficientNetLite0 or Inception, null for no distance, or ask for MnistCNN by"
+        " the same option"
     )
     assert not (tmp_path / "runs").exists()
     for named in ("MnistCNN", "null"):

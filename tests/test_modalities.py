@@ -64,7 +64,13 @@ def test_text_is_scored_by_the_n_grams_of_its_samples(finished: dict[str, Path])
 
     real = counts(run.data.split("test").x)
     assert score.value == pytest.approx(jensen_shannon(counts(run.model.sample(40)), real), rel=1e-9)
-    assert {s.name for s in record.scores} == {"bpd", "nll", "jsd_2grams"}, "there is no Inception Score"
+    assert {s.name for s in record.scores} == {
+        "bpd", "nll", "jsd_2grams", "precision_2grams", "recall_2grams"
+    }, "there is no Inception Score"
+    shares = {s.name: s.value for s in record.scores if s.unit == "" and s.higher_is_better}
+    sampled = counts(run.model.sample(40))
+    assert shares["precision_2grams"] == pytest.approx(float(sampled[real > 0].sum() / sampled.sum()))
+    assert shares["recall_2grams"] == pytest.approx(float(real[sampled > 0].sum() / real.sum()))
     assert (score.protocol.extractor, score.protocol.extractor_sha256) == ("2grams", extractor.sha256)
     (baseline,) = (b for b in record.baselines if b.name == "jsd_2grams")
     assert baseline.protocol.sampler == "real train text"
@@ -79,7 +85,7 @@ def test_sound_is_scored_by_the_mel_bands_of_its_samples(finished: dict[str, Pat
         Moments.of(extractor(x).features) for x in (run.model.sample(40), run.data.split("test").x)
     )
     assert score.value == pytest.approx(frechet_distance(fake, real), rel=1e-5)
-    assert {s.name for s in record.scores} == {"bpd", "nll", "fd_logmel"}
+    assert {s.name for s in record.scores} == {"bpd", "nll", "fd_logmel", "kid_logmel"}
     (baseline,) = (b for b in record.baselines if b.name == "fd_logmel")
     assert baseline.protocol.sampler == "real train audio"
     assert 0 < baseline.value < 0.2 * score.value
@@ -235,7 +241,8 @@ def test_a_distance_that_does_not_fit_is_refused_before_anything_starts(
 
 def test_images_are_told_their_own_distances(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     options = [f"--config={RECIPES['vae']}", f"--trainer.default_root_dir={tmp_path}", "--quality.extractor=LogMel"]
-    said = "LogMel is for audio, and the data 'digits' are images; use Inception or MnistCNN, or null for no distance"
+    said = "LogMel is for audio, and the data 'digits' are images; use CLIP, DINOv2,"
+    said += " EfficientNetLite0, Inception or MnistCNN, or null for no distance"
     assert said in refusal(options, capsys)
 
 

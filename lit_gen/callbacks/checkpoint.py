@@ -82,7 +82,10 @@ class BestCheckpoint(ModelCheckpoint):
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Chooses the monitored score, now that the family is known."""
         if not self._chosen_by_user and isinstance(pl_module, GenerativeModule) and not pl_module.estimators:
-            self.monitor_first_score(next((c for c in trainer.callbacks if isinstance(c, SampleQuality)), None))  # type: ignore[attr-defined]
+            device = trainer.strategy.root_device.type
+            callbacks = trainer.callbacks  # type: ignore[attr-defined]
+            on = (c for c in callbacks if isinstance(c, SampleQuality) and c.is_on(device))
+            self.monitor_first_score(next(on, None))
         super().setup(trainer, pl_module, stage)
 
     def monitor_first_score(self, quality: SampleQuality | None) -> None:

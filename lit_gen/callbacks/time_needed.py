@@ -133,7 +133,8 @@ class TimeNeeded(L.Callback):
                 scoring += paces[part.how].seconds(len(rows))
         if quality is not None and features is not None:
             each = quality.num_samples
-            validation += (samples.seconds(each) + features.seconds(each)) / quality.every
+            if quality.is_on(model.device.type):
+                validation += (samples.seconds(each) + features.seconds(each)) / quality.every
             scoring += samples.seconds(self.scoring.num_samples) + features.seconds(2 * self.scoring.num_samples)
         else:
             scoring += samples.seconds(min(_BLOCK, self.scoring.num_samples))

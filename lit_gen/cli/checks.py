@@ -84,7 +84,8 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
         concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]
-        fitting = " or ".join(sorted(c.__name__ for c in concrete if c.modality == data.modality))
+        *others, last = sorted(c.__name__ for c in concrete if c.modality == data.modality)
+        fitting = f"{', '.join(others)} or {last}" if others else last
         raise UserError(
             f"quality.extractor: {type(extractor).__name__} is for {PLURAL[extractor.modality]}, and the data"
             f" '{data.name}' are {PLURAL[data.modality]}; use {fitting}, or null for no distance"
@@ -93,7 +94,8 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
         name = type(extractor).__name__
         raise UserError(
             f"quality.extractor: {name} of a configuration file is for grey images, and the data '{data.name}' are in"
-            f" colour; use --quality.extractor=Inception, null for no distance, or ask for {name} by the same option"
+            " colour; use --quality.extractor=EfficientNetLite0 or Inception, null for no distance, or ask for"
+            f" {name} by the same option"
         )
     try:
         extractor.check_data(data.shape, data.num_levels, getattr(data, "sample_rate", None))
@@ -111,6 +113,44 @@ def check_statistics(quality: SampleQuality) -> None:
         metrics.chosen(quality.extractor, quality.statistics)
     except (UserError, TypeError) as error:
         raise UserError(f"quality.statistics: {error}") from error
+
+
+def check_counts(
+    quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule, device: str | None = None
+) -> None:
+    """Validates that there are enough samples and reference examples for each statistic, as for its neighbours.
+
+    Args:
+        quality: The scores of samples.
+        scoring: Options of the final scores.
+        data: Data that have been read.
+        device: Type of the device that trains; None for no training.
+
+    Raises:
+        UserError: There are too few for one of them.
+    """
+    space = quality.extractor
+    splits: list[tuple[SplitName, int]] = [(scoring.split, scoring.num_samples)]
+    if device is not None and quality.is_on(device):
+        splits.append(("val", quality.num_samples))
+    for factory in metrics.chosen(space, quality.statistics):
+        assert space is not None
+        for split, num_samples in splits:
+            try:
+                statistic = metrics.build(factory, space, num_samples)
+                own = statistic.reference_split or split
+                if statistic.uses_reference:
+                    statistic.check_counts(len(data.split(own).x))
+            except UserError as error:
+                where = f"{own} split: " if "reference examples" in str(error) else ""
+                raise UserError(f"quality.statistics: {where}{error}") from error
+
+
+def device_type(config: Any) -> str:
+    """Type of the device that a Trainer with these options trains on, ``cpu`` or ``gpu``."""
+    if config["accelerator"] != "auto":
+        return "cpu" if config["accelerator"] == "cpu" else "gpu"
+    return "gpu" if torch.cuda.is_available() or torch.backends.mps.is_available() else "cpu"
 
 
 def check_trainer_options(config: Any, model: LightningModule) -> None:

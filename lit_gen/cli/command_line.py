@@ -245,12 +245,16 @@ class CLI(LightningCLI):
         self.datamodule.prepare_data()
         self.datamodule.setup("fit")
         check_sizes(self.datamodule, self.config_init["scoring"])
+        device = checks.device_type(config)
+        trains_on = device if self.purpose == "fit" else None
+        checks.check_counts(self.config_init["quality"], self.config_init["scoring"], self.datamodule, trains_on)
         if self.purpose == "fit":
             checks.check_shares(self.datamodule, checks.processes(config))
             checks.check_same_data(self.datamodule, self._checkpoint())
             early_checks.check_epoch(config, self.model, self.datamodule, self.config_init["budget"].max_examples)
             monitor, quality = self.config["checkpoint"]["monitor"], self.config_init["quality"]
-            early_checks.check_monitor(monitor, self.model, self.datamodule, quality, bool(config["callbacks"]))
+            own = bool(config["callbacks"])
+            early_checks.check_monitor(monitor, self.model, self.datamodule, quality, own, device)
 
     def _start_from_weights(self) -> None:
         """Loads the weights that a new run starts from, if it does."""

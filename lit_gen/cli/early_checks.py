@@ -66,7 +66,12 @@ def check_epoch(config: Any, model: GenerativeModule, data: DiscreteDataModule, 
 
 
 def check_monitor(
-    monitor: str | None, model: GenerativeModule, data: DiscreteDataModule, quality: SampleQuality, own_callbacks: bool
+    monitor: str | None,
+    model: GenerativeModule,
+    data: DiscreteDataModule,
+    quality: SampleQuality,
+    own_callbacks: bool,
+    device_type: str = "cpu",
 ) -> None:
     """Validates the score that checkpoints are selected by, if all that is logged is known.
 
@@ -76,6 +81,7 @@ def check_monitor(
         data: The data.
         quality: The callback that logs scores of samples.
         own_callbacks: Whether there are callbacks of the user's, which may log anything.
+        device_type: Type of the device that trains.
 
     Raises:
         UserError: If no validation logs it.
@@ -83,7 +89,15 @@ def check_monitor(
     hooks = ("validation_step", "on_validation_epoch_end")
     overridden = any(getattr(type(model), hook) is not getattr(GenerativeModule, hook) for hook in hooks)
     known = ["val/bpd", "val/nats"] if model.estimators else []
-    known += quality.score_names
+    on = quality.is_on(device_type)
+    if monitor in quality.score_names and not on:
+        name = type(quality.extractor).__name__
+        why = "is false" if quality.during_training is False else f"is not set, and {name} is slow on a CPU"
+        raise UserError(
+            f"checkpoint.monitor: '{monitor}' is not computed in validations, since quality.during_training {why};"
+            " set it to true"
+        )
+    known += quality.score_names if on else []
     if monitor is None or monitor in known or own_callbacks or overridden:
         return
     try:

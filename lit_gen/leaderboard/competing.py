@@ -71,10 +71,19 @@ def selection_text(score: Score, cell: Sequence[Score], record: Record) -> str:
     return ""
 
 
-def metric_order(name: str) -> tuple[int, str]:
-    """A sort key by which known metrics come first, in the order of `METRICS`."""
+def metric_order(name: str, scores: Sequence[Score] = ()) -> tuple[int, bool, str]:
+    """A sort key by which known metrics come first, in the order of `METRICS`.
+
+    A distance all of whose scores carry a note, being of few examples, comes behind KID, which has no bias.
+
+    Args:
+        name: The metric's name.
+        scores: Its scores.
+    """
     known, base = list(METRICS), name.partition("_")[0]
-    return known.index(base) if base in known else len(known), name
+    behind = base in ("fid", "fd") and bool(scores) and all(score.note for score in scores)
+    base = "kid" if behind else base
+    return known.index(base) if base in known else len(known), behind, name
 
 
 def _best_on_val(cell: Sequence[Score], names: set[str], record: Record) -> str | None:
@@ -89,7 +98,7 @@ def _best_on_val(cell: Sequence[Score], names: set[str], record: Record) -> str 
     complete = [same for same in found.values() if same.keys() == names]
     if not complete:
         return None
-    first = min(complete, key=lambda same: metric_order(next(iter(same.values())).name))
+    first = min(complete, key=lambda same: metric_order(next(iter(same.values())).name, [*same.values()]))
     return min(first, key=lambda name: merit(first[name]))
 
 

@@ -113,7 +113,10 @@ def _run_names(runs: Sequence[Run]) -> list[str]:
 
 def _groups(scores: Sequence[Score], baselines: Sequence[Score], ask: _Ask) -> list[_Group]:
     groups = []
-    for metric in sorted({score.name for score in (*scores, *baselines)}, key=metric_order):
+    named: dict[str, list[Score]] = {}
+    for score in (*scores, *baselines):
+        named.setdefault(score.name, []).append(score)
+    for metric in sorted(named, key=lambda name: metric_order(name, named[name])):
         own = _by_question((s for s in scores if s.name == metric), ask)
         references = _by_question((s for s in baselines if s.name == metric), Protocol.question)
         questions = _merged([question for question, _ in own.values()])

@@ -149,7 +149,7 @@ class Section:
         chosen = selection_text(score, row.cells[column], row.record) if row.record else ""
         weights = f"weights={score.protocol.weights}" if self.with_weights else ""
         answer = ", ".join(part for part in (weights, answer_text(score)) if part)
-        return "; ".join(part for part in (answer, chosen, groups_text(score.error)) if part)
+        return "; ".join(part for part in (answer, chosen, groups_text(score.error), score.note) if part)
 
 
 def groups_text(error: ErrorParts | None) -> str:

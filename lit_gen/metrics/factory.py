@@ -61,10 +61,18 @@ def build(
     return statistic.to(space.sums_device)
 
 
-def chosen(space: FeatureSpace | None, factories: Sequence[StatisticFactory] | None) -> list[StatisticFactory]:
+def chosen(
+    space: FeatureSpace | None, factories: Sequence[StatisticFactory] | None, num_examples: int | None = None
+) -> list[StatisticFactory]:
     """The statistics that are computed: those that the space names, then those given.
 
-    A given statistic of a class that the space names takes the place of the space's, with settings of its own.
+    A given statistic of a class that the space names takes the place of the space's, with settings of its own. With
+    fewer examples than the space's ``few_examples``, statistics without bias come first.
+
+    Args:
+        space: The feature space; None for no statistics.
+        factories: The statistics that are given.
+        num_examples: Number of samples, or of reference examples if they are fewer; None for many.
 
     Raises:
         UserError: One cannot be computed in this space, or two have scores of the same name.
@@ -85,9 +93,13 @@ def chosen(space: FeatureSpace | None, factories: Sequence[StatisticFactory] | N
     names = [spec.name(space.network) for cls in classes for spec in cls.scores]
     if twice := sorted({name for name in names if names.count(name) > 1}):
         raise UserError(f"two statistics have a score of the name {twice[0]}; leave one of them out")
+    if num_examples is not None and num_examples < space.few_examples:
+        found.sort(key=lambda factory: not statistic_class(factory).unbiased)
     return found
 
 
-def score_specs(space: FeatureSpace | None, factories: Sequence[StatisticFactory] | None) -> list[ScoreSpec]:
-    """The scores of the statistics that are computed, in order."""
-    return [spec for factory in chosen(space, factories) for spec in statistic_class(factory).scores]
+def score_specs(
+    space: FeatureSpace | None, factories: Sequence[StatisticFactory] | None, num_examples: int | None = None
+) -> list[ScoreSpec]:
+    """The scores of the statistics that are computed, in their order; see :func:`chosen`."""
+    return [spec for factory in chosen(space, factories, num_examples) for spec in statistic_class(factory).scores]

@@ -14,7 +14,7 @@ from lit_gen.errors import UserError
 from lit_gen.metrics.factory import build
 from lit_gen.metrics.reference import Summary
 from lit_gen.metrics.spaces.feature_space import FeatureSpace
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Statistic, StatisticFactory
+from lit_gen.metrics.statistics.statistic import NUM_GROUPS, Pairs, Statistic, StatisticFactory
 
 MIN_SAMPLES = 2 * NUM_GROUPS
 """Two in each group of the jackknife; the standard error of fewer is of no use."""
@@ -35,6 +35,9 @@ class SampleScore:
         num_samples: Number of samples.
         protocol: Fields of the protocol that are the statistic's own.
         uses_reference: Whether the samples were compared with real data.
+        reference_split: Split of the reference, where the statistic's definition names it; else None.
+        note: What a reader must know beside the protocol, in words; empty for most.
+        pairs: Samples with their nearest reference examples, of a statistic that looks for them.
     """
 
     name: str
@@ -47,6 +50,9 @@ class SampleScore:
     num_samples: int
     protocol: Mapping[str, Any]
     uses_reference: bool = True
+    reference_split: str | None = None
+    note: str = ""
+    pairs: Pairs | None = dataclasses.field(default=None, compare=False, repr=False)
 
 
 def score_samples(
@@ -110,12 +116,12 @@ def score_samples(
         broken = add(broken)
     if broken > 0:  # after the reduction, so that no process waits for one that raised
         raise ValueError(f"{int(broken)} of {num_samples} samples have features that are not finite")
-    return [score for statistic in statistics for score in scores_of(statistic, space.network, num_samples)]
+    return [score for statistic in statistics for score in scores_of(statistic, space, num_samples)]
 
 
-def scores_of(statistic: Statistic, network: str | None, num_samples: int) -> list[SampleScore]:
-    """What a statistic computes, as scores; see :class:`ScoreSpec` for the network."""
-    values = statistic.compute()
+def scores_of(statistic: Statistic, space: FeatureSpace, num_samples: int) -> list[SampleScore]:
+    """What a statistic computes of a space's features, as scores."""
+    values, network = statistic.compute(), space.network
     errors = {spec.key: values.get(f"{spec.key}_se") for spec in statistic.scores}
     return [
         SampleScore(
@@ -129,6 +135,9 @@ def scores_of(statistic: Statistic, network: str | None, num_samples: int) -> li
             num_samples=num_samples,
             protocol=statistic.protocol(),
             uses_reference=statistic.uses_reference,
+            reference_split=statistic.reference_split,
+            note=statistic.note(space.few_examples),
+            pairs=statistic.pairs(),
         )
         for spec in statistic.scores
     ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import math
+import pickle
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -83,8 +84,9 @@ def reference_summaries(
     folder = Path(cache_dir)
     paths = {k: folder / f"{space.name}-{reference_key(x, space, s, key)[:32]}.pt" for k, s in statistics.items()}
     missing = []
-    for name, path in paths.items():
-        found = reduce(torch.tensor(float(path.is_file()), dtype=torch.float64, device=space.sums_device))
+    stored = {name: _stored(path) for name, path in paths.items()}
+    for name, summary in stored.items():
+        found = reduce(torch.tensor(float(summary is not None), dtype=torch.float64, device=space.sums_device))
         if int(found) < world_size:
             missing.append(name)
     if missing:
@@ -92,8 +94,8 @@ def reference_summaries(
         _update(x, space, [statistics[name] for name in missing], blocks, block)
     summaries: dict[str, Summary] = {}
     for name, path in paths.items():
-        if name not in missing:
-            summaries[name] = torch.load(path, map_location="cpu", weights_only=True)
+        if name not in missing and (kept := stored[name]) is not None:
+            summaries[name] = kept
             continue
         summaries[name] = statistics[name].summary()
         if not statistics[name].is_usable(summaries[name]):
@@ -101,6 +103,15 @@ def reference_summaries(
             raise ValueError(f"{what} have no statistics: too few, or features that are not finite")
         _store(summaries[name], path)
     return [None if s is None else summaries[s.summary_key()] for s in built]
+
+
+def _stored(path: Path) -> Summary | None:
+    """Reads a summary; None if there is none, which another process may have removed meanwhile, or it is damaged."""
+    try:
+        summary: Summary = torch.load(path, map_location="cpu", weights_only=True)
+    except (OSError, RuntimeError, EOFError, pickle.UnpicklingError):
+        return None
+    return summary
 
 
 def _store(summary: Summary, path: Path) -> None:

@@ -50,6 +50,7 @@ class Protocol:
         extractor_sha256: sha256 (hex) of its weight file.
         transform: Name and version of what turns the data's integers into the network's input.
         is_splits: Number of splits of an Inception Score.
+        statistic: Settings of the statistic's definition, such as the number of neighbours; plain scalars, kept sorted.
         ema_halflife_examples: Halflife of the average, in examples seen; only with `ema`.
         sampler: Name of the sampler; for a baseline, what the samples are.
         sampler_settings: Settings of the sampler, function evaluations included; plain scalars, kept sorted.
@@ -81,6 +82,7 @@ class Protocol:
     extractor_sha256: str | None = None
     transform: str | None = None
     is_splits: int | None = None
+    statistic: Mapping[str, Scalar] = field(default_factory=dict)
     ema_halflife_examples: float | None = None
     sampler: str | None = None
     sampler_settings: Mapping[str, Scalar] = field(default_factory=dict)
@@ -106,8 +108,9 @@ class Protocol:
             object.__setattr__(self, "ema_halflife_examples", float(self.ema_halflife_examples))
         if clash := sorted(self.extra.keys() & {f.name for f in dataclasses.fields(self)} - {"extra"}):
             raise ValueError(f"protocol.{clash[0]} is a field and cannot be one of the extra keys")
-        settings = {name: _plain(name, value) for name, value in sorted(self.sampler_settings.items())}
-        object.__setattr__(self, "sampler_settings", settings)
+        for part in ("sampler_settings", "statistic"):
+            settings = {name: _plain(f"{part}.{name}", value) for name, value in sorted(getattr(self, part).items())}
+            object.__setattr__(self, part, settings)
 
     def __hash__(self) -> int:
         # The generated one would trip over the settings' dict.
@@ -125,13 +128,15 @@ class Protocol:
         return {n: v for n, v in known.items() if defaults[n] is MISSING or v != defaults[n]} | dict(self.extra)
 
     def flat(self) -> dict[str, Any]:
-        """All fields with their values, each sampler setting as `sampler_settings.NAME`.
+        """All fields with their values, each sampler setting as `sampler_settings.NAME`, each of the statistic as
+        `statistic.NAME`.
 
         A trade-off that is not mentioned appears with its unused value, so that silence compares equal to it.
         """
         fields = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
         settings, extra = {**TRADE_OFFS, **fields.pop("sampler_settings")}, fields.pop("extra")
-        return fields | {SETTING + name: value for name, value in settings.items()} | dict(extra)
+        definition = {f"statistic.{name}": value for name, value in fields.pop("statistic").items()}
+        return fields | definition | {SETTING + name: value for name, value in settings.items()} | dict(extra)
 
     def question(self, strict: bool = False) -> Question:
         """The fields that must agree for two scores to share a column (`question.merge_questions`).
@@ -166,9 +171,9 @@ def _default(f: dataclasses.Field[Any]) -> Any:
 def _plain(name: str, value: Scalar) -> Scalar:
     if isinstance(value, float):
         if not math.isfinite(value):
-            raise ValueError(f"protocol.sampler_settings.{name} is not finite: {value}")
+            raise ValueError(f"protocol.{name} is not finite: {value}")
         # YAML's 1 and 1.0 are one setting and must have one hash.
         return int(value) if value.is_integer() else value
     if value is None or isinstance(value, str | int):
         return value
-    raise ValueError(f"protocol.sampler_settings.{name} is not a plain scalar: {value!r}")
+    raise ValueError(f"protocol.{name} is not a plain scalar: {value!r}")

@@ -53,6 +53,7 @@ METRICS: Mapping[str, Metric] = {
     "recall": Metric("recall", "", True, 3, from_features=True),
     "density": Metric("density", "", True, 3, from_features=True),
     "coverage": Metric("coverage", "", True, 3, from_features=True),
+    "authpct": Metric("AuthPct", "%", True, 1, from_features=True),
 }
 
 
@@ -107,6 +108,7 @@ class Score:
         own_sampling: Whether samples were drawn with the run's own options, rather than with one of several variants
             that were tried on the checkpoint.
         arguments: Options of the evaluation that took the score, beside the checkpoint's own configuration.
+        note: What a reader must know beside the protocol, in words; empty for most.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -132,6 +134,7 @@ class Score:
     per_example: str | None = field(default=None, hash=False)
     own_sampling: bool = True
     arguments: Sequence[str] = field(default=(), hash=False)
+    note: str = ""
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

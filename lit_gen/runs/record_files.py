@@ -19,6 +19,8 @@ RECORD = "record.json"
 NOTES = "training.json"
 FINAL = "samples/final"
 """Path of the final samples, without their suffixes."""
+PAIRS = "samples/nearest_pairs.html"
+"""Path of the page of samples beside their nearest training images."""
 
 
 def final_samples(folder: Path) -> dict[str, Path]:

@@ -15,7 +15,7 @@ from lit_gen.metrics import sha256_of_file
 from lit_gen.records.record import Cost, Environment, Record, Selection
 from lit_gen.runs.possible import known_entropy, possible
 from lit_gen.runs.provenance import environment, git_commit, now
-from lit_gen.runs.record_files import final_samples, notes_of, run_folder_of
+from lit_gen.runs.record_files import PAIRS, final_samples, notes_of, run_folder_of
 from lit_gen.runs.run import Run
 from lit_gen.runs.training_data import seen_note, trained_on
 from lit_gen.scoring.scorer import Scorer
@@ -59,6 +59,7 @@ def make_record(
     own = trained_on(run, checkpoint, previous)
     mine = own.name == run.data.name
     files = {"checkpoint": path, "config": run_folder / "config.yaml", **final_samples(folder)}
+    files["nearest_pairs"] = folder / PAIRS
     return Record(
         run_name=run_folder.name if folder == run_folder else f"{run_folder.name} ({path.name})",
         family=model.__module__.split(".")[2] if model.__module__.startswith("lit_gen.families.") else "own",

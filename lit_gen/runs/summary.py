@@ -57,7 +57,7 @@ def _how(score: Score, record: Record) -> str:
         named = protocol.sampler and any(name in settings for name in SETTINGS)
         parts.append(describe({"name": protocol.sampler, **settings}) if named else "")
         parts.append(f"{protocol.num_samples:,} samples")
-    return ", ".join(part for part in (*parts, f"{protocol.weights} weights") if part)
+    return ", ".join(part for part in (*parts, f"{protocol.weights} weights", score.note) if part)
 
 
 def _error(score: Score) -> str:
@@ -103,4 +103,6 @@ def _places(record: Record, path: Path) -> list[tuple[str, Path]]:
     places = [("record", path)]
     # Of recordings only the first: the others are in the same folder.
     shown = [file for role, file in record.files.items() if role.startswith("sample_")]
+    pairs = [record.files["nearest_pairs"]] if "nearest_pairs" in record.files else []
+    places += [("copies", path.parent / file) for file in pairs]
     return places + [("samples", path.parent / file) for file in shown[:1]]

@@ -17,6 +17,7 @@ from lit_gen.metrics import (
     Summary,
     reference_summaries,
     score_samples,
+    statistic_class,
 )
 from lit_gen.quantization import to_uint8
 
@@ -56,18 +57,28 @@ def split_references(
     factories: Sequence[StatisticFactory],
     split: str,
 ) -> list[Summary | None]:
-    """Summaries of a split's features, cached: not shuffled, not augmented, each example once."""
+    """Summaries of a split's features, cached: not shuffled, not augmented, each example once.
+
+    A statistic that names the split of its reference gets that instead.
+    """
     data: Any = trainer.datamodule  # type: ignore[attr-defined]
-    return reference_summaries(
-        as_seen(data.split(split).x, model.num_levels, extractor),
-        extractor,
-        factories,
-        f"{data.name} {split}",
-        cache_root() / "reference",
-        rank=trainer.global_rank,
-        world_size=trainer.world_size,
-        all_reduce=sum_over_processes(trainer),
-    )
+    splits = [statistic_class(factory).reference_split or split for factory in factories]
+    found: list[Summary | None] = [None] * len(factories)
+    for name in dict.fromkeys(splits):
+        places = [i for i, other in enumerate(splits) if other == name]
+        summaries = reference_summaries(
+            as_seen(data.split(name).x, model.num_levels, extractor),
+            extractor,
+            [factories[i] for i in places],
+            f"{data.name} {name}",
+            cache_root() / "reference",
+            rank=trainer.global_rank,
+            world_size=trainer.world_size,
+            all_reduce=sum_over_processes(trainer),
+        )
+        for i, summary in zip(places, summaries, strict=True):
+            found[i] = summary
+    return found
 
 
 def model_scores(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import lightning as L
 import torch
@@ -15,7 +15,8 @@ from torch import Tensor
 from lit_gen.contract import GenerativeModule, SamplingOptions
 from lit_gen.data import DiscreteDataModule
 from lit_gen.data.example_hashes import chosen_examples
-from lit_gen.metrics import FeatureSpace, SampleScore, StatisticFactory, chosen, score_samples
+from lit_gen.data.module import SplitName
+from lit_gen.metrics import FeatureSpace, Pairs, SampleScore, StatisticFactory, chosen, score_samples
 from lit_gen.metrics.reference import TRANSFORM_VERSION
 from lit_gen.noise import GENERATOR
 from lit_gen.records.impossible import ImpossibleScoreError
@@ -60,6 +61,8 @@ class Scorer(L.Callback):
         baselines: Scores of baselines, such as real images, under the same protocols.
         seconds_per_1000_samples: Wall time on this process while sampling with the model's own options.
         evaluations_per_sample: Number of network evaluations per sample with the same options.
+        pairs: Samples, drawn with the same options, with their nearest training examples; None where no statistic
+            looks for them.
         sample_notes: Shares of the samples of the same options, over all processes; see ``sample_counts`` of the model.
     """
 
@@ -76,6 +79,7 @@ class Scorer(L.Callback):
     ) -> None:
         self.samplings, self.save = samplings, save
         self.statistics = chosen(extractor, statistics)
+        self._statistics = statistics
         self.data, self.scoring, self.extractor = data, scoring, extractor
         self.parts: list[ScoredPart] = []
         self.weights, self.halflife_examples = weights, halflife_examples
@@ -85,6 +89,7 @@ class Scorer(L.Callback):
         self.seconds_per_1000_samples: float | None = None
         self.evaluations_per_sample: int | None = None
         self.sample_notes: dict[str, float] = {}
+        self.pairs: Pairs | None = None
 
     def setup(self, trainer: L.Trainer, pl_module: L.LightningModule, stage: str) -> None:
         """Sets the model's likelihood estimation."""
@@ -152,6 +157,8 @@ class Scorer(L.Callback):
             timer(0, min(250, self.scoring.num_samples))
         else:
             extractor = self.extractor.to(model.device)
+            fewest = min(self.scoring.num_samples, len(self.data.split(self.scoring.split).x))
+            self.statistics = chosen(extractor, self._statistics, fewest)
             references = split_references(trainer, model, extractor, self.statistics, self.scoring.split)
 
             def score(sample: Any, n: int) -> list[SampleScore]:
@@ -167,6 +174,8 @@ class Scorer(L.Callback):
                 )
 
             found = score(timer, self.scoring.num_samples)
+            if not self.samplings:
+                self.pairs = next((one.pairs for one in found if one.pairs is not None), None)
             settings: dict[str, Any] = dict(model.sampler_settings())
             name = str(settings.pop("name"))
             settings["function_evaluations"] = timer.evaluations_per_sample
@@ -197,13 +206,10 @@ class Scorer(L.Callback):
         weights: str,
         precision: str | None = None,
     ) -> list[Score]:
-        split = self.scoring.split
         common = {
-            "reference_split": split,
-            "reference_hash": self.data.fingerprint(split),
             "extractor": extractor.name,
             "extractor_sha256": extractor.sha256,
-            "transform": f"{extractor.name}-{TRANSFORM_VERSION}",
+            "transform": f"{extractor.transform}-{TRANSFORM_VERSION}",
             "precision": precision,
             "sampler": sampler,
             "sampler_settings": settings,
@@ -219,13 +225,21 @@ class Scorer(L.Callback):
                     trainer,
                     score.name,
                     num_samples=score.num_samples,
-                    **{**common, **({} if score.uses_reference else alone), **score.protocol},
+                    **{**common, **(self._reference(score) if score.uses_reference else alone), **score.protocol},
                 ),
             )
             for score in found
         ]
         own = not self.samplings or weights == "none"
         return [dataclasses.replace(score, own_sampling=own) for score in scores]
+
+    def _reference(self, score: SampleScore) -> dict[str, Any]:
+        """Fields of the protocol that say what a score's samples were compared with."""
+        split = cast(SplitName, score.reference_split or self.scoring.split)
+        found: dict[str, Any] = {"reference_split": split, "reference_hash": self.data.fingerprint(split)}
+        if split != self.scoring.split:  # the scored split has no part in the number
+            found |= {"split": None, "data_hash": None, "num_examples": len(self.data.split(split).x)}
+        return found
 
 
 def sample_score(found: SampleScore, protocol: Protocol) -> Score:
@@ -240,6 +254,7 @@ def sample_score(found: SampleScore, protocol: Protocol) -> Score:
         unit=found.unit,
         higher_is_better=found.higher_is_better,
         decimals=found.decimals,
+        note=found.note,
     )
 
 

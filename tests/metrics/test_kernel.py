@@ -13,6 +13,7 @@ from torch import Tensor
 
 import lit_gen.metrics
 from lit_gen.cli.command_line import CLI
+from lit_gen.errors import UserError
 from lit_gen.metrics import MnistCNN, reference_summaries, score_samples
 from lit_gen.metrics.spaces.train_mnist_cnn import sklearn_digits
 from lit_gen.metrics.statistics.kernel import KID
@@ -68,6 +69,27 @@ def test_equals_torch_fidelity_where_the_only_subset_is_everything() -> None:
     assert kid(x, y)[0] == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
 
 
+def test_random_subsets_are_torch_fidelitys_own() -> None:
+    from torch_fidelity.metric_kid import kid_features_to_metric
+
+    x, y = normal(90, 12, 0, shift=0.3), normal(70, 12, 1)
+    theirs = kid_features_to_metric(x.double(), y.double(), kid_subsets=25, kid_subset_size=40, verbose=False)
+    statistic = KID(12, updated(y, num_groups=1).summary(), num_samples=90, num_subsets=25, subset_size=40)
+    statistic.update(x, torch.arange(90))
+    assert statistic.compute()["kid"].item() == pytest.approx(theirs["kernel_inception_distance_mean"], rel=1e-9)
+    assert statistic.protocol() == {"statistic": {"num_subsets": 25, "subset_size": 40, "subset_seed": 2020}}
+    assert KID(12, num_samples=90).protocol() == {}  # all pairs, which is what records without settings mean
+
+
+def test_subsets_larger_than_a_set_are_rejected_in_one_line() -> None:
+    line = r"KID: subset_size is 1000, and there are 90 samples; give 2 to 90, or num_subsets=0"
+    with pytest.raises(UserError, match=line):
+        KID(12, num_samples=90, num_subsets=10)
+    statistic = KID(12, num_samples=90, num_subsets=10, subset_size=80)
+    with pytest.raises(UserError, match="subset_size is 80, and there are 70 reference examples"):
+        statistic.check_counts(70)
+
+
 def test_it_is_unbiased_and_its_error_is_the_spread_over_redrawn_samples() -> None:
     """200 pairs of sets from one Gaussian: 0 in the mean, and below 0 about half of the time."""
     found = [kid(normal(40, 5, seed=2 * i), normal(30, 5, seed=2 * i + 1))[0] for i in range(200)]
@@ -101,7 +123,9 @@ def test_it_is_found_by_its_name_in_configurations(tmp_path: Path) -> None:
         root = f"--trainer.default_root_dir={tmp_path}"
         cli = CLI([recipe, root, "--trainer.fast_dev_run=true", *options])
         assert cli.config_init["quality"].score_names == [f"val/{name}_mnist_cnn_1k" for name in ("fd", "is", "kid")]
-        assert cli.plain_config()["quality"]["statistics"] == [{"class_path": "lit_gen.metrics.KID"}]
+        assert cli.plain_config()["quality"]["statistics"] == [
+            {"class_path": "lit_gen.metrics.KID", "init_args": {"num_subsets": 0, "subset_size": 1000}}
+        ]
 
 
 def test_it_is_scored_like_any_other(tmp_path: Path) -> None:

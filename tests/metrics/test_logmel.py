@@ -148,7 +148,7 @@ def test_statistics_are_kept_by_settings(tmp_path: object) -> None:
 
 
 def test_names() -> None:
-    assert [spec.name(LogMel().network) for spec in score_specs(LogMel(), None)] == ["fd_logmel"]
+    assert [spec.name(LogMel().network) for spec in score_specs(LogMel(), None)] == ["fd_logmel", "kid_logmel"]
 
 
 # ------------------------------------------------------------------ what is refused

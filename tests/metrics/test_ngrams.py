@@ -18,6 +18,7 @@ from lit_gen.metrics.quality import score_samples
 from lit_gen.metrics.reference import reference_summaries
 from lit_gen.metrics.spaces.ngrams import NGrams
 from lit_gen.metrics.statistics.jensen_shannon import JensenShannon, jensen_shannon
+from lit_gen.metrics.statistics.ngram_overlap import NGramOverlap
 
 from .test_quality import on_ranks
 
@@ -160,7 +161,8 @@ def test_counts_are_kept_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_names_and_checksums() -> None:
     assert (NGrams().name, NGrams().network) == ("3grams", "3grams")
-    assert [spec.name(NGrams(2, 65).network) for spec in score_specs(NGrams(2, 65), None)] == ["jsd_2grams"]
+    names = [spec.name(NGrams(2, 65).network) for spec in score_specs(NGrams(2, 65), None)]
+    assert names == ["jsd_2grams", "precision_2grams", "recall_2grams"]
     assert len({NGrams(n, s).sha256 for n in (1, 2) for s in (4, 5)}) == 4
     assert NGrams(2, 5).sha256 == NGrams(2, 5).sha256
 
@@ -203,3 +205,38 @@ def test_windows_shorter_than_n_are_refused() -> None:
 def test_other_inputs_are_refused(x: Tensor) -> None:
     with pytest.raises(ValueError, match=r"3grams takes uint8 \[B, T\]"):
         NGrams(3, 5)(x)
+
+
+def overlaps(samples: str, reference: str, n: int = 2) -> dict[str, float]:
+    """Windows of 6 letters a to e."""
+    space = NGrams(n, 5)
+
+    def updated(text: str, summary: dict[str, Tensor] | None = None) -> NGramOverlap:
+        windows = [[ord(letter) - 97 for letter in text[i : i + 6]] for i in range(0, len(text), 6)]
+        statistic = NGramOverlap(space.num_features, summary)
+        statistic.update(space(torch.tensor(windows, dtype=torch.uint8)).features, torch.arange(len(windows)))
+        return statistic
+
+    return {k: float(v) for k, v in updated(samples, updated(reference).summary()).compute().items()}
+
+
+def test_overlap_counts_every_occurrence() -> None:
+    """Of ababab the text has all five pairs, of acacac none; of the text's five, the samples lack ad."""
+    found = overlaps("acacac" + "ababab" * 11, "ababad" * 20)
+    assert found["precision"] == pytest.approx(55 / 60)
+    assert found["recall"] == pytest.approx(4 / 5)
+
+
+def test_repeating_one_sentence_is_precise_and_recalls_little() -> None:
+    generator = torch.Generator().manual_seed(0)
+    text = "".join("abcde"[i] for i in torch.randint(0, 5, (600,), generator=generator).tolist())
+    same, other = overlaps(text[:6] * 40, text, n=3), overlaps("".join(reversed(text)), text, n=3)
+    assert same["precision"] == 1
+    assert same["precision_se"] == 0
+    assert same["recall"] < 0.1
+    assert other["recall"] > 0.8
+
+
+def test_overlap_shares_the_reference_of_the_divergence() -> None:
+    assert NGramOverlap(9).summary_key() == JensenShannon(9).summary_key()
+    assert NGramOverlap(9).protocol() == {"statistic": {"clipped": False}}

@@ -36,6 +36,7 @@ from lit_gen.metrics import (
     reference_summaries,
 )
 from lit_gen.metrics.statistics import STATISTICS
+from lit_gen.metrics.statistics.ngram_overlap import NGramOverlap
 
 from . import gloo_worker
 from .gloo_worker import features_of, space_for
@@ -153,8 +154,8 @@ def test_two_processes_add_their_states_without_gathering_them(tmp_path: Path) -
 
 def test_a_space_names_its_statistics() -> None:
     assert chosen(MnistCNN(), None) == [FrechetDistance, InceptionScore]
-    assert chosen(LogMel(), None) == [FrechetDistance]
-    assert chosen(NGrams(), None) == [JensenShannon]
+    assert chosen(LogMel(), None) == [FrechetDistance, KID]
+    assert chosen(NGrams(), None) == [JensenShannon, NGramOverlap]
     assert chosen(None, None) == []
     assert chosen(MnistCNN(), [KID]) == [FrechetDistance, InceptionScore, KID]
     five = functools.partial(InceptionScore, num_splits=5)

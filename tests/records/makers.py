@@ -25,6 +25,7 @@ OTHER: dict[str, Any] = {
     "extractor_sha256": "d" * 64, "transform": "grey-28-v2", "is_splits": 10, "weights": "raw",
     "ema_halflife_examples": 9000.0, "sampler": "ddim", "sampler_settings": {"function_evaluations": 50},
     "estimator": "iwae", "draws": 64, "precision": "bf16-mixed", "seed": 1, "generator": "other",
+    "statistic": {"k": 3},
 }
 
 

@@ -86,6 +86,9 @@ class FeatureSpace(nn.Module, abc.ABC):
         internal_batch: Examples that ``extract`` gets.
         sha256: Of what decides its features: the weights, or the settings.
         grey_only: Whether it is made for grey images, so that its features of colour ones mean little.
+        slow_on_cpu: Whether a CPU computes tens of images a second, so that samples are scored after training alone.
+        few_examples: Number of examples below which the bias of a Frechet distance drowns what it should show: the
+            unbiased KID is then the first score, and the distance carries a note. 0 for a space of few features.
         num_features: D.
         num_classes: K of the classifier; 0 for none, and so no Inception Score.
     """
@@ -95,6 +98,8 @@ class FeatureSpace(nn.Module, abc.ABC):
     feature_kind: ClassVar[FeatureKind] = "vectors"
     internal_batch: ClassVar[int]
     grey_only: ClassVar[bool] = False
+    slow_on_cpu: ClassVar[bool] = False
+    few_examples: ClassVar[int] = 0
     sha256: str
     num_features: int
     num_classes: int = 0
@@ -102,6 +107,11 @@ class FeatureSpace(nn.Module, abc.ABC):
     @property
     def network(self) -> str | None:
         """Name that is part of the scores' names; None for the network that FID and IS are defined by."""
+        return self.name
+
+    @property
+    def transform(self) -> str:
+        """Name of what turns examples into the net's input; its version follows it in protocols."""
         return self.name
 
     @property

@@ -96,6 +96,7 @@ class Inception(FeatureSpace):
 
     name = "inception"
     internal_batch = 25
+    few_examples = 2048
 
     def __init__(self, weights: str | None = None) -> None:
         super().__init__()

@@ -9,9 +9,13 @@ from typing import ClassVar
 import numpy as np
 import torch
 from torch import Tensor
+from typing_extensions import override
 
 from lit_gen.errors import UserError
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, Modality, kind_of
+from lit_gen.metrics.statistics.frechet import FrechetDistance
+from lit_gen.metrics.statistics.kernel import KID
+from lit_gen.metrics.statistics.statistic import Statistic
 from lit_gen.quantization import MU, mu_law_decode
 
 FLOOR = 1e-6
@@ -101,6 +105,12 @@ class LogMel(FeatureSpace):
         self.num_features = 2 * num_bands
         settings = repr((self.name, sample_rate, num_bands, frame, hop, FLOOR, MU))
         self.sha256 = hashlib.sha256(settings.encode() + bank.numpy().tobytes()).hexdigest()
+
+    @property
+    @override
+    def default_statistics(self) -> tuple[type[Statistic], ...]:
+        """The Frechet distance and KID."""
+        return (FrechetDistance, KID)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
         """Validates that windows are at least a frame long, the sample rate, and that data are 8-bit mu-law."""

@@ -12,6 +12,7 @@ from typing_extensions import override
 from lit_gen.errors import UserError
 from lit_gen.metrics.spaces.feature_space import Features, FeatureSpace, Modality, kind_of
 from lit_gen.metrics.statistics.jensen_shannon import JensenShannon
+from lit_gen.metrics.statistics.ngram_overlap import NGramOverlap
 from lit_gen.metrics.statistics.statistic import FeatureKind, Statistic
 
 MOST_NGRAMS = 2**22
@@ -57,8 +58,8 @@ class NGrams(FeatureSpace):
     @property
     @override
     def default_statistics(self) -> tuple[type[Statistic], ...]:
-        """The Jensen-Shannon divergence."""
-        return (JensenShannon,)
+        """The Jensen-Shannon divergence, and precision and recall."""
+        return (JensenShannon, NGramOverlap)
 
     def check_data(self, shape: tuple[int, ...], num_levels: int, sample_rate: int | None = None) -> None:
         """Validates that windows are at least an n-gram long, and that the vocabulary is large enough."""

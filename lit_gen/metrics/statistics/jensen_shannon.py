@@ -54,7 +54,7 @@ class JensenShannon(Statistic):
         **kwargs: Keyword arguments of ``torchmetrics.Metric``.
     """
 
-    scores = (ScoreSpec("jsd", "JSD", unit="bits", decimals=3),)
+    scores: ClassVar[tuple[ScoreSpec, ...]] = (ScoreSpec("jsd", "JSD", unit="bits", decimals=3),)
     feature_kind: ClassVar[FeatureKind] = "symbols"
 
     count: Tensor

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import abc
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -19,6 +19,24 @@ NUM_GROUPS = 10
 
 FeatureKind = Literal["vectors", "symbols"]
 """``vectors`` are real features [B, D]; ``symbols`` are integers [B, L] in 0..D-1, of which only counts make sense."""
+
+
+class Pairs(NamedTuple):
+    """Samples with their nearest reference examples, the most suspicious first.
+
+    Attributes:
+        sample: int64 [n], numbers of the samples.
+        reference: int64 [n], rows of the reference.
+        ratio: float64 [n], distance of the two divided by that of the reference example from its own nearest other.
+    """
+
+    sample: Tensor
+    reference: Tensor
+    ratio: Tensor
+
+    def first(self, n: int) -> Pairs:
+        """Returns the n most suspicious pairs."""
+        return Pairs(*(part[:n] for part in self))
 
 
 class Statistic(Metric, abc.ABC):
@@ -61,13 +79,18 @@ class Statistic(Metric, abc.ABC):
     Attributes:
         scores: Scalars that ``compute`` returns, with how they are printed and ranked.
         uses_reference: Whether the statistic compares with real data.
+        reference_split: Split of the reference, where the definition names it; None for the one that is scored.
         feature_kind: The kind of features that ``update`` takes.
+        unbiased: Whether its expectation does not depend on the numbers of samples and of reference examples, so that
+            it is the first score where these are few.
     """
 
     full_state_update: bool | None = False
     scores: ClassVar[tuple[ScoreSpec, ...]]
     uses_reference: ClassVar[bool] = True
+    reference_split: ClassVar[Literal["train"] | None] = None
     feature_kind: ClassVar[FeatureKind] = "vectors"
+    unbiased: ClassVar[bool] = False
 
     def __init__(
         self,
@@ -107,6 +130,28 @@ class Statistic(Metric, abc.ABC):
     def protocol(self) -> dict[str, Any]:
         """Returns the fields of a score's protocol that are this statistic's alone."""
         return {}
+
+    def note(self, few_examples: int) -> str:
+        """Returns what a reader of the scores must know, beside their protocol; mostly nothing.
+
+        Args:
+            few_examples: The space's ``few_examples``.
+        """
+        return ""
+
+    def check_counts(self, num_reference: int) -> None:
+        """Validates that there are enough reference examples, before a run starts.
+
+        Args:
+            num_reference: Number of reference examples.
+
+        Raises:
+            UserError: There are too few.
+        """
+
+    def pairs(self) -> Pairs | None:
+        """Returns samples with their nearest reference examples, after ``compute``; None where it looks for none."""
+        return None
 
     @classmethod
     def check_space(cls, num_classes: int) -> None:

@@ -1,0 +1,1 @@
+"""Lists and clears the cache of reference statistics."""
