@@ -4,7 +4,7 @@
     python docs/results/run.py --only digits-vae digits-gan --seeds 0
     python docs/results/tables.py
 
-Runs of which a record with all listed scores is kept are skipped; one that was stopped goes on, and one that lacks scores
+A run is skipped if its record is kept with all listed scores. One that was stopped goes on; one that lacks scores
 takes these alone, if its checkpoint is still there. A run that fails does not stop the others.
 """
 
