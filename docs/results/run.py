@@ -14,6 +14,7 @@ import argparse
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -128,6 +129,7 @@ def _call(command: list[str], log: Path, threads: int) -> None:
 
     Raises:
         subprocess.CalledProcessError: It fails.
+        SystemExit: A signal asked to stop.
     """
     log.parent.mkdir(parents=True, exist_ok=True)
     path = os.pathsep.join([str(REPO), *filter(None, [os.environ.get("PYTHONPATH")])])
@@ -135,8 +137,33 @@ def _call(command: list[str], log: Path, threads: int) -> None:
     with log.open("a") as output:
         output.write(f"$ {shlex.join(command)}\n")
         output.flush()
-        subprocess.run([sys.executable, *command[1:]], cwd=REPO, env=environment, stdout=output,
-                       stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, check=True)
+        process = subprocess.Popen([sys.executable, *command[1:]], cwd=REPO, env=environment, stdout=output,
+                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
+        if code := _wait(process):
+            raise subprocess.CalledProcessError(code, command)
+
+
+def _wait(process: subprocess.Popen[bytes]) -> int:
+    """Waits for a process and returns its exit code; passes signals on, so that a training leaves a checkpoint.
+
+    Raises:
+        SystemExit: A signal asked to stop.
+    """
+    received: list[int] = []
+
+    def pass_on(number: int, _frame: object) -> None:
+        received.append(number)
+        process.send_signal(number)
+
+    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        code = process.wait()
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    if received:
+        raise SystemExit(128 + received[0])
+    return code
 
 
 if __name__ == "__main__":
