@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -9,11 +10,11 @@ from typing import Any, NamedTuple
 from kept import TIMES
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.figures import duration
+from lit_gen.leaderboard.figures import duration, error_figure, score_figure
 from lit_gen.records.flags import flags
 from lit_gen.records.question import SETTING
 from lit_gen.records.record import Record
-from lit_gen.records.score import SIGNS, Score, default_metric
+from lit_gen.records.score import Score, default_metric
 
 IDLE = "on an idle machine"
 
@@ -48,7 +49,10 @@ def score_cell(records: Sequence[Record], column: Mapping[str, Any], row: Mappin
     if len({score.kind for score in scores}) > 1:
         raise UserError(f"{name} has several kinds")
     decimals = column["decimals"]
-    text = _with_errors(scores[0], decimals) if len(scores) == 1 else _over_seeds(scores, decimals)
+    if column.get("grid"):
+        text = _in_grid(scores[0], decimals)
+    else:
+        text = _with_errors(scores[0], decimals) if len(scores) == 1 else _over_seeds(scores, decimals)
     if column.get("counted"):
         text += f" ({scores[0].protocol.num_samples:,})"
     if baseline:  # which the flags do not concern
@@ -70,11 +74,11 @@ def _reason_for_none(record: Record, column: Mapping[str, Any], name: str, basel
 def _over_seeds(scores: Sequence[Score], decimals: int) -> str:
     values = [score.value for score in scores]
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
-    return f"{_sign(scores[0])}{mean:.{decimals}f}, sd {deviation:.{decimals}f}"
+    return f"{score_figure(dataclasses.replace(scores[0], value=mean), decimals)}, sd {deviation:.{decimals}f}"
 
 
 def _with_errors(score: Score, decimals: int) -> str:
-    text = f"{_sign(score)}{score.value:.{decimals}f}"
+    text = score_figure(score, decimals)
     if score.standard_error:
         text += f", standard error {score.standard_error:.{decimals}f}"
         if score.error and score.error.from_draws:
@@ -82,8 +86,10 @@ def _with_errors(score: Score, decimals: int) -> str:
     return text
 
 
-def _sign(score: Score) -> str:
-    return f"{SIGNS[score.kind]} " if score.kind else ""
+def _in_grid(score: Score, decimals: int) -> str:
+    """The figure of one seed, with its error and function evaluations in short."""
+    evaluations = score.protocol.sampler_settings["function_evaluations"]
+    return f"{score_figure(score, decimals)} {error_figure(score, decimals)} ({evaluations:,})"
 
 
 def select(record: Record, column: Mapping[str, Any], row: Mapping[str, Any], baseline: bool = False) -> Score | None:

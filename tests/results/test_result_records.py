@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from pathlib import Path
 from typing import Any
 
@@ -62,6 +63,21 @@ def test_each_record_is_valid_and_names_no_machine(path: Path) -> None:
     for score in (*record.scores, *record.baselines):
         assert score.per_example is None
         assert score.protocol.generator in (GENERATOR, None)
+
+
+@pytest.mark.parametrize("path", RECORDS, ids=lambda path: path.parent.name)
+def test_nats_and_bits_of_a_record_agree(path: Path) -> None:
+    """Nats are bits/dim times ln 2 and a whole number: a value that was edited alone is found, whatever tables say."""
+    record = read_record(path)
+    by_answer: dict[str, dict[str, float]] = {}
+    for score in record.scores:
+        if score.kind:
+            by_answer.setdefault(str(score.protocol.answer()) + str(score.protocol.split), {})[score.name] = score.value
+    both = [found for found in by_answer.values() if len(found) == 2]
+    assert bool(both) == any(score.kind for score in record.scores)
+    dimensions = [found["nll"] / found["bpd"] / math.log(2) for found in both]
+    assert dimensions == pytest.approx([round(d) for d in dimensions], rel=1e-6)
+    assert len({round(d) for d in dimensions}) < 2
 
 
 @pytest.mark.parametrize("run_", RUNS.values(), ids=RUNS)

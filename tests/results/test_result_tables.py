@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from results_scripts import FIRST, cells, first_record, kept, listing, tables
 
 from lit_gen.errors import UserError
+from lit_gen.records.record import read_record
 
 
 def test_the_committed_tables_are_those_of_the_records() -> None:
@@ -84,3 +87,15 @@ def test_figures_over_seeds_and_of_one() -> None:
     noted = [dataclasses.replace(record, notes={kept.TIMES: note}) for note in times]
     assert cells.cost_cell(noted[:1], "train_seconds").remarks == ()
     assert cells.cost_cell(noted, "train_seconds").remarks == ("‡ measured beside other work",)
+
+
+def test_labels_name_the_function_evaluations_of_the_records() -> None:
+    listed, runs = yaml.safe_load((listing.HERE / "tables.yaml").read_text())["tables"], listing.read_runs()
+    checked = 0
+    for row in (row for table in listed.values() for row in table["rows"] if "run" in row):
+        said = re.search(r"(\d+) evaluations", row["label"])
+        for seed in runs[row["run"]].seeds_recorded() if said else ():
+            record = read_record(runs[row["run"]].record(seed))
+            assert record.cost.function_evaluations_per_sample == int(said[1]), row["label"]
+            checked += 1
+    assert checked
