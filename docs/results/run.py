@@ -91,7 +91,9 @@ def _ran(place: str, run: Listed, seed: int, options: argparse.Namespace) -> boo
             _call(command, folder.with_suffix(".log"), options.threads)
         keep(folder / "record.json", run.record(seed), _IDLE if options.idle else _BESIDE)
     except (UserError, OSError, subprocess.CalledProcessError) as error:
-        print(f"{place}: failed after {time.monotonic() - started:.0f} s: {error}", flush=True)
+        code = getattr(error, "returncode", None)
+        why = str(error) if code is None else f"exit code {code}; see {WORK / folder.name}.log"
+        print(f"{place}: failed after {time.monotonic() - started:.0f} s: {why}", flush=True)
         return False
     print(f"{place}: done in {time.monotonic() - started:.0f} s", flush=True)
     return True

@@ -27,7 +27,7 @@ EARLIER = "\u2020"
 """Mark of rows that have not been run again."""
 
 _BLOCK = re.compile(r"(<!-- table: ([\w-]+) -->\n).*?(<!-- end of table -->)", re.DOTALL)
-_EARLIER_REMARK = f"{EARLIER} with the earlier generator of noise; training as now"
+_EARLIER_REMARK = f"{EARLIER} with the earlier generator of noise, and not run again since"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
