@@ -19,6 +19,10 @@ from lit_gen.records.score import Score, default_metric
 IDLE = "on an idle machine"
 
 
+class NoScoreError(UserError):
+    """A record lacks a score that a table shows."""
+
+
 class Cell(NamedTuple):
     """Text of a cell, and the remarks that belong below its table."""
 
@@ -36,8 +40,8 @@ def score_cell(records: Sequence[Record], column: Mapping[str, Any], row: Mappin
         baseline: Whether the reference of real examples is shown, in place of the model.
 
     Raises:
-        UserError: The score is missing from some of the records, or from all of a model that has such scores; or its
-            kinds differ.
+        NoScoreError: The score is missing from all records, of a model that has such scores.
+        UserError: The score is missing from some of the records, or its kinds differ.
     """
     found = [select(record, column, row, baseline) for record in records]
     scores = [score for score in found if score is not None]
@@ -68,7 +72,7 @@ def _reason_for_none(record: Record, column: Mapping[str, Any], name: str, basel
         return ""
     if default_metric(column["metric"], record.dimension).likelihood and not any(s.kind for s in record.scores):
         return "n/a"
-    raise UserError(f"{name}: the record has no score for the column '{column['header']}'; run.py takes it")
+    raise NoScoreError(f"{name}: the record has no score for the column '{column['header']}'; run.py takes it")
 
 
 def _over_seeds(scores: Sequence[Score], decimals: int) -> str:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
-from cells import Cell, cost_cell, score_cell
+from cells import Cell, NoScoreError, cost_cell, score_cell
 from listing import HERE, RECORDS, REPO, Listed, read_runs
 
 from lit_gen.errors import UserError, nearest
@@ -106,15 +106,32 @@ def _row(
     run = runs[row.get("run") or row["baseline"]]
     seeds = [seed for seed in row.get("seeds", run.seeds) if run.record(seed, folder).is_file()]
     if "earlier" in row:
-        if seeds:
+        if seeds and _has_scores(row, columns, run, seeds, folder):
             raise UserError(f"tables.yaml: '{label}' has records of {run.name} now; remove its earlier figures")
         return f"{label} {EARLIER}", [Cell(str(text)) for text in row["earlier"]]
     if not seeds:
         raise UserError(f"'{label}' has neither a record of {run.name} nor earlier figures")
     if "seeds" not in row and (len(seeds) < len(run.seeds) or len(seeds) == 1) and "run" in row:
         label = f"{label}, seed{'s' * (len(seeds) > 1)} {', '.join(map(str, seeds))}"
+    return label, _cells(row, columns, run, seeds, folder)
+
+
+def _cells(
+    row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], run: Listed, seeds: Sequence[int], folder: Path
+) -> list[Cell]:
     found = [_read(run, seed, folder) for seed in seeds[: None if "run" in row else 1]]
-    return label, [_cell(found, column, row) for column in columns]
+    return [_cell(found, column, row) for column in columns]
+
+
+def _has_scores(
+    row: Mapping[str, Any], columns: Sequence[Mapping[str, Any]], run: Listed, seeds: Sequence[int], folder: Path
+) -> bool:
+    """Whether the records have what a row shows: an evaluation may not have been done again."""
+    try:
+        _cells(row, columns, run, seeds, folder)
+    except NoScoreError:
+        return False
+    return True
 
 
 def _read(run: Listed, seed: int, folder: Path) -> Record:

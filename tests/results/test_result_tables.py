@@ -64,6 +64,17 @@ def test_a_missing_record_is_found(copies: Path) -> None:
         tables.all_tables(copies)
 
 
+def test_earlier_figures_stand_until_there_is_a_record_with_the_score(copies: Path) -> None:
+    run, columns = listing.read_runs()["digits-vae"], [{"header": "bits/dim", "metric": "bpd", "decimals": 3}]
+    row = {"label": "VAE", "run": "digits-vae", "earlier": ["<= 2.058"]}
+    with pytest.raises(UserError, match="has records of digits-vae now; remove its earlier figures"):
+        tables._row(row, columns, {run.name: run}, copies)
+    by_ode = {**row, "likelihood": "ode"}
+    assert tables._row(by_ode, columns, {run.name: run}, copies) == ("VAE †", [cells.Cell("<= 2.058")])
+    shutil.rmtree(copies)
+    assert tables._row(row, columns, {run.name: run}, copies) == ("VAE †", [cells.Cell("<= 2.058")])
+
+
 def test_figures_over_seeds_and_of_one() -> None:
     record = first_record()
     bpd = next(s for s in record.scores if s.name == "bpd" and s.protocol.split == "test")
