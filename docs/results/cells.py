@@ -78,16 +78,21 @@ def _reason_for_none(record: Record, column: Mapping[str, Any], name: str, basel
 def _over_seeds(scores: Sequence[Score], decimals: int) -> str:
     values = [score.value for score in scores]
     mean, deviation = statistics.fmean(values), statistics.stdev(values)
-    return f"{score_figure(dataclasses.replace(scores[0], value=mean), decimals)}, sd {deviation:.{decimals}f}"
+    text = f"{score_figure(dataclasses.replace(scores[0], value=mean), decimals)}, sd {deviation:.{decimals}f}"
+    return text + _draws(scores, decimals)
 
 
 def _with_errors(score: Score, decimals: int) -> str:
     text = score_figure(score, decimals)
     if score.standard_error:
-        text += f", standard error {score.standard_error:.{decimals}f}"
-        if score.error and score.error.from_draws:
-            text += f" (draws {score.error.from_draws:.{decimals}f})"
+        text += f", standard error {score.standard_error:.{decimals}f}" + _draws([score], decimals)
     return text
+
+
+def _draws(scores: Sequence[Score], decimals: int) -> str:
+    """The error from the estimator's draws: trainings share them, so that their deviation does not show it."""
+    errors = [score.error.from_draws for score in scores if score.error and score.error.from_draws]
+    return f" (draws {statistics.fmean(errors):.{decimals}f})" if errors else ""
 
 
 def _in_grid(score: Score, decimals: int) -> str:

@@ -83,7 +83,7 @@ def test_figures_over_seeds_and_of_one() -> None:
         for value in (1.0, 2.0, 3.0)
     ]
     column = {"header": "bits/dim", "metric": "bpd", "decimals": 3}
-    assert cells.score_cell(ones, column, {}, baseline=False).text == "<= 2.000, sd 1.000"
+    assert cells.score_cell(ones, column, {}, baseline=False).text == "<= 2.000, sd 1.000 (draws 0.002)"
     alone = cells.score_cell(ones[:1], column, {}, baseline=False).text
     assert alone.startswith("<= 1.000, standard error 0.013 (draws")
     without = dataclasses.replace(record, scores=[])
