@@ -11,6 +11,7 @@ takes these alone, if its checkpoint is still there. A run that fails does not s
 from __future__ import annotations
 
 import argparse
+import functools
 import os
 import shlex
 import shutil
@@ -18,8 +19,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from kept import keep
 from listing import REPO, Listed, chosen, read_runs
@@ -139,26 +141,34 @@ def _call(command: list[str], log: Path, threads: int) -> None:
     with log.open("a") as output:
         output.write(f"$ {shlex.join(command)}\n")
         output.flush()
-        process = subprocess.Popen([sys.executable, *command[1:]], cwd=REPO, env=environment, stdout=output,
-                                   stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True)
-        if code := _wait(process):
+        start = functools.partial(
+            subprocess.Popen, [sys.executable, *command[1:]], cwd=REPO, env=environment, stdout=output,
+            stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+        )
+        if code := _wait(start):
             raise subprocess.CalledProcessError(code, command)
 
 
-def _wait(process: subprocess.Popen[bytes]) -> int:
-    """Waits for a process and returns its exit code; passes signals on, so that a training leaves a checkpoint.
+def _wait(start: Callable[[], subprocess.Popen[Any]]) -> int:
+    """Starts a process and returns its exit code; passes signals on, so that a training leaves a checkpoint.
 
     Raises:
         SystemExit: A signal asked to stop.
     """
     received: list[int] = []
+    started: list[subprocess.Popen[Any]] = []
 
     def pass_on(number: int, _frame: object) -> None:
         received.append(number)
-        process.send_signal(number)
+        for process in started:
+            process.send_signal(number)
 
     before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
+        process = start()
+        started.append(process)
+        for number in received:  # while it was started
+            process.send_signal(number)
         code = process.wait()
     finally:
         for number, handler in before.items():
