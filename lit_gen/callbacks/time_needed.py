@@ -123,7 +123,8 @@ class TimeNeeded(L.Callback):
         validation = scoring = 0.0
         if model.estimators:
             length = len(data.split("val").x)
-            length = min(length, int(trainer.num_val_batches[0]) * data.loader.eval_batch_size)
+            if counts := trainer.num_val_batches:  # empty until the first validation
+                length = min(length, int(counts[0]) * data.loader.eval_batch_size)
             validation += _likelihood(model, batch, model.val_estimation).seconds(length)
             paces: dict[Estimation, Pace] = {}
             for part in scored_parts(data, self.scoring):

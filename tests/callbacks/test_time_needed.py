@@ -60,6 +60,14 @@ def test_the_line_agrees_with_the_clock(capsys: pytest.CaptureFixture[str]) -> N
     assert line.count("this run takes") == 1
 
 
+def test_it_may_speak_before_the_first_validation_is_set_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Lightning counts the batches of a validation when it sets up the first, here after 40 slow steps."""
+    clock = Throughput()
+    callbacks = Budget(200), TimeNeeded(Scoring(), clock, after=0.2), clock
+    train(Slow(), *callbacks, data=Ramp(num_train=20), max_epochs=10, check_val_every_n_epoch=8)
+    assert "this run takes about" in capsys.readouterr().out
+
+
 def test_its_time_is_not_counted_as_training() -> None:
     clock = Throughput()
     train(Slow(), Budget(200), TimeNeeded(Scoring(), clock, after=0.05), clock, data=Ramp(), max_epochs=100)
