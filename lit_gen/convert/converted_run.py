@@ -60,8 +60,7 @@ class Converting(CLI):
         if asked["class_path"] != self._model["class_path"]:
             raise UserError(f"--model is set by {self._folder}; leave it out")
         for name in _FIXED:
-            # what the folder does not specify, such as the dropout of labels that do not exist, is free
-            if asked["init_args"][name] != {**asked["init_args"][name], **given[name]}:
+            if not _contains(asked["init_args"][name], given[name]):
                 raise UserError(f"--model: {name} is set by {self._folder}; leave it out")
 
     def _build_data(self) -> DiscreteDataModule:
@@ -78,6 +77,17 @@ class Converting(CLI):
             if isinstance(error.__cause__, UserError):
                 raise error.__cause__ from None
             raise
+
+
+def _contains(asked: Any, given: Any) -> bool:
+    """Whether a configuration has all that the folder specifies.
+
+    What the folder does not specify is free, such as gradient checkpointing, or the dropout of labels that do not
+    exist.
+    """
+    if isinstance(asked, dict) and isinstance(given, dict):
+        return all(name in asked and _contains(asked[name], value) for name, value in given.items())
+    return bool(asked == given)
 
 
 def make_folder(cli: CLI, out: Path | None) -> Path:

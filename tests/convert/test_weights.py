@@ -66,7 +66,7 @@ def test_the_model_is_the_folder_s(variance: str, mix: float, clips: bool, net: 
     arguments = model["init_args"]
     assert arguments["nets"]["init_args"] == {
         "channels": 8, "multipliers": [1, 2], "num_res_blocks": 1, "attention": [4], "head_channels": 0,
-        "dropout": 0.1, "num_groups": 4, "eps": 1e-6,
+        "dropout": 0.1, "num_groups": 4, "eps": 1e-6, "gradient_checkpointing": False,
     }  # fmt: skip
     assert arguments["schedule"] == {
         "class_path": "lit_gen.families.diffusion.LinearBetas",
