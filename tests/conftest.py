@@ -26,6 +26,14 @@ def shelf() -> Path:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def _no_end_by_force() -> None:
+    """A stopped run that is slow to end, on a busy machine, does not end the tests' own process; others still end."""
+    from lit_gen.stopping.processes import Processes
+
+    Processes.end_within.__defaults__ = (600.0,)
+
+
+@pytest.fixture(scope="session", autouse=True)
 def _cache_of_its_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """Decoded data and reference statistics go to a folder of this session: nothing of the user's is read."""
     before = os.environ.get("LIT_GEN_CACHE")
