@@ -14,7 +14,7 @@ from typing import Any
 
 import lightning as L
 import pytest
-from commands import assert_same, checkpoint, options, run_fit, the_record
+from commands import assert_same, checkpoint, options, run_fit, run_module, the_record
 from offline_runs import inspect
 from test_resume import assert_same_end
 
@@ -197,9 +197,15 @@ def test_a_damaged_best_does_not_stop_the_run(tmp_path: Path) -> None:
 
 
 def test_w_and_b_has_one_run_that_is_finished_at_the_end(tmp_path: Path) -> None:
-    run = stopped_at(13, "vae", tmp_path, "--wandb.mode=offline")
+    # Programs of their own: the client of W&B keeps a service process, and threads, beyond a run.
+    run, environment = tmp_path / "run", {**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    args = options("vae", tmp_path, "--run_name=run", CURVES, "--wandb.mode=offline")
+    args += ["--trainer.callbacks=test_same_folder.StopAt", "--trainer.callbacks.step=13"]
+    found = run_module("lit_gen.fit", *args, env=environment)
+    assert found.returncode == 128 + signal.SIGINT, found.stderr
     identity = json.loads((run / "wandb.json").read_text())
-    fit.main(["--resume", str(run)])
+    found = run_module("lit_gen.fit", "--resume", str(run), env=environment)
+    assert found.returncode == 0, found.stderr
     parts = sorted(run.glob(f"wandb/offline-run-*-{identity['id']}"))
     assert len(parts) == len(list(run.glob("wandb/offline-run-*"))) == 2
     states = [json.loads(inspect(run, "--summary", part=part))["exit_code"] for part in parts]
