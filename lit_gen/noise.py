@@ -15,8 +15,8 @@ _WEYL = 0x9E3779B97F4A7C15  # the odd number nearest to 2^64 over the golden rat
 _FACTORS = (0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
 _SHIFTS = (30, 27, 31)
 _BITS = (1 << 64) - 1
-_BLOCK = {"cpu": 1 << 15}  # words at a time, so that a CPU's caches hold them
-_LARGEST_BLOCK = 1 << 24
+_CPU_BLOCK = 1 << 15  # words at a time, so that a CPU's caches hold them
+_GPU_BLOCK = 1 << 24  # so that temporary tensors stay below half a gigabyte
 
 
 def mix(*words: int) -> int:
@@ -112,7 +112,7 @@ class Noise:
         first = self._drawn + 1
         self._drawn += number
         steps = torch.arange(first, first + number, device=self.device).mul_(_signed(_WEYL))
-        size = max(1, _BLOCK.get(self.device.type, _LARGEST_BLOCK) // max(1, number))
+        size = max(1, (_CPU_BLOCK if self.device.type == "cpu" else _GPU_BLOCK) // max(1, number))
         for begin in range(0, len(self), size):
             rows = slice(begin, begin + size)
             yield rows, _finalize(self._keys[rows, None] + steps)

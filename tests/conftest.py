@@ -28,9 +28,9 @@ def shelf() -> Path:
 @pytest.fixture(scope="session", autouse=True)
 def _no_end_by_force() -> None:
     """A stopped run that is slow to end, on a busy machine, does not end the tests' own process; others still end."""
-    from lit_gen.stopping.processes import Processes
+    from lit_gen.stopping import processes
 
-    Processes.end_within.__defaults__ = (600.0,)
+    processes.GRACE = 600.0
 
 
 @pytest.fixture(scope="session", autouse=True)

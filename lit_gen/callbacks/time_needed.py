@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lit_gen.callbacks.above_bar import print_above
 from lit_gen.callbacks.budget import Budget
-from lit_gen.callbacks.pace import Pace, measure
+from lit_gen.callbacks.linear_time import LinearTime, measure
 from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.throughput import Throughput
@@ -29,7 +29,7 @@ _BLOCK = 250  # samples that are drawn at a time
 
 
 class TimeNeeded(L.Callback):
-    """Says once how long training, validations and the final scores will take together.
+    """Prints once how long training, validations and the final scores will take together.
 
     After some seconds of training, the first process times samples, their features and likelihoods on a few examples,
     which changes neither the model nor any random number; the clock of training stops meanwhile. What is left of
@@ -38,7 +38,7 @@ class TimeNeeded(L.Callback):
     Args:
         scoring: The options of the final scores.
         clock: The clock of training.
-        after: Seconds of the run after which it is said; before a validation, a quarter of them is enough.
+        after: Seconds of training after which the line is printed; before a validation, a quarter of them is enough.
     """
 
     def __init__(self, scoring: Scoring, clock: Throughput, after: float = 12.0) -> None:
@@ -46,16 +46,16 @@ class TimeNeeded(L.Callback):
         self._begin = math.inf
         self._first: tuple[float, int] | None = None  # seconds of training and examples at the end of the first step
         self._validating: float | None = None  # seconds of the latest validation
-        self._told = False
+        self._printed = False
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Starts the clock of the run."""
         self._begin = time.perf_counter()
 
     def on_validation_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Speaks before a validation, which may be long, if training has been measured."""
+        """Prints the line before a validation, which may be long, if training has been measured."""
         if not trainer.sanity_checking and self._measured() > self.after / 4:
-            self._say(trainer, pl_module)
+            self._print_line(trainer, pl_module)
         self._validating = -time.perf_counter()
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -67,22 +67,22 @@ class TimeNeeded(L.Callback):
         self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
     ) -> None:
         """Measures the rate of the steps, without the first."""
-        if self._told:
+        if self._printed:
             return
         if self._first is None:
             self._first = (self.clock.seconds, _seen(trainer))
         elif time.perf_counter() - self._begin > self.after and self._measured() > self.after / 4:
-            self._say(trainer, pl_module)
+            self._print_line(trainer, pl_module)
 
     def _measured(self) -> float:
         """Seconds of training since the first step."""
         return 0.0 if self._first is None else self.clock.seconds - self._first[0]
 
-    def _say(self, trainer: L.Trainer, model: L.LightningModule) -> None:
+    def _print_line(self, trainer: L.Trainer, model: L.LightningModule) -> None:
         left = _examples_left(trainer)
-        if self._told or left is None or self._first is None or not isinstance(model, GenerativeModule):
+        if self._printed or left is None or self._first is None or not isinstance(model, GenerativeModule):
             return
-        self._told = True
+        self._printed = True
         if not trainer.is_global_zero:
             return
         _wait(model)
@@ -126,12 +126,12 @@ class TimeNeeded(L.Callback):
             if counts := trainer.num_val_batches:  # empty until the first validation
                 length = min(length, int(counts[0]) * data.loader.eval_batch_size)
             validation += _likelihood(model, batch, model.val_estimation).seconds(length)
-            paces: dict[Estimation, Pace] = {}
+            times: dict[Estimation, LinearTime] = {}
             for part in scored_parts(data, self.scoring):
-                if part.how not in paces:
-                    paces[part.how] = _likelihood(model, batch, part.how)
+                if part.how not in times:
+                    times[part.how] = _likelihood(model, batch, part.how)
                 rows = data.split(part.split).x if part.rows is None else part.rows
-                scoring += paces[part.how].seconds(len(rows))
+                scoring += times[part.how].seconds(len(rows))
         if quality is not None and features is not None:
             each = quality.num_samples
             if quality.is_on(model.device.type):
@@ -144,7 +144,7 @@ class TimeNeeded(L.Callback):
         return validation / world + alone, scoring / world
 
     @staticmethod
-    def _features(model: GenerativeModule, extractor: FeatureSpace, x: Tensor) -> Pace:
+    def _features(model: GenerativeModule, extractor: FeatureSpace, x: Tensor) -> LinearTime:
         seen = as_seen(x, model.num_levels, extractor)
 
         def compute(number: int) -> None:
@@ -154,7 +154,7 @@ class TimeNeeded(L.Callback):
         return measure(compute, len(seen))
 
 
-def _likelihood(model: LikelihoodModule, batch: Batch, how: Estimation) -> Pace:
+def _likelihood(model: LikelihoodModule, batch: Batch, how: Estimation) -> LinearTime:
     x, label, index = batch
 
     def compute(number: int) -> None:

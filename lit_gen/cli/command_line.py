@@ -15,18 +15,10 @@ from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 import lit_gen.families
 import lit_gen.metrics
 import lit_gen.nets  # noqa: F401
-from lit_gen.callbacks import (
-    EMA,
-    BestCheckpoint,
-    Budget,
-    ProgressBar,
-    SampleGrid,
-    SampleQuality,
-    Schedule,
-)
+from lit_gen.callbacks import ProgressBar
 from lit_gen.cli import checks, early_checks
-from lit_gen.cli.arithmetic_options import add_arithmetic_options, compile_callbacks
 from lit_gen.cli.data_checks import check_sizes
+from lit_gen.cli.fit_options import CONFIGURABLE, DESCRIPTION, TRAINER_DEFAULTS, add_fit_options, compile_callbacks
 from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
 from lit_gen.cli.null_checks import check_nulls
@@ -43,22 +35,11 @@ from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.arithmetic import use_tf32
-from lit_gen.scoring.settings import Scoring
 from lit_gen.stopping.trainers import take_over
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
 os.environ.setdefault("JSONARGPARSE_DEPRECATION_WARNINGS", "off")
 
-
-# Configurable callbacks, in their order in the Trainer. Budget is first, because others read its count.
-_CALLBACKS: dict[str, type[Callback]] = {
-    "budget": Budget,
-    "schedule": Schedule,
-    "ema": EMA,
-    "checkpoint": BestCheckpoint,
-    "grid": SampleGrid,
-    "quality": SampleQuality,
-}
 
 # Trainer options that apply to training only; a score is computed on the whole split.
 _ONLY_SCORING = {
@@ -96,22 +77,12 @@ class CLI(LightningCLI):
             GenerativeModule,
             DiscreteDataModule,
             save_config_callback=None,
-            trainer_defaults={
-                "max_epochs": -1,
-                # No effective limit, but not -1: Lightning restores the loader's position in a run that was stopped
-                # inside an epoch only if the number of steps is limited. The budget in examples ends a run.
-                "max_steps": 10**15,
-                "num_sanity_val_steps": 0,
-                "use_distributed_sampler": False,
-                "inference_mode": False,
-                "log_every_n_steps": 50,
-                "default_root_dir": "runs",
-            },
+            trainer_defaults=TRAINER_DEFAULTS,
             seed_everything_default=0,
             parser_class=Parser,
             parser_kwargs={
                 "prog": "python -m lit_gen.fit",
-                "description": fit_description(),
+                "description": DESCRIPTION,
                 "allow_abbrev": False,
             },
             subclass_mode_model=True,
@@ -136,32 +107,8 @@ class CLI(LightningCLI):
             check_unfinished(self.run_folder, self.position, self.plain_config())
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
-        """Adds lit_gen's own groups of options, one for the arguments of each class."""
-        for name, callback in _CALLBACKS.items():
-            parser.add_class_arguments(callback, name)
-        parser.add_class_arguments(Scoring, "scoring")
-        parser.add_class_arguments(tracking.Wandb, "wandb")
-        parser.add_argument(
-            "--ckpt_path", type=str | None, default=None, help="Checkpoint that a run in a new folder continues."
-        )
-        parser.add_argument(
-            "--weights",
-            type=str | None,
-            default=None,
-            help="Checkpoint whose weights a new run starts from, also on other data: its average, if it has one.",
-        )
-        parser.add_argument(
-            "--weights_kind",
-            type=Literal["auto", "ema", "raw"],
-            default="auto",
-            help="Weights of that checkpoint: averaged (ema), raw, or averaged if there are any (auto).",
-        )
-        parser.add_argument(
-            "--run_name", type=str | None, default=None, help="Name of this run's folder in trainer.default_root_dir."
-        )
-        add_arithmetic_options(parser)
-        parser.link_arguments("data.shape", "model.init_args.shape", apply_on="instantiate")
-        parser.link_arguments("data.num_levels", "model.init_args.num_levels", apply_on="instantiate")
+        """Adds lit_gen's own options."""
+        add_fit_options(parser)
 
     # -------------------------------------------------------------- building
 
@@ -220,7 +167,7 @@ class CLI(LightningCLI):
             config["logger"] = False
         elif config["logger"] in (None, True):
             config["logger"] = tracking.loggers(folder, self.config_init["wandb"], self.plain_config())
-        configured = [self.config_init[name] for name in _CALLBACKS]
+        configured = [self.config_init[name] for name in CONFIGURABLE]
         kept, seed = kept_data(folder, self.datamodule, self.config["weights"]), int(self.config["seed_everything"])
         others = [*compile_callbacks(self.config["compile"]), *bar]
         own = run_callbacks(configured, self.config_text(), seed, kept, others, self.config_init["scoring"])
@@ -307,13 +254,3 @@ class CLI(LightningCLI):
 
 def _listed(value: Any) -> list[Any]:
     return [] if value is None else list(value) if isinstance(value, list) else [value]
-
-
-def fit_description() -> str:
-    """Introduction of ``--help``."""
-    return (
-        "Trains a generative model, scores it in a fresh Trainer, and writes the run's record."
-        " Start from a recipe: --config configs/recipes/digits/vae.yaml; later options win."
-        " To continue a run in its own folder: --resume RUN_FOLDER, with options to change, such as"
-        " --budget.max_examples."
-    )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import abc
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from torch import Tensor
@@ -24,6 +25,23 @@ class Batch(NamedTuple):
     x: Tensor
     label: Tensor | None
     index: Tensor  # type: ignore[assignment]  # hides tuple.index, which has no use here
+
+    def pin_memory(self) -> Batch:
+        """The same batch in page-locked memory, from which a GPU copies while the host goes on."""
+        return Batch(*(None if part is None else part.pin_memory() for part in self))  # type: ignore[arg-type]
+
+
+@dataclass(frozen=True)
+class LoaderOptions:
+    """Options of the loaders of every data module.
+
+    Args:
+        eval_batch_size: Batch size of validation and test over all processes together.
+        seed: Seed of the training order; never of the splits.
+    """
+
+    eval_batch_size: int = 250
+    seed: int = 0
 
 
 class EpochLoader(abc.ABC):

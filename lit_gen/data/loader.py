@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.data.epoch_loader import Batch, EpochLoader
+from lit_gen.data.epoch_loader import Batch, EpochLoader, LoaderOptions
 from lit_gen.data.placement import Placement
 from lit_gen.noise import Noise, mix
 
@@ -22,7 +22,7 @@ _SHUFFLE, _REDRAW = 1, 2
 
 
 @dataclass(frozen=True)
-class Loader:
+class Loader(LoaderOptions):
     """Options of a data module's loaders that few experiments change.
 
     Args:
@@ -32,8 +32,6 @@ class Loader:
             what is free there; ``host``. Batches are the same.
     """
 
-    eval_batch_size: int = 250
-    seed: int = 0
     placement: Placement = "auto"
 
 
@@ -125,9 +123,8 @@ class SliceLoader(EpochLoader):
         if self.redraw is not None:
             x = self.redraw(x, Noise(mix(_REDRAW, self.seed, epoch), index, x.device))
         label = None if self.label is None else self.label.index_select(0, index)
-        if self.pin_memory:
-            return Batch(x.pin_memory(), None if label is None else label.pin_memory(), index.pin_memory())
-        return Batch(x, label, index)
+        batch = Batch(x, label, index)
+        return batch.pin_memory() if self.pin_memory else batch
 
     def _take(self, index: Tensor) -> Tensor:
         return self._rows.index_select(0, index).view(len(index), *self.x.shape[1:])

@@ -15,7 +15,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.data.chosen import ChosenLoader
-from lit_gen.data.epoch_loader import EpochLoader
+from lit_gen.data.epoch_loader import EpochLoader, LoaderOptions
 from lit_gen.data.example_hashes import chosen_examples, example_hashes, examples_in
 from lit_gen.data.loader import Loader, Redraw, SliceLoader
 from lit_gen.data.placement import place_of, uses_cuda
@@ -75,7 +75,7 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
     num_levels: int
 
     def __init__(
-        self, *, name: str, shape: tuple[int, ...], num_levels: int, batch_size: int, loader: Loader = Loader()
+        self, *, name: str, shape: tuple[int, ...], num_levels: int, batch_size: int, loader: LoaderOptions = Loader()
     ) -> None:
         super().__init__()
         _check_name(name)
@@ -167,7 +167,8 @@ class DiscreteDataModule(L.LightningDataModule, abc.ABC):
             UserError: The batch size cannot be divided among the processes.
         """
         split = self.split("train")
-        place = place_of(self._training_bytes(), self.trainer, self.loader.placement)
+        placement = self.loader.placement if isinstance(self.loader, Loader) else "host"
+        place = place_of(self._training_bytes(), self.trainer, placement)
         x, redraw = self._training(place)
         loader = SliceLoader(
             x, split.label, batch_size=self.batch_size, seed=self.loader.seed, redraw=redraw, **options

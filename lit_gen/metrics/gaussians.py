@@ -31,6 +31,10 @@ class Moments:
         count = torch.tensor(float(len(features)), dtype=torch.float64, device=features.device)
         return cls(count, features.sum(0), features.T @ features)
 
+    def summary(self) -> dict[str, Tensor]:
+        """The three by name, on the CPU: what serves as a statistic's ``reference``."""
+        return {name: value.cpu() for name, value in vars(self).items()}
+
     @property
     def mean(self) -> Tensor:
         """float64 [D]."""

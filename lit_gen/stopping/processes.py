@@ -21,7 +21,8 @@ _POLL = 0.25  # seconds between two looks at the other processes
 _POLL_STORE = 1.0
 _SAME_REQUEST = 0.5  # seconds within which a signal counts once: ``timeout`` and shells send it twice
 _AGAIN = "give the same command again"
-_GRACE = 8.0  # seconds in which a process that must end may do so by itself
+GRACE = 8.0
+"""Seconds in which a process that must end may do so by itself."""
 
 # A signal that one process passes on is another one, so that a Ctrl-C, which a terminal sends to all processes, is not
 # counted once for each. Without real-time signals (macOS), it is the same.
@@ -138,9 +139,9 @@ class Processes:
         """Whether the caller is the first to print why the process ends; there is one line."""
         return self._done.is_set() or self._words.acquire(blocking=False)
 
-    def end_within(self, code: int, line: str, seconds: float = _GRACE) -> None:
-        """Ends this process and its children by force if it has not ended by itself by then."""
-        self._end = (time.monotonic() + seconds, code, line)
+    def end_within(self, code: int, line: str, seconds: float | None = None) -> None:
+        """Ends this process and its children by force if it has not ended by itself by then, 8 seconds by default."""
+        self._end = (time.monotonic() + (GRACE if seconds is None else seconds), code, line)
 
     def lost_within(self, seconds: float) -> str | None:
         """Waits for news of a lost process: an error of communication comes before them."""

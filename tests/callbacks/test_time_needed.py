@@ -13,7 +13,7 @@ from commands import RECIPES, checkpoint, run_fit
 from torch import Tensor
 
 from lit_gen.callbacks import Budget, Throughput, TimeNeeded
-from lit_gen.callbacks.pace import Pace, measure
+from lit_gen.callbacks.linear_time import LinearTime, measure
 from lit_gen.likelihood import Likelihood
 from lit_gen.noise import Noise
 from lit_gen.scoring.settings import Scoring
@@ -89,11 +89,11 @@ def test_it_changes_no_weight(family: str, tmp_path: Path, monkeypatch: pytest.M
         assert torch.equal(value, with_it[name]) if isinstance(value, Tensor) else value == with_it[name]
 
 
-def test_pace_is_linear_in_batches() -> None:
-    pace = Pace(batch=10, fixed=1.0, each=0.5)
-    assert pace.seconds(0) == 0
-    assert pace.seconds(10) == 6.0
-    assert pace.seconds(25) == 6.0 + 6.0 + 3.5
+def test_time_is_linear_in_batches() -> None:
+    found = LinearTime(batch_size=10, overhead=1.0, per_example=0.5)
+    assert found.seconds(0) == 0
+    assert found.seconds(10) == 6.0
+    assert found.seconds(25) == 6.0 + 6.0 + 3.5
 
 
 @pytest.mark.parametrize(("fixed", "each", "sizes"), [
@@ -110,7 +110,7 @@ def test_measurements_find_the_line(
         seen.append(number)
         now[0] += fixed + each * number
 
-    monkeypatch.setattr("lit_gen.callbacks.pace.time.perf_counter", lambda: now[0])
-    pace = measure(operation, 250)
+    monkeypatch.setattr("lit_gen.callbacks.linear_time.time.perf_counter", lambda: now[0])
+    found = measure(operation, 250)
     assert seen == sizes
-    assert (pace.fixed, pace.each) == (pytest.approx(fixed, abs=1e-9), pytest.approx(each))
+    assert (found.overhead, found.per_example) == (pytest.approx(fixed, abs=1e-9), pytest.approx(each))

@@ -197,7 +197,7 @@ def test_few_samples_that_are_missing_or_not_finite_raise() -> None:
     reference = vars(Moments.of(normal(50, 16, 0)))
     statistic = FrechetDistance(16, reference, num_samples=12)
     statistic.update(normal(10, 16, 1), torch.arange(10))
-    with pytest.raises(ValueError, match="10 samples came where 12 were announced"):
+    with pytest.raises(ValueError, match="10 samples were added, 12 expected"):
         statistic.compute()
     statistic.update(torch.full((2, 16), torch.nan), torch.arange(10, 12))
     with pytest.raises(ValueError, match="not finite"):

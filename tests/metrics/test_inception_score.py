@@ -68,7 +68,7 @@ def test_the_standard_error_is_that_of_a_mean_of_ten() -> None:
 
 def test_what_is_no_score_is_refused() -> None:
     logits = logits_of(40)
-    with pytest.raises(ValueError, match="39 samples came where 40 were announced"):
+    with pytest.raises(ValueError, match="39 samples were added, 40 expected"):
         streamed(logits, torch.arange(39)).compute()
     logits[3, 2] = float("nan")
     with pytest.raises(ValueError, match="not finite"):

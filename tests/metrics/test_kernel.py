@@ -105,10 +105,10 @@ def test_samples_that_are_missing_or_come_twice_raise() -> None:
     reference = updated(normal(9, 3, seed=1), num_groups=1)
     statistic = KID(3, reference.summary(), num_samples=20)
     statistic.update(normal(19, 3, seed=0), torch.arange(19))
-    with pytest.raises(ValueError, match="19 samples came where 20 were announced"):
+    with pytest.raises(ValueError, match="19 samples were added, 20 expected"):
         statistic.compute()
     statistic.update(normal(1, 3, seed=0), torch.tensor([3]))
-    with pytest.raises(ValueError, match="20 samples came where 20 were announced"):
+    with pytest.raises(ValueError, match="20 samples were added, 20 expected"):
         statistic.compute()
 
 

@@ -35,9 +35,7 @@ class Decoded:
 
     def pin_memory(self) -> Decoded:
         """The same in page-locked memory; called by torch's DataLoader."""
-        x, label, index = self.batch
-        pinned = None if label is None else label.pin_memory()
-        return replace(self, batch=Batch(x.pin_memory(), pinned, index.pin_memory()))
+        return replace(self, batch=self.batch.pin_memory())
 
     def checked(self) -> Decoded:
         """Itself.

@@ -30,7 +30,7 @@ from lit_gen.errors import UserError
 if TYPE_CHECKING:
     import datasets
 
-_LOOKED_AT = 1_000  # files of a folder by which its kind is told
+_LOOKED_AT = 1_000  # files of a folder from which its kind is inferred
 _PARQUET, _TAR = (".parquet",), (".tar", ".tar.gz", ".tgz", ".tar.xz")
 
 

@@ -7,9 +7,8 @@ from dataclasses import dataclass
 
 from typing_extensions import override
 
-from lit_gen.data.epoch_loader import Batch, EpochLoader
+from lit_gen.data.epoch_loader import Batch, EpochLoader, LoaderOptions
 from lit_gen.data.image_source import unreadable_words
-from lit_gen.data.loader import Loader
 from lit_gen.data.streaming.batch_decoder import Decoded
 from lit_gen.data.streaming.decode_workers import decoded_in_blocks, decoded_in_order
 from lit_gen.data.streaming.piece_order import BufferedOrder
@@ -18,7 +17,7 @@ from lit_gen.errors import UserError, print_warning
 
 
 @dataclass(frozen=True)
-class Streaming(Loader):
+class Streaming(LoaderOptions):
     """Options of the loaders of streamed data.
 
     Args:

@@ -145,7 +145,7 @@ class EfficientNetLite0(FeatureSpace):
     The scores are FD-efficientnet_lite0, KID-efficientnet_lite0 and IS-efficientnet_lite0: they compare with one
     another, and never with an FID. Images of any size are resized to 224 x 224 by antialiased bicubic interpolation,
     rounded to integers as an image library does, and enter as (x - 127) / 128; grey images are repeated to three
-    channels. A CPU core computes about 16 images a second, so on a CPU samples are scored after training alone, unless
+    channels. A CPU core computes tens of images a second, so on a CPU samples are scored after training alone, unless
     ``quality.during_training`` asks for more.
 
     Below 2,048 examples KID, which has no bias, is the first score: the distance between two sets of 300 training

@@ -87,8 +87,8 @@ class FeatureSpace(nn.Module, abc.ABC):
         sha256: Of what decides its features: the weights, or the settings.
         grey_only: Whether it is made for grey images, so that its features of colour ones mean little.
         slow_on_cpu: Whether a CPU computes tens of images a second, so that samples are scored after training alone.
-        few_examples: Number of examples below which the bias of a Frechet distance drowns what it should show: the
-            unbiased KID is then the first score, and the distance carries a note. 0 for a space of few features.
+        few_examples: Number of examples below which much of a Frechet distance is bias: the unbiased KID is then the
+            first score, and the distance carries a note. 0 for a space of few features.
         num_features: D.
         num_classes: K of the classifier; 0 for none, and so no Inception Score.
     """

@@ -11,14 +11,15 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.errors import UserError
-from lit_gen.metrics.neighbourhoods import Centred, ball_radii, check_neighbours, distance_blocks
+from lit_gen.metrics.neighbourhoods import Centred, distance_blocks
 from lit_gen.metrics.score_spec import ScoreSpec
-from lit_gen.metrics.statistics.kept_features import KeptFeatures, check_kept
+from lit_gen.metrics.statistics.kept_features import check_kept
+from lit_gen.metrics.statistics.neighbour_balls import NeighbourBalls
 from lit_gen.metrics.statistics.statistic import NUM_GROUPS
 from lit_gen.metrics.sums import jackknife_error
 
 
-class DensityCoverage(KeptFeatures):
+class DensityCoverage(NeighbourBalls):
     """Density and coverage: how many data's neighbourhoods hold a sample, and what share of them holds any.
 
     Each reference example has a ball through its k-th nearest other example, the surface excluded (<). Density is the
@@ -47,6 +48,7 @@ class DensityCoverage(KeptFeatures):
         https://arxiv.org/abs/2002.09797, equations 4 and 5.
     """
 
+    rule = "<"
     scores = (
         ScoreSpec("density", "density", higher_is_better=True, decimals=3),
         ScoreSpec("coverage", "coverage", higher_is_better=True, decimals=3),
@@ -66,17 +68,6 @@ class DensityCoverage(KeptFeatures):
         if k < 1:
             raise UserError(f"DensityCoverage: k is {k}; give at least 1")
         self.k = k
-
-    @override
-    def check_counts(self, num_reference: int) -> None:
-        """Validates that there are more reference examples than neighbours."""
-        check_neighbours("DensityCoverage", self.k, "reference examples", num_reference, 1)
-
-    @override
-    def summary_of(self, features: Tensor) -> dict[str, Tensor]:
-        """Returns the squared radii of the balls around the features, float64 [m]."""
-        self.check_counts(len(features))
-        return {"radius": ball_radii(features, self.k)[0].cpu()}
 
     @override
     def compute(self) -> dict[str, Tensor]:
@@ -106,8 +97,3 @@ class DensityCoverage(KeptFeatures):
             "coverage": covered,
             "coverage_se": jackknife_error(without.tolist()),
         }
-
-    @override
-    def protocol(self) -> dict[str, Any]:
-        """Returns k, and the rule on the surface of a ball."""
-        return {"statistic": {"k": self.k, "rule": "<"}}

@@ -110,7 +110,7 @@ class FrechetDistance(Statistic):
             return super().summary()
         with self.sync_context(should_sync=not self._is_synced):
             check_kept(self)
-            return {name: value.cpu() for name, value in vars(Moments.of(self.features)).items()}
+            return Moments.of(self.features).summary()
 
     @override
     def note(self, few_examples: int) -> str:

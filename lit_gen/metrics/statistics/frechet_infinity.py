@@ -92,7 +92,7 @@ class FrechetInfinity(KeptFeatures):
         """Returns count, sum and outer products of all features, on the CPU; all processes must call it together."""
         with self.sync_context(should_sync=not self._is_synced):
             check_kept(self)
-            return {name: value.cpu() for name, value in vars(Moments.of(self.features)).items()}
+            return Moments.of(self.features).summary()
 
     @override
     def summary_key(self) -> str:

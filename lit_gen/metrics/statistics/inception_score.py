@@ -114,7 +114,7 @@ class InceptionScore(Statistic):
             ValueError: Some of the samples are missing or came twice, or a logit is not finite.
         """
         if not torch.equal(self.count.cpu(), torch.bincount(self._split, minlength=self.num_splits).double()):
-            raise ValueError(f"{int(self.count.sum())} samples came where {self.num_samples} were announced")
+            raise ValueError(f"{int(self.count.sum())} samples were added, {self.num_samples} expected")
         marginal = self.prob / self.count[:, None]
         scores = (self.prob_log_prob / self.count - torch.special.xlogy(marginal, marginal).sum(1)).exp()
         if not scores.isfinite().all():

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.metrics.score_spec import ScoreSpec
-from lit_gen.metrics.statistics.statistic import NUM_GROUPS, FeatureKind, Statistic
+from lit_gen.metrics.statistics.ngram_counts import NGramCounts
 
 
 def jensen_shannon(a: Tensor, b: Tensor) -> float:
@@ -40,42 +39,15 @@ def jensen_shannon(a: Tensor, b: Tensor) -> float:
     return float((torch.xlogy(p, p / m).sum() + torch.xlogy(q, q / m).sum()) / (2 * math.log(2)))
 
 
-class JensenShannon(Statistic):
+class JensenShannon(NGramCounts):
     """The divergence between the n-grams of samples and of the reference, in bits: see :func:`jensen_shannon`.
 
     It compares at equal counts alone. The standard error is a jackknife's with the reference held fixed.
 
-    Memory: 8 ``num_groups`` K bytes for K different n-grams.
-
-    Args:
-        num_features: Number of different n-grams K.
-        reference: Another instance's ``summary()``, of the real data.
-        num_groups: Number of groups of the jackknife.
-        **kwargs: Keyword arguments of ``torchmetrics.Metric``.
+    Memory and arguments: see :class:`NGramCounts`.
     """
 
     scores: ClassVar[tuple[ScoreSpec, ...]] = (ScoreSpec("jsd", "JSD", unit="bits", decimals=3),)
-    feature_kind: ClassVar[FeatureKind] = "symbols"
-
-    count: Tensor
-
-    def __init__(
-        self,
-        num_features: int,
-        reference: Mapping[str, Tensor] | None = None,
-        *,
-        num_groups: int = NUM_GROUPS,
-        **kwargs: Any,
-    ) -> None:
-        super().__init__(num_features, reference, num_groups=num_groups, **kwargs)
-        self.add_state("count", torch.zeros(num_groups, num_features, dtype=torch.float64))
-
-    @override
-    def update(self, features: Tensor, index: Tensor) -> None:
-        """Counts n-grams by their numbers, int64 [B, L], of the samples with these indices [B]."""
-        number = features.to(self.device) + self.num_features * self.group(index)[:, None]
-        ones = torch.ones(number.numel(), dtype=torch.float64, device=number.device)
-        self.count.view(-1).index_add_(0, number.flatten(), ones)
 
     @override
     def compute(self) -> dict[str, Tensor]:
@@ -87,9 +59,3 @@ class JensenShannon(Statistic):
         reference = self.reference["count"].cpu()
         value, error = self.jackknife(lambda state: jensen_shannon(state["count"], reference))
         return {"jsd": value, "jsd_se": error}
-
-    @override
-    @classmethod
-    def is_usable(cls, summary: Mapping[str, Tensor]) -> bool:
-        """Returns whether there is an n-gram."""
-        return bool(summary["count"].sum() > 0)

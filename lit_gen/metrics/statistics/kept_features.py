@@ -26,7 +26,7 @@ def check_kept(statistic: Any) -> None:
         ValueError: Some of the samples are missing or came twice, or features are not finite.
     """
     if not (statistic.seen == 1).all():
-        raise ValueError(f"{int(statistic.seen.sum())} samples came where {len(statistic.seen)} were announced")
+        raise ValueError(f"{int(statistic.seen.sum())} samples were added, {len(statistic.seen)} expected")
     if not statistic.features.isfinite().all():
         raise ValueError("the features hold values that are not finite")
 

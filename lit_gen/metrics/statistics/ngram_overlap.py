@@ -8,7 +8,7 @@ from torch import Tensor
 from typing_extensions import override
 
 from lit_gen.metrics.score_spec import ScoreSpec
-from lit_gen.metrics.statistics.jensen_shannon import JensenShannon
+from lit_gen.metrics.statistics.ngram_counts import NGramCounts
 
 
 def overlap(a: Tensor, b: Tensor) -> float:
@@ -30,23 +30,16 @@ def overlap(a: Tensor, b: Tensor) -> float:
     return float(a[b > 0].sum() / a.sum())
 
 
-class NGramOverlap(JensenShannon):
+class NGramOverlap(NGramCounts):
     """Precision and recall of n-grams, as precision_3grams and recall_3grams.
 
-    Precision is the share of the samples' n-grams that occur in the reference at all: what else they hold is new, or
-    nonsense. Recall is the share of the reference's n-grams that occur in the samples: what else it holds they never
-    say. Every occurrence counts, without clipping. Both grow with the other side's length, so that they compare only
-    at equal counts, and with what real text has at that count. A sampler that repeats one true sentence has a
-    precision of 1 and a low recall.
+    Precision is the share of the samples' n-grams that occur in the reference at all: the others are new, or nonsense.
+    Recall is the share of the reference's n-grams that occur in the samples: the others are missing from them. Every
+    occurrence counts, without clipping. Both grow with the other side's length, so that they compare only at equal
+    counts, and with what real text has at that count. A sampler that repeats one true sentence has a precision of 1
+    and a low recall.
 
-    The standard errors are a jackknife's with the reference held fixed. Memory: 8 ``num_groups`` K bytes for K
-    different n-grams. The reference is that of :class:`JensenShannon`.
-
-    Args:
-        num_features: Number of different n-grams K.
-        reference: Another instance's ``summary()``, of the real data.
-        num_groups: Number of groups of the jackknife.
-        **kwargs: Keyword arguments of ``torchmetrics.Metric``.
+    The standard errors are a jackknife's with the reference held fixed. Memory and arguments: see :class:`NGramCounts`.
 
     References:
         Papineni et al. 2002, BLEU, https://aclanthology.org/P02-1040, section 2.1, for the precision; Shi et al. 2018,
@@ -70,11 +63,6 @@ class NGramOverlap(JensenShannon):
         precision, precision_se = self.jackknife(lambda state: overlap(state["count"], reference))
         recall, recall_se = self.jackknife(lambda state: overlap(reference, state["count"]))
         return {"precision": precision, "precision_se": precision_se, "recall": recall, "recall_se": recall_se}
-
-    @override
-    def summary_key(self) -> str:
-        """Returns the key of the Jensen-Shannon divergence, whose counts these are."""
-        return JensenShannon(self.num_features, num_groups=1).summary_key()
 
     @override
     def protocol(self) -> dict[str, Any]:

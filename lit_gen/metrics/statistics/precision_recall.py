@@ -11,12 +11,13 @@ from typing_extensions import override
 
 from lit_gen.metrics.neighbourhoods import Centred, ball_radii, check_neighbours, distance_blocks
 from lit_gen.metrics.score_spec import ScoreSpec
-from lit_gen.metrics.statistics.kept_features import KeptFeatures, check_kept
+from lit_gen.metrics.statistics.kept_features import check_kept
+from lit_gen.metrics.statistics.neighbour_balls import NeighbourBalls
 from lit_gen.metrics.statistics.statistic import NUM_GROUPS
 from lit_gen.metrics.sums import jackknife_error
 
 
-class PrecisionRecall(KeptFeatures):
+class PrecisionRecall(NeighbourBalls):
     """Improved precision and recall: shares of samples and of data inside the other set's neighbourhoods.
 
     A set's neighbourhood is the union of balls around its points, each through the point's k-th nearest neighbour in
@@ -45,6 +46,7 @@ class PrecisionRecall(KeptFeatures):
         https://arxiv.org/abs/1904.06991, equations 1 and 2.
     """
 
+    rule = "<="
     scores = (
         ScoreSpec("precision", "precision", higher_is_better=True, decimals=3),
         ScoreSpec("recall", "recall", higher_is_better=True, decimals=3),
@@ -63,16 +65,6 @@ class PrecisionRecall(KeptFeatures):
         check_neighbours("PrecisionRecall", k, "samples", num_samples, num_groups)
         super().__init__(num_features, reference, num_samples=num_samples, num_groups=num_groups, **kwargs)
         self.k = k
-
-    @override
-    def check_counts(self, num_reference: int) -> None:
-        """Validates that there are more reference examples than neighbours."""
-        check_neighbours("PrecisionRecall", self.k, "reference examples", num_reference, 1)
-
-    @override
-    def summary_of(self, features: Tensor) -> dict[str, Tensor]:
-        """Returns the squared radii of the balls around the features, float64 [m]."""
-        return {"radius": ball_radii(features, self.k)[0].cpu()}
 
     @override
     def compute(self) -> dict[str, Tensor]:
@@ -104,8 +96,3 @@ class PrecisionRecall(KeptFeatures):
             "recall": recall[-1],
             "recall_se": jackknife_error(recall[:-1].tolist()),
         }
-
-    @override
-    def protocol(self) -> dict[str, Any]:
-        """Returns k, and the rule on the surface of a ball."""
-        return {"statistic": {"k": self.k, "rule": "<="}}
