@@ -25,7 +25,9 @@ def print_record(record: Record, path: Path) -> None:
     # As Text, because rich would take brackets in a str, such as those of a name '[v1]', for its markup.
     table = Table(title=Text(f"{record.model} on {record.data}"), title_justify="left")
     for heading in ("score", "value", "standard error", "protocol"):
-        table.add_column(heading, justify="left" if heading in ("score", "protocol") else "right")
+        left = heading in ("score", "protocol")
+        # A score's name is never cut: "precision-mnist_..." would name no space.
+        table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading == "score")
     for score in record.scores:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         table.add_row(
