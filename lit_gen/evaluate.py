@@ -25,8 +25,8 @@ from lit_gen.runs.sample_output import write_final_samples, write_nearest_pairs
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.training_data import trained_on
 from lit_gen.runs.weights import check_finite, load_weights
-from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.scored_data import ScoredParts
+from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
