@@ -15,6 +15,10 @@ from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
+from lit_gen.entries.baselines.command import main as score_baselines
+from lit_gen.entries.baselines.command import names_baselines
+from lit_gen.entries.command import main as score_entry_of
+from lit_gen.entries.command import names_entry
 from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
@@ -62,6 +66,14 @@ not depend on them, stay as they are:
   --temperature T ...             temperatures of a flow or an autoregressive model
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
+
+Samples or likelihoods of another program are scored by --samples, --nats or --module in place
+of a checkpoint, and baselines by --baselines:
+
+  python -m lit_gen.evaluate --samples DIR_OR_FILE --name NAME --data.path=DIR
+  python -m lit_gen.evaluate --baselines [CHECKPOINT]
+  python -m lit_gen.evaluate --samples --help
+  python -m lit_gen.evaluate --baselines --help
 
 All options: python -m lit_gen.fit --help"""
 
@@ -148,9 +160,21 @@ def evaluate(
 
 def main(args: list[str]) -> None:
     """Runs the command."""
+    if names_baselines(args):
+        found = score_baselines(args)
+    elif names_entry(args):
+        found = score_entry_of(args)
+    else:
+        found = score_checkpoint(args)
+    if found:
+        print_record(*found)
+
+
+def score_checkpoint(args: list[str]) -> tuple[Record, Path] | None:
+    """Scores the checkpoint that a command line begins with; None if only its usage was asked for."""
     path = path_first(args, USAGE, "which checkpoint? give its path first")
     if path is None:
-        return
+        return None
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
     own = Arguments()
@@ -159,9 +183,7 @@ def main(args: list[str]) -> None:
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
     samplings = sampling_variants(run.model, variants)
-    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
-    if found:
-        print_record(*found)
+    return evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
 
 
 if __name__ == "__main__":

@@ -42,9 +42,11 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         num_classes: Number of label classes, ``{0..num_classes-1}``; 0 means unconditional.
         sampling: Current sampling options; see :meth:`sampled_by`.
         function_evaluations: Network evaluations while sampling, counted per example since the model was built.
+        most_samples: Number of samples that there are, for those of another program; None for any number.
     """
 
     num_classes: int = 0
+    most_samples: int | None = None
     sampling: SamplingOptions
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:

@@ -25,7 +25,10 @@ def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
     Samples that cannot be written are a warning: the scores, which took longer, are still to be written.
     """
     data, grid, x = run.data, run.grid, None
-    if (n := grid.count(data)) and can_show(run.model.shape, data):
+    n = grid.count(data)
+    if run.model.most_samples is not None:
+        n = min(n, run.model.most_samples)
+    if n and can_show(run.model.shape, data):
         with trainer.precision_plugin.forward_context():
             x = run.model.sample(n, seed=grid.seed)
     try:
