@@ -15,10 +15,10 @@ from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
-from lit_gen.entries.baselines.command import main as score_baselines
-from lit_gen.entries.baselines.command import names_baselines
-from lit_gen.entries.command import main as score_entry_of
-from lit_gen.entries.command import names_entry
+from lit_gen.entries.baselines.scored_baselines import main as score_baselines
+from lit_gen.entries.baselines.scored_baselines import names_baselines
+from lit_gen.entries.foreign import main as score_entry_of
+from lit_gen.entries.foreign import names_entry
 from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record

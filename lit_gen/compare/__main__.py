@@ -16,8 +16,8 @@ from lit_gen.compare.runner import baselines, check_folder, run_all
 from lit_gen.errors import UserError, writing
 
 PLAN = "plan.json"
-USAGE = """usage: lit-gen compare --data.path=DIR [--minutes N] [--seeds N] [--families NAME ...] [--out DIR]
-       lit-gen compare --config configs/data/mnist.yaml --minutes 60 --seeds 3
+USAGE = """usage: python -m lit_gen.compare --data.path=DIR [--minutes N] [--seeds N] [--families NAME ...] [--out DIR]
+       python -m lit_gen.compare --config configs/data/mnist.yaml --minutes 60 --seeds 3
 
 Trains one model of each family on the same data, one after the other, and shows them on one board with baselines. Each
 model is the largest whose training fits its share of the time on this machine; sizes and budgets are measured first.

@@ -12,8 +12,8 @@ from lit_gen.cli.command_line import CLI
 from lit_gen.cli.data_kind import data_file, value_of
 from lit_gen.cli.process import configure_process
 from lit_gen.entries.declared import Declared
+from lit_gen.entries.foreign_samples import count_samples, image_shape
 from lit_gen.entries.own_object import is_model
-from lit_gen.entries.sample_files import count_samples, image_shape
 from lit_gen.entries.scored import FOREIGN, About, score_entry
 from lit_gen.errors import UserError
 from lit_gen.records.record import Record
