@@ -187,9 +187,21 @@ def main(args: list[str]) -> None:
     if run.trainer_options["fast_dev_run"]:
         run.trainer.fit(run.model, run.data)
         return
+    train_and_score(run)
+
+
+def train_and_score(run: Run) -> tuple[Path, Record, Path] | None:
+    """Trains, scores, publishes the scores and removes the checkpoints that are not kept.
+
+    Returns:
+        The selected checkpoint, the record, and the record's path; None on all processes but the first.
+
+    Raises:
+        UserError: As :func:`train`, or if the run was stopped.
+    """
     PROCESSES.advice = lambda: advice(run.folder, resumed=run.checkpoint)
     try:
-        _train_and_score(run)
+        return _train_and_score(run)
     except UserError as error:
         untrained = isinstance(error, StoppedError | CompileError) or not _has_trained(run.trainer)
         if untrained and not run.resumed and run.folder is not None and is_first_process():
@@ -197,7 +209,7 @@ def main(args: list[str]) -> None:
         raise
 
 
-def _train_and_score(run: Run) -> None:
+def _train_and_score(run: Run) -> tuple[Path, Record, Path] | None:
     failed = True
     try:
         with ended_in_one_line():
@@ -209,6 +221,7 @@ def _train_and_score(run: Run) -> None:
         failed = False
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
+    return (path, *found) if found else None
 
 
 def _discard_if_untrained(folder: Path) -> None:
