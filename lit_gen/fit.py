@@ -17,6 +17,7 @@ from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
+from lit_gen.cli.fit_help import START, is_short_help, names_a_run, short_help, without_value
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.run_folder import remove_run_folder
 from lit_gen.errors import RUNS_OPTION, UserError, print_warning, writing
@@ -182,6 +183,13 @@ def _summary_name(score: Score) -> str:
 
 def main(args: list[str]) -> None:
     """Runs the command."""
+    if is_short_help(args):
+        print(short_help(), end="")
+        return
+    if not names_a_run(args) and "--help=all" not in args:
+        sys.stderr.write(START)
+        raise UserError("fit: no model and no data are given; give a recipe with --config")
+    args = without_value(args)
     configure_process(args)
     run = run_from_args(args)
     if run.trainer_options["fast_dev_run"]:

@@ -93,8 +93,8 @@ def plain(value: Any) -> Any:
     Raises:
         UserError: If it has no such form, such as an instance of a class.
 
-    >>> plain({"nets": torch.nn.Linear, "sizes": (1, 2)})
-    {'nets': 'torch.nn.modules.linear.Linear', 'sizes': [1, 2]}
+    >>> plain({"path": Path("images"), "sizes": (1, 2)})
+    {'path': 'images', 'sizes': [1, 2]}
     """
     if value is None or isinstance(value, bool | int | float | str):
         return value
