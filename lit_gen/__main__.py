@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),
     "leaderboard": ("lit_gen.leaderboard.__main__", "compare all runs below a directory"),
     "cache": ("lit_gen.cache.__main__", "list the kept statistics of real data, and remove them"),
+    "doctor": ("lit_gen.doctor.__main__", "look at the machine and the installation, and say what to do"),
     "list": ("lit_gen.catalog.__main__", "show models, recipes, data sets, feature spaces and statistics"),
     "clean": ("lit_gen.clean.__main__", "list files of runs that are not needed any more, and remove them"),
 }

@@ -45,7 +45,7 @@ OPTIONS: dict[str, list[tuple[str, str, str]]] = {
         ("--scoring.estimator NAME", "null", "estimator of the likelihood, such as elbo or iwae"),
     ],
     "output": [
-        ("--wandb.mode MODE", "null", "online, offline or disabled"),
+        ("--wandb.mode MODE", "auto", "online, offline or disabled"),
         ("--trainer.enable_progress_bar BOOL", "null", "false for none; --quiet leaves errors and scores alone"),
         ("--print_config", "", "prints what all options come to, as a file for --config"),
     ],
