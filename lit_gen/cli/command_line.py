@@ -24,6 +24,7 @@ from lit_gen.cli.messages import explain
 from lit_gen.cli.null_checks import check_nulls
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
+from lit_gen.cli.plugins import import_plugins
 from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder, remove_run_folder
 from lit_gen.cli.trainer_parts import kept_data, run_callbacks, with_whole_checkpoints
@@ -68,6 +69,7 @@ class CLI(LightningCLI):
         purpose: Literal["fit", "evaluate", "sample"] = "fit",
         resumed: tuple[Path, Position] | None = None,
     ) -> None:
+        import_plugins()
         self.purpose = purpose
         self.run_folder: Path | None = None
         self.position: Position | None = None
