@@ -84,8 +84,8 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
         return
     if not re.fullmatch("[0-9a-f]{64}", str(extractor.sha256)):
         raise UserError(
-            f"quality.extractor: {type(extractor).__name__}.sha256 is '{extractor.sha256}'; set it to the SHA-256 of what"
-            " decides the features, 64 hexadecimal digits"
+            f"quality.extractor: {type(extractor).__name__}.sha256 is '{extractor.sha256}'; set it to the SHA-256 of"
+            " what decides the features, 64 hexadecimal digits"
         )
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]

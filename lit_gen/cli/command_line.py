@@ -36,6 +36,7 @@ from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.arithmetic import use_tf32
+from lit_gen.screen.settings import SETTINGS
 from lit_gen.stopping.trainers import take_over
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
@@ -146,6 +147,8 @@ class CLI(LightningCLI):
         use_tf32(self.config["tf32"])
         self._check(config)
         self._allow_two_losses(config)
+        if SETTINGS.quiet and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose != "fit":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
