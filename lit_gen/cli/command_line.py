@@ -25,6 +25,7 @@ from lit_gen.cli.messages import explain
 from lit_gen.cli.null_checks import check_nulls
 from lit_gen.cli.optimizer_checks import check_optimizers, check_resume
 from lit_gen.cli.parser import Parser
+from lit_gen.cli.plugins import import_plugins
 from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder, remove_run_folder
 from lit_gen.cli.trainer_parts import kept_data, run_callbacks, with_whole_checkpoints
@@ -36,6 +37,7 @@ from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.arithmetic import use_tf32
+from lit_gen.screen.settings import SETTINGS
 from lit_gen.stopping.trainers import take_over
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).
@@ -73,6 +75,7 @@ class CLI(LightningCLI):
         of_checkpoint: tuple[str, Sequence[str]] | None = None,
     ) -> None:
         self.of_checkpoint = of_checkpoint
+        import_plugins()
         self.purpose = purpose
         self.run_folder: Path | None = None
         self.position: Position | None = None
@@ -160,6 +163,8 @@ class CLI(LightningCLI):
         use_tf32(self.config["tf32"])
         self._check(config)
         self._allow_two_losses(config)
+        if SETTINGS.quiet and config["enable_model_summary"] is None:
+            config["enable_model_summary"] = False
         bar = [] if config["enable_progress_bar"] is False else [ProgressBar()]
         if self.purpose != "fit":
             scoring = {**config, **_ONLY_SCORING, "callbacks": bar}
