@@ -240,7 +240,7 @@ def rejected_in_one_line(build: Callable[[], Trainer]) -> Trainer:
     """
     try:
         return build()
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         raise UserError(f"trainer: {one_line(error)}") from error
 
 
