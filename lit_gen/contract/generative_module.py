@@ -107,8 +107,12 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         return 1
 
     @property
-    def own_clipping(self) -> str | None:
-        """Name of the model's own option that clips gradients, such as ``updates.clip_norm``; None if it clips none."""
+    def own_options(self) -> dict[str, str]:
+        """The model's own options in place of the Trainer's, which support one optimizer, by the name of the latter."""
+        return {}
+
+    def network_of(self, loss: str) -> str | None:
+        """Name of the network that a value returned by ``training_step`` belongs to; None if there is one only."""
         return None
 
     def count_only_steps_of(self, counted: Any) -> None:
