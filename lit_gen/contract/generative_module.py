@@ -6,7 +6,7 @@ import abc
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -226,9 +226,13 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
             for start in range(first - first % block, first + n, block):
                 rows = range(max(start, first), min(start + block, first + n))
                 labels = None if label is None else torch.full((len(rows),), label, device=self.device)
-                yield self.generate(Noise(seed, rows, self.device), labels).cpu()
+                yield self.draw(seed, rows, labels).cpu()
         finally:
             self.train(training)
+
+    def draw(self, seed: int, indices: Iterable[int], label: Tensor | None = None) -> Tensor:
+        """Draws the samples at some positions of the stream given by seed, in one batch: uint8 ``[n, *shape]``."""
+        return self.generate(Noise(seed, indices, self.device), label)
 
     def check_label(self, label: int | None) -> None:
         """Validates a label.
