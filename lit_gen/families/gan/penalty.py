@@ -129,8 +129,9 @@ class GradientPenalty(Penalty):
 
     @override
     def value(self, discriminator: Critic, real: Scored, fake: Scored) -> Tensor:
-        share = torch.rand(len(real.x), *[1] * (real.x.ndim - 1), device=real.x.device)
-        return distance_from_slope_1(discriminator, torch.lerp(real.x.detach().float(), fake.x.detach().float(), share))
+        x, x_fake = real.x.detach(), fake.x.detach()
+        share = torch.rand(len(x), *[1] * (x.ndim - 1), device=x.device, dtype=x.dtype)
+        return distance_from_slope_1(discriminator, torch.lerp(x, x_fake.to(x.dtype), share))  # autocast made samples
 
 
 class DRAGAN(Penalty):
@@ -157,19 +158,19 @@ class DRAGAN(Penalty):
 
     @override
     def value(self, discriminator: Critic, real: Scored, fake: Scored) -> Tensor:
-        x = real.x.detach().float()
+        x = real.x.detach()
         return distance_from_slope_1(discriminator, x + self.scale * x.std() * torch.randn_like(x))
 
 
 def half_squared_norm(scored: Scored) -> Tensor:
     """Half the mean squared norm of the gradients at a batch's examples, a scalar."""
-    return 0.5 * input_gradient(scored).float().square().sum(1).mean()
+    return 0.5 * input_gradient(scored).square().sum(1).mean()
 
 
 def distance_from_slope_1(discriminator: Critic, x: Tensor) -> Tensor:
     """Mean of ``(norm of the gradient at x - 1)**2`` over examples ``[B, *shape]``, a scalar."""
     x = x.requires_grad_()
-    return (input_gradient(Scored(x, discriminator(x))).float().norm(dim=1) - 1).square().mean()
+    return (input_gradient(Scored(x, discriminator(x))).norm(dim=1) - 1).square().mean()
 
 
 def input_gradient(scored: Scored) -> Tensor:
