@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.contract.likelihood_module import LikelihoodModule
-from lit_gen.contract.model_options import SamplingOptions
+from lit_gen.contract.model_options import Diagnosis, SamplingOptions
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise
+
+Examples = tuple[Tensor, Tensor | None]
+"""Integers ``[B, *shape]``, and their labels int64 ``[B]`` if the data have them."""
 
 # Divisors of 250, so that 250 samples split into whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
@@ -113,6 +116,15 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
 
     def network_of(self, loss: str) -> str | None:
         """Name of the network that a value returned by ``training_step`` belongs to; None if there is one only."""
+        return None
+
+    def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis | None:
+        """Curves and warnings of a validation beside the scores; None if there are none.
+
+        Args:
+            train: Some training examples, integers ``[B, *shape]``, and their labels if the data have them.
+            held_out: Some examples of the validation split.
+        """
         return None
 
     def count_only_steps_of(self, counted: Any) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import lightning as L
 from tqdm.auto import tqdm
 
-SETTINGS = ("steps", "guidance", "temperature", "eta")
+SETTINGS = ("steps", "guidance", "temperature", "truncation", "eta")
 """Settings of a sampler that are shown beside its name, where it has them."""
 
 

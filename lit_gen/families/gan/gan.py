@@ -4,21 +4,21 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
 from lightning.pytorch.core.optimizer import LightningOptimizer
-from torch import Tensor, nn
-from torch.func import functional_call
+from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.contract import Batch
+from lit_gen.contract import Batch, Diagnosis, Examples
 from lit_gen.contract.compilation import uncompiled
 from lit_gen.errors import UserError
 from lit_gen.families.gan.augmentation import Augmentation
-from lit_gen.families.gan.generator_sampling import GeneratorSampling, StandingStatistics, has_batch_norm, latents
-from lit_gen.families.gan.inversion import inverted
+from lit_gen.families.gan.diagnosis import diagnosed, diversity
+from lit_gen.families.gan.generator_samples import GeneratorSamples, called
+from lit_gen.families.gan.generator_sampling import GeneratorSampling
 from lit_gen.families.gan.objective import NonSaturating, Objective
 from lit_gen.families.gan.penalty import Critic, Penalty, Scored
 from lit_gen.families.gan.two_optimizers import Part, TwoOptimizers
@@ -26,7 +26,9 @@ from lit_gen.families.gan.updates import Updates
 from lit_gen.nets import DCGAN, AdversarialNets
 from lit_gen.noise import Noise
 from lit_gen.optim import AdversarialAdamW, parameter_groups
-from lit_gen.quantization import from_symmetric, to_symmetric
+from lit_gen.quantization import to_symmetric
+
+_DIAGNOSIS_SEED = 0xD1A6
 
 
 class DiscriminatorLoss(NamedTuple):
@@ -45,7 +47,7 @@ class DiscriminatorLoss(NamedTuple):
     accuracy_fake: Tensor
 
 
-class GAN(TwoOptimizers):
+class GAN(TwoOptimizers, GeneratorSamples):
     """A generator and a discriminator, trained by a minimax objective. There is no density.
 
     Each batch updates the discriminator; every ``updates.discriminator_steps``-th batch also updates the generator,
@@ -69,8 +71,6 @@ class GAN(TwoOptimizers):
     References:
         Goodfellow et al.: Generative Adversarial Nets, 2014, arXiv:1406.2661.
     """
-
-    sampling: GeneratorSampling
 
     def __init__(
         self,
@@ -101,9 +101,7 @@ class GAN(TwoOptimizers):
         self.discriminator = nets.discriminator(self.shape, self.objective.last_bias, num_classes)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.discriminator_steps = 0
-        self._standing = StandingStatistics()
-        self.check_sampling(sampling)
-        self.sampling = sampling
+        self.use_sampling(sampling)
 
     # -------------------------------------------------------------- training
 
@@ -145,7 +143,7 @@ class GAN(TwoOptimizers):
         """The losses of each part, whose sum is the batch's; adds what is shown of them."""
         for part in parts:
             with torch.set_grad_enabled(keep_graph):
-                x_fake = _call(self.generator, part.z, part.label)
+                x_fake = called(self.generator, part.z, part.label)
             part.x_fake = x_fake if keep_graph else None
             found = self._discriminator_loss(part.x, x_fake.detach(), part.label)
             _add(shown, "discriminator_loss", found.loss, part)
@@ -156,7 +154,7 @@ class GAN(TwoOptimizers):
 
     def _generator_losses(self, parts: list[Part], shown: dict[str, Tensor]) -> Iterator[Tensor]:
         for part in parts:
-            x_fake = _call(self.generator, part.z, part.label) if part.x_fake is None else part.x_fake
+            x_fake = called(self.generator, part.z, part.label) if part.x_fake is None else part.x_fake
             loss = self._generator_loss(part.x, x_fake, part.label)
             _add(shown, "loss", loss, part)
             yield part.share * loss
@@ -165,7 +163,7 @@ class GAN(TwoOptimizers):
         """The discriminator's outputs for examples of these classes, augmented."""
 
         def critic(x: Tensor) -> Tensor:
-            return _call(self.discriminator, x if self.augmentation is None else self.augmentation(x), label)
+            return called(self.discriminator, x if self.augmentation is None else self.augmentation(x), label)
 
         return critic
 
@@ -197,69 +195,20 @@ class GAN(TwoOptimizers):
         real = critic(x.detach()) if self.objective.generator_sees_real else None
         return self.objective.generator_loss(real, critic(x_fake))
 
-    # -------------------------------------------------------------- samples
+    # -------------------------------------------------------------- validation
 
     @override
-    def check_sampling(self, sampling: Any) -> None:
-        if sampling.recalibration and not has_batch_norm(self.generator):
-            raise UserError(
-                f"sampling: recalibration={sampling.recalibration} is for generators with batch norm, and that of"
-                f" this {type(self).__name__} has none; give 0"
-            )
-
-    @override
-    def sampler_settings(self) -> dict[str, str | int | float | bool]:
-        settings = super().sampler_settings()
-        if self.sampling.truncation is not None:
-            settings["truncation"] = self.sampling.truncation
-        if self.sampling.recalibration:
-            settings["batch_norm_batches"] = self.sampling.recalibration
-        return {**settings, "class_conditional": True} if self.num_classes else settings
-
-    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """G(z), rounded to the nearest value."""
-        z = self.sample_latent(noise)
-        if self.num_classes and label is None:
-            label = self._classes(noise)
-        return self.from_latent(z, label)
-
-    def _classes(self, noise: Noise) -> Tensor:
-        return (noise.uniform() * self.num_classes).long()
-
-    def sample_latent(self, noise: Noise) -> Tensor:
-        """The latents ``[len(noise), num_latents]`` that :meth:`generate` draws."""
-        return latents(noise, self.num_latents, self.sampling.truncation)
-
-    def from_latent(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """Integers uint8 ``[B, *shape]`` of latents ``[B, num_latents]``, and of classes int64 ``[B]`` if any."""
-        self.count_evaluations(len(z))
-        return from_symmetric(self._decoded(z, label), self.num_levels)
-
-    def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
-        """Latents ``[B, num_latents]`` whose samples are near integers ``[B, *shape]``, found by optimization.
-
-        Raises:
-            UserError: If the model has classes, of which an image's is not known.
-        """
-        if self.num_classes:
-            raise UserError(f"{type(self).__name__} has classes, and latents are found without; leave images out")
-        return inverted(self._decoded, to_symmetric(x, self.num_levels), noise, self.num_latents)
-
-    def _decoded(self, z: Tensor, label: Tensor | None = None) -> Tensor:
-        """G(z) in [-1, 1], with the statistics of batch norm that are asked for."""
-        if not self.sampling.recalibration:
-            return _call(self.generator, z, label)
-
-        def draw(noise: Noise) -> tuple[Tensor, ...]:
-            z = self.sample_latent(noise)
-            return (z, self._classes(noise)) if self.num_classes else (z,)
-
-        statistics = self._standing.of(self.generator, draw, self.sampling, z.device)
-        return cast(Tensor, functional_call(self.generator, statistics, (z,) if label is None else (z, label)))
-
-
-def _call(net: nn.Module, x: Tensor, label: Tensor | None) -> Tensor:
-    return cast(Tensor, net(x) if label is None else net(x, label))
+    def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis:
+        evaluations = self.function_evaluations
+        noise = Noise(_DIAGNOSIS_SEED, range(len(held_out[0])), self.device)
+        label = self._classes(Noise(_DIAGNOSIS_SEED, range(len(noise)), self.device)) if self.num_classes else None
+        samples = self.generate(noise, label)
+        self.function_evaluations = evaluations  # not those of samples that are scored
+        sets = [to_symmetric(x, self.num_levels) for x in (train[0], held_out[0], samples)]
+        labels = (train[1], held_out[1], label) if self.num_classes else (None, None, None)
+        of_train, of_held_out, of_fake = (called(self.discriminator, x, y) for x, y in zip(sets, labels, strict=True))
+        relative = diversity(sets[2]) / diversity(sets[1])
+        return diagnosed(self.objective, of_train, of_held_out, of_fake, relative)
 
 
 def _add(shown: dict[str, Tensor], name: str, value: Tensor, part: Part) -> None:
