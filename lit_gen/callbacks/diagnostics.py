@@ -19,14 +19,13 @@ class Diagnostics(L.Callback):
     """Logs ``val/<name>`` for each value of the model's ``diagnose``, and prints its warnings.
 
     The model is given the first 250 examples of the training and of the validation split, always the same. All
-    processes compute the same values. A warning is printed once, until a validation without it.
-
-    Attributes:
-        warned: The warnings of the latest validation, without their values.
+    processes compute the same values. A warning is printed if it holds in two validations in a row, since samples are
+    alike also before training has begun, or in the last one; and once, until a validation without it.
     """
 
     def __init__(self) -> None:
-        self.warned: set[str] = set()
+        self._previous: set[str] = set()
+        self._printed: set[str] = set()
 
     def on_validation_epoch_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Computes and logs the values."""
@@ -45,9 +44,13 @@ class Diagnostics(L.Callback):
         for name, value in found.values.items():
             pl_module.log(f"val/{name}", value, sync_dist=True)
         for kind, text in found.warnings.items():
-            if kind not in self.warned and trainer.is_global_zero:
-                print_above(trainer, f"warning: {text} at {examples_seen(trainer):,} examples")
-        self.warned = set(found.warnings)
+            lasts = kind in self._previous or trainer.should_stop
+            if lasts and kind not in self._printed:
+                self._printed.add(kind)
+                if trainer.is_global_zero:
+                    print_above(trainer, f"warning: {text} at {examples_seen(trainer):,} examples")
+        self._previous = set(found.warnings)
+        self._printed &= self._previous
 
 
 def _first(split: Any, device: torch.device) -> tuple[Tensor, Tensor | None]:

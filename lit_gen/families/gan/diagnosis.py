@@ -24,8 +24,8 @@ def diagnosed(
 
     - ``accuracy_train``, ``accuracy_held_out`` and ``accuracy_fake``: shares of training examples and of held-out
       examples that the discriminator takes for real, and of samples that it does not.
-    - ``discriminator_overfitting``: where its mean output for held-out examples lies between those for training examples
-      (0) and for samples (1): r_v of Karras et al. 2020, arXiv:2006.06676, equation 1. Like an accuracy of a
+    - ``discriminator_overfitting``: where its mean output for held-out examples lies between those for training
+      examples (0) and for samples (1): r_v of Karras et al. 2020, arXiv:2006.06676, equation 1. Like an accuracy of a
       Wasserstein critic, it is not changed by a shift of the outputs.
     - ``diversity``: mean distance of two samples relative to that of two held-out examples.
 

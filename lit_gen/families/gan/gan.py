@@ -137,6 +137,7 @@ class GAN(TwoOptimizers, GeneratorSamples):
         self.toggle_optimizer(opt_g)  # the discriminator needs no gradient
         self._update(opt_g, self._generator_losses(parts, shown))
         self.untoggle_optimizer(opt_g)
+        self.forget_statistics()
         return shown
 
     def _discriminator_losses(self, parts: list[Part], keep_graph: bool, shown: dict[str, Tensor]) -> Iterator[Tensor]:

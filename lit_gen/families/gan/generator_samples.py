@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any, cast
 
 from torch import Tensor, nn
+from torch.func import functional_call
 from typing_extensions import override
 
 from lit_gen.contract import GenerativeModule
@@ -35,6 +36,10 @@ class GeneratorSamples(GenerativeModule):
         """
         self.check_sampling(sampling)
         self.sampling, self._standing = sampling, StandingStatistics()
+
+    def forget_statistics(self) -> None:
+        """Takes batch norm's statistics anew for the next samples, after the generator was changed."""
+        self._standing.forget()
 
     @override
     def check_sampling(self, sampling: Any) -> None:
@@ -92,7 +97,7 @@ class GeneratorSamples(GenerativeModule):
             return (z, self._classes(noise)) if self.num_classes else (z,)
 
         statistics = self._standing.of(self.generator, draw, self.sampling, z.device)
-        return cast(Tensor, functionalcalled(self.generator, statistics, (z,) if label is None else (z, label)))
+        return cast(Tensor, functional_call(self.generator, statistics, (z,) if label is None else (z, label)))
 
 
 def called(net: nn.Module, x: Tensor, label: Tensor | None) -> Tensor:

@@ -74,6 +74,10 @@ class StandingStatistics:
         self._key: tuple[object, ...] = ()
         self._found: dict[str, Tensor] = {}
 
+    def forget(self) -> None:
+        """Takes them anew at the next call: fused optimizers change weights without counting versions."""
+        self._key, self._found = (), {}
+
     @torch.no_grad()
     def of(
         self, generator: nn.Module, draw: Draw, options: GeneratorSampling, device: torch.device
