@@ -23,6 +23,7 @@ from lit_gen.families.gan import (
     Hinge,
     LeastSquares,
     NonSaturating,
+    R1AndR2,
     RelativisticPairing,
     Updates,
     Wasserstein,
@@ -120,6 +121,25 @@ def test_scaled_gradients_are_clipped_as_unscaled_ones() -> None:
         clipped.append(whole)
     assert torch.allclose(*clipped, rtol=1e-4)
     model._trainer = None
+
+
+@pytest.mark.parametrize("penalty", [R1(1e4), R1AndR2(1e4), DRAGAN(1e4)], ids=lambda p: type(p).__name__)
+def test_a_penalty_is_taken_in_float32_under_float16(penalty: Any) -> None:
+    """Where its products leave float16's range: 65,504 at most."""
+    model = build(nets=MLPAdversarialNets(hidden_sizes=(64,)), penalty=penalty)
+    with torch.no_grad():
+        for p in model.discriminator.parameters():
+            p.mul_(50)
+    x, x_fake = torch.randn(2, 20, *SHAPE)
+    expected, found = [], []
+    for values, half in ((expected, False), (found, True)):
+        torch.manual_seed(0)
+        with torch.autocast("cpu", torch.float16, enabled=half):
+            loss = model._discriminator_loss(x, x_fake.half() if half else x_fake.half().float())
+        gradient = torch.autograd.grad(loss.penalty, next(model.discriminator.parameters()))[0]
+        values += [float(loss.penalty.detach()), float(gradient.norm())]
+    assert expected[0] > 65_504
+    assert found == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_critics_parameters_are_clipped_after_each_of_its_steps() -> None:

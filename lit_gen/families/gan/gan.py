@@ -174,7 +174,7 @@ class GAN(TwoOptimizers, GeneratorSamples):
         if penalty is None:
             return self._scored_loss(critic, x, x_fake)
         x = x.detach().requires_grad_(penalty.needs_real_gradient)
-        x_fake = x_fake.requires_grad_(penalty.needs_fake_gradient)
+        x_fake = x_fake.detach().to(x.dtype).requires_grad_(penalty.needs_fake_gradient)  # autocast made samples
         # Its gradient is differentiated again. In float16, whose scaler knows the loss alone, it might underflow.
         with uncompiled(self.discriminator), _not_in_float16(x.device.type):
             return self._scored_loss(critic, x, x_fake, penalty)
@@ -201,15 +201,24 @@ class GAN(TwoOptimizers, GeneratorSamples):
     @override
     def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis:
         evaluations = self.function_evaluations
-        noise = Noise(_DIAGNOSIS_SEED, range(len(held_out[0])), self.device)
-        label = self._classes(Noise(_DIAGNOSIS_SEED, range(len(noise)), self.device)) if self.num_classes else None
-        samples = self.generate(noise, label)
+        samples, outputs = [], []
+        for rows in torch.arange(len(held_out[0])).split(self.sample_block):
+            noise = Noise(_DIAGNOSIS_SEED, rows, self.device)
+            z = self.sample_latent(noise)
+            label = self._classes(noise) if self.num_classes else None
+            samples.append(self.from_latent(z, label))
+            outputs.append(self._outputs((samples[-1], label)))
         self.function_evaluations = evaluations  # not those of samples that are scored
-        sets = [to_symmetric(x, self.num_levels) for x in (train[0], held_out[0], samples)]
-        labels = (train[1], held_out[1], label) if self.num_classes else (None, None, None)
-        of_train, of_held_out, of_fake = (called(self.discriminator, x, y) for x, y in zip(sets, labels, strict=True))
-        relative = diversity(sets[2]) / diversity(sets[1])
-        return diagnosed(self.objective, of_train, of_held_out, of_fake, relative)
+        spread = diversity(held_out[0])
+        relative = diversity(torch.cat(samples)) / spread if spread > 0 else 1.0
+        return diagnosed(self.objective, self._outputs(train), self._outputs(held_out), torch.cat(outputs), relative)
+
+    def _outputs(self, examples: Examples) -> Tensor:
+        """The discriminator's outputs ``[B]`` for integers, without augmentation."""
+        x, label = examples
+        labels = [None] * len(x) if label is None or not self.num_classes else label.split(self.sample_block)
+        parts = zip(to_symmetric(x, self.num_levels).split(self.sample_block), labels, strict=False)
+        return torch.cat([called(self.discriminator, part, of_part) for part, of_part in parts]).float()
 
 
 def _add(shown: dict[str, Tensor], name: str, value: Tensor, part: Part) -> None:
