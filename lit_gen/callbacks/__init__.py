@@ -4,6 +4,7 @@ from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint
 from lit_gen.callbacks.compile import Compile
 from lit_gen.callbacks.curves import Curves
+from lit_gen.callbacks.diagnostics import Diagnostics
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.end_state import EndState
 from lit_gen.callbacks.interrupt import Interrupt
@@ -26,6 +27,7 @@ __all__ = [
     "Budget",
     "Compile",
     "Curves",
+    "Diagnostics",
     "EndState",
     "Interrupt",
     "KeepConfig",

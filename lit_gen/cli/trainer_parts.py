@@ -11,6 +11,7 @@ from lightning.pytorch import Callback
 
 from lit_gen.callbacks import (
     Curves,
+    Diagnostics,
     EndState,
     Interrupt,
     KeepConfig,
@@ -47,7 +48,7 @@ def run_callbacks(
         others: The progress bar and the compilation, if any.
         scoring: Options of the final scores.
     """
-    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics()]
+    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), Diagnostics(), KeepMetrics()]
     clock = Throughput()
     # The end's state is written before the best checkpoint, which the last validation may replace.
     return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *others, Rescue()]

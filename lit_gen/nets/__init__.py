@@ -19,7 +19,10 @@ from lit_gen.nets.flow.coupling_nets import (
     ResidualCouplings,
     ScaledConv2d,
 )
-from lit_gen.nets.gan.dcgan import DCGAN, AdversarialNets, MLPAdversarialNets
+from lit_gen.nets.gan.adversarial_nets import AdversarialNets
+from lit_gen.nets.gan.dcgan import DCGAN, MLPAdversarialNets
+from lit_gen.nets.gan.r3gan_nets import R3GANNets
+from lit_gen.nets.gan.sngan_nets import SNGANNets
 from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 from lit_gen.nets.vae.autoencoder import AutoencoderNets, ConvNets, MLPNets
@@ -54,7 +57,9 @@ __all__ = [
     "PixelCNNppCache",
     "PixelCNNppNet",
     "Positions",
+    "R3GANNets",
     "ResidualCouplings",
+    "SNGANNets",
     "ScaledConv2d",
     "UNet",
     "UNetNets",
