@@ -75,6 +75,8 @@ class DCGAN(AdversarialNets):
         """Sizes and numbers of channels, image side first."""
         if len(shape) != 3:
             raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPAdversarialNets")
+        if self.channels < 1 or (self.num_blocks is not None and self.num_blocks < 1):
+            raise UserError(f"DCGAN: channels={self.channels} and num_blocks={self.num_blocks} must be at least 1")
         smallest = min(shape[1:])
         num_blocks = max(1, smallest.bit_length() - 3) if self.num_blocks is None else self.num_blocks
         if smallest >> num_blocks < 1:
