@@ -6,24 +6,43 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lit_gen.leaderboard.nfe_curves import evaluations
+from lit_gen.leaderboard.spread import Spread
 from lit_gen.records.cost import Cost
 from lit_gen.records.score import SIGNS, Score
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many digits after the point; with an exponent where it has more than nine before it.
+
+    >>> fixed(3.14159, 2), fixed(1e308, 2), fixed(-0.2, 1)
+    ('3.14', '1.00e+308', '-0.2')
+    """
+    return f"{value:.{decimals}f}" if abs(value) < 1e9 else f"{value:.{decimals}e}"
+
+
 def score_figure(score: Score, decimals: int) -> str:
     """The number, with its sign if it is a likelihood, as `<= 3.12`."""
-    number = f"{score.value:.{decimals}f}"
+    number = fixed(score.value, decimals)
     return f"{SIGNS[score.kind]} {number}" if score.kind else number
 
 
-def error_figure(score: Score, decimals: int, sign: str = "+-") -> str:
-    """The standard error, as `+- 0.01`; empty where there is none."""
-    return "" if score.standard_error is None else f"{sign} {score.standard_error:.{decimals}f}"
+def error_figure(score: Score, decimals: int, sign: str = "+-", spread: Spread | None = None) -> str:
+    """The standard error, as `+- 0.01`, or the deviation between seeds, as `sd 0.01`; empty where there is none.
+
+    Args:
+        score: The score.
+        decimals: Number of digits after the point.
+        sign: What stands before a standard error.
+        spread: The spread of a mean of several runs.
+    """
+    if spread is not None and spread.deviation is not None:
+        return f"sd {fixed(spread.deviation, decimals)}"
+    return "" if score.standard_error is None else f"{sign} {fixed(score.standard_error, decimals)}"
 
 
 def gap_figure(gap: float, decimals: int) -> str:
     """The difference of test and train, as `gap +0.12`."""
-    return f"gap {gap:+.{decimals}f}"
+    return f"gap {'+' if gap >= 0 else ''}{fixed(gap, decimals)}"
 
 
 def count(value: float) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.figures import COSTS, CostColumn
+from lit_gen.leaderboard.figures import COSTS, CostColumn, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
-from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
+from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, legend, near, shade
 from lit_gen.leaderboard.table import Row, Section
 from lit_gen.records.score import Score
 
@@ -25,8 +25,10 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
         return Markup("")
     # Time first, as the most common cost.
     costs = sorted(COSTS, key=lambda cost: cost.field != "train_seconds")
+    own = {row.record.family for row in section.rows if row.record}
+    present = [name for name in families if name in own]
     figures = [
-        _figure(section, column, cost, families, anchor, shown=column == 0 and cost is costs[0])
+        _figure(section, column, cost, families, present, anchor, shown=column == 0 and cost is costs[0])
         for column in range(len(section.columns)) for cost in costs
     ]
     qualities = [element("option", column.header, value=i) for i, column in enumerate(section.columns)]
@@ -37,7 +39,8 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
 
 
 def _figure(
-    section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str, *, shown: bool
+    section: Section, index: int, cost: CostColumn, families: Sequence[str], present: Sequence[str], anchor: str, *,
+    shown: bool,
 ) -> Markup:
     column = section.columns[index]
     points = _points(section, index, cost, families, anchor)
@@ -52,11 +55,12 @@ def _figure(
         far = [f"{label} ({value:.{column.decimals}f})" for label, value in baselines
                if (label, value) not in lines]
         note += f"Beyond the drawing: {', '.join(far)}." if far else ""
+        note += f" Of {len(points):,} points only the best at equal or lower cost have names and links." if (
+            len(points) > MOST_NAMED) else ""
         drawing = draw(
             points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.tick,
             x_round=cost.round_values, higher_is_better=column.higher_is_better, log_y=log_y,
         )
-        present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
         key = legend(families, present, points)
     else:
         drawing, key = Markup(""), Markup("")
@@ -74,7 +78,9 @@ def _points(
         colour, card = shade(families, row.record.family), f"{anchor}-{i}"
         for score, x, label, curve in _priced(row, row.cells[index], cost):
             how = f", {sampler_text(score)}" if curve else ""
-            figure = f"{column.label} {typeset(score, column.decimals)}"
+            spread = row.spread(score)
+            error = error_figure(score, column.decimals, spread=spread) if spread else ""
+            figure = f"{column.label} {typeset(score, column.decimals)} {error}".rstrip()
             words = f"{row.label}{how}: {figure}, {cost.title} {cost.figure(x)}"
             points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve))
     return points
