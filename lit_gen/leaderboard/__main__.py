@@ -15,8 +15,9 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.collect import find_runs, no_record
 from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.order import sort_sections
+from lit_gen.leaderboard.printable import printable
 from lit_gen.leaderboard.table import Section
-from lit_gen.leaderboard.terminal import as_json, markdown, printable, terminal
+from lit_gen.leaderboard.terminal import as_json, markdown, terminal
 
 _EPILOG = """\
 Scores share a column only if their protocols ask the same: data and its content, split, counts, feature
@@ -71,7 +72,7 @@ def _show(options: argparse.Namespace) -> None:
         raise UserError("which runs? give the directory that holds them, or two runs after --compare")
     found = find_runs(options.runs_dir)
     for line in found.left_out:
-        print(f"left out: {line}", file=sys.stderr)
+        print(f"left out: {printable(line)}", file=sys.stderr)
     if not found.runs:
         raise no_record(options.runs_dir, found)
     for line in found.remarks:
@@ -86,6 +87,14 @@ def _show(options: argparse.Namespace) -> None:
         _write_html(options, sections, found.left_out)
     if options.markdown:
         text = markdown(sections)
+    elif options.latex:
+        from lit_gen.leaderboard.latex import latex
+
+        text = latex(sections)
+    elif options.csv:
+        from lit_gen.leaderboard.tidy_csv import tidy_csv
+
+        text = tidy_csv(sections)
     elif options.json:
         text = as_json(sections, [*found.left_out, *contradictions])
     else:
@@ -97,7 +106,7 @@ def _compare(options: argparse.Namespace) -> None:
     from lit_gen.leaderboard.compare import as_tree, compare, open_run, report
 
     unused = {"RUNS_DIR": options.runs_dir, "--html": options.html, "--markdown": options.markdown,
-              "--sort": options.sort, "--strict": options.strict, "--each-run": options.each_run}
+              "--latex": options.latex, "--csv": options.csv, "--sort": options.sort, "--strict": options.strict, "--each-run": options.each_run}
     if given := [name for name, value in unused.items() if value]:
         raise UserError(f"--compare prints two runs alone; leave out {', '.join(given)}")
     a, b = (open_run(path) for path in options.compare)
@@ -139,6 +148,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page as well")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown tables")
+    form.add_argument("--latex", action="store_true", help="print LaTeX tables (booktabs)")
+    form.add_argument("--csv", action="store_true", help="print one line a run and score, numbers in full")
     form.add_argument("--json", action="store_true", help="print the tables as JSON, numbers in full")
     parser.add_argument("--sort", metavar="COL", help="sort by a column: a header, a metric's name (bpd), "
                         "run, family, model, parameters, train_seconds ... (default: the first score)")

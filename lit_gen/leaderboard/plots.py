@@ -92,10 +92,15 @@ def _priced(row: Row, cell: Sequence[Score], cost: CostColumn) -> list[tuple[Sco
     These are the first one, at the cost of its run, and every one that has a cost of its own. A score whose tail is
     too heavy is not drawn, as neither its value nor its error can be relied on.
     """
-    cell = [score for score in cell if not score.heavy_tailed]
+    cell = [score for score in cell if not score.heavy_tailed and _on_paper(score.value)]
     priced = [(score, x, score.protocol.sampler or "") for score in cell if (x := cost.own(score))]
     several = len({sampler for _, _, sampler in priced}) > 1
     found = [(score, x, f"{row.label}, {sampler}" if several else row.label, sampler) for score, x, sampler in priced]
-    x = cost.value(row.cost)
+    x = x if _on_paper(x := cost.value(row.cost) or 0.0) else 0.0
     others = [score for score in cell if cost.own(score) is None]
     return [*found, *((score, x, row.label, "") for score in others[:1] if x)]
+
+
+def _on_paper(value: float) -> bool:
+    """Whether an axis can reach a value: quotients and differences of others overflow."""
+    return value == 0 or 1e-100 < abs(value) < 1e100

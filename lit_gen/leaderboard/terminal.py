@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,6 +12,7 @@ from lit_gen.leaderboard.competing import competing, selection_text
 from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.nfe_curves import excerpt, more
+from lit_gen.leaderboard.printable import printable
 from lit_gen.leaderboard.seed_groups import counted, differing, seed_lines
 from lit_gen.leaderboard.spread import spread_text
 from lit_gen.leaderboard.table import Row, Section
@@ -155,11 +155,6 @@ def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
          else e.note for e in cell]
         for cell in cells
     ]
-
-
-def printable(text: str) -> str:
-    """Text from a record without control characters, which could steer a terminal."""
-    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
 
 
 def _inert(text: str) -> str:

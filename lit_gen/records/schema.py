@@ -87,7 +87,7 @@ def unknown_keys(value: Any, where: str = "") -> list[str]:
     if dataclasses.is_dataclass(value):
         prefix = f"{where}." if where else ""
         found += [prefix + name for name in getattr(value, "extra", ())]
-        for name in _field_names(type(value)):
+        for name in _field_names(value if isinstance(value, type) else type(value)):
             item = getattr(value, name)
             if type(item) not in _PLAIN_TYPES:
                 found += unknown_keys(item, prefix + name)
