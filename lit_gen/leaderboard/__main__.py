@@ -106,7 +106,8 @@ def _compare(options: argparse.Namespace) -> None:
     from lit_gen.leaderboard.compare import as_tree, compare, open_run, report
 
     unused = {"RUNS_DIR": options.runs_dir, "--html": options.html, "--markdown": options.markdown,
-              "--latex": options.latex, "--csv": options.csv, "--sort": options.sort, "--strict": options.strict, "--each-run": options.each_run}
+              "--latex": options.latex, "--csv": options.csv, "--sort": options.sort, "--strict": options.strict,
+              "--each-run": options.each_run}
     if given := [name for name, value in unused.items() if value]:
         raise UserError(f"--compare prints two runs alone; leave out {', '.join(given)}")
     a, b = (open_run(path) for path in options.compare)
