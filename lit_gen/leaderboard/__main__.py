@@ -41,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """
     options = _parser().parse_args(arguments)
     try:
+        if options.check:
+            return _check(options)
         if options.compare:
             _compare(options)
         else:
@@ -102,6 +104,14 @@ def _show(options: argparse.Namespace) -> None:
     _print(text)
 
 
+def _check(options: argparse.Namespace) -> int:
+    from lit_gen.leaderboard.contributed import check_records
+
+    lines, errors = check_records(options.check)
+    _print("".join(f"{line}\n" for line in lines))
+    return 1 if errors else 0
+
+
 def _compare(options: argparse.Namespace) -> None:
     from lit_gen.leaderboard.compare import as_tree, compare, open_run, report
 
@@ -146,6 +156,8 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("runs_dir", type=Path, nargs="?", metavar="RUNS_DIR", help="searched with its subdirectories")
     parser.add_argument("--compare", type=Path, nargs=2, metavar=("A", "B"),
                         help="print the differences of two runs' likelihoods on the same examples")
+    parser.add_argument("--check", type=Path, nargs="+", metavar="RECORD",
+                        help="validate records and print one line for each finding; exit status 1 if one is an error")
     parser.add_argument("--html", type=Path, metavar="FILE", help="write one self-contained page as well")
     form = parser.add_mutually_exclusive_group()
     form.add_argument("--markdown", action="store_true", help="print Markdown tables")

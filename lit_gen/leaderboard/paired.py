@@ -106,6 +106,22 @@ def _examples_of(score: Score, directory: Path) -> list[ExampleNats]:
     return examples
 
 
+def check_examples(score: Score, directory: Path) -> None:
+    """Validates that the file of per-example values of a score is that of the score.
+
+    Args:
+        score: A score with such a file.
+        directory: Directory of its record.
+
+    Raises:
+        UserError: It cannot be read, its mean is not the score, or it has another number of examples.
+    """
+    examples = _examples_of(score, directory)
+    if score.protocol.num_examples not in (None, len(examples)):
+        raise UserError(f"{directory / (score.per_example or '')} has {len(examples):,} examples, and the protocol of "
+                        f"score {score.name} says {score.protocol.num_examples:,}")
+
+
 class PairedErrors:
     """Standard errors of differences of scores: paired if both have values of the same examples.
 
