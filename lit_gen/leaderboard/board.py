@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
+from lit_gen.leaderboard.figures import error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.nfe_curves import excerpt, more
@@ -29,7 +29,7 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     first = [_header("run"), _header("family")]
     scores = [_score_header(column, i == 0) for i, column in enumerate(section.columns)]
     costs = [_header(c.header, c.small, "number first" if i == 0 else "number", c.title)
-             for i, c in enumerate(COSTS)]
+             for i, c in enumerate(section.costs)]
     widths = [_error_width(section, i, column.decimals) for i, column in enumerate(section.columns)]
     rows = [part for i, row in enumerate(section.rows)
             for part in _rows(section, row, families, f"{anchor}-{i}", widths)]
@@ -113,7 +113,7 @@ def _row(
     family = element("td", dot, record.family, data_sort=record.family)
     scores = [_score_cell(section, row, i, width, card=anchor) for i, width in enumerate(widths)]
     costs = []
-    for i, cost in enumerate(COSTS):
+    for i, cost in enumerate(section.costs):
         value = cost.value(row.cost)
         class_ = "number" + (" first" if i == 0 else "") + (" none" if value is None else "")
         costs.append(element("td", cost.text(row.cost), class_=class_, data_sort=value))
@@ -123,7 +123,7 @@ def _row(
 def _baseline(section: Section, row: Row, widths: Sequence[int]) -> Markup:
     cells = [_score_cell(section, row, i, width, card=None) for i, width in enumerate(widths)]
     return element("tr", element("th", row.label, scope="row"), element("td", "baseline"), *cells,
-                   element("td", colspan=len(COSTS), class_="first"))
+                   element("td", colspan=len(section.costs), class_="first"))
 
 
 def _score_cell(section: Section, row: Row, index: int, width: int, *, card: str | None) -> Markup:

@@ -51,7 +51,7 @@ def count(value: float) -> str:
     >>> count(950), count(1234), count(61.6e6), count(999_960)
     ('950', '1.23k', '61.6M', '1.00M')
     """
-    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+    for power, suffix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         # 999,960 is "1.00M" and not "1000k": the suffix follows from the rounded number.
         if float(f"{value:.2e}") >= 10**power:
             scaled = value / 10**power
@@ -104,7 +104,7 @@ def tick_count(value: float) -> str:
     >>> tick_count(500), tick_count(2e4), tick_count(1e6)
     ('500', '20k', '1M')
     """
-    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+    for power, suffix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power:
             return f"{value / 10**power:g}{suffix}"
     return f"{value:g}"
@@ -126,6 +126,7 @@ class CostColumn(NamedTuple):
         figure: Function that formats its numbers.
         tick: Function that formats round numbers, on an axis.
         round_values: Round values of the axis, if these are not powers of ten.
+        later: Whether records of earlier versions lack it.
         own: Cost of a single score, if its protocol contains it; otherwise None, and the run's cost is used.
     """
 
@@ -136,6 +137,7 @@ class CostColumn(NamedTuple):
     figure: Callable[[float], str]
     tick: Callable[[float], str]
     round_values: Sequence[float] = ()
+    later: bool = False
     own: Callable[[Score], float | None] = lambda score: None
 
     def value(self, cost: Cost | None) -> float | None:
@@ -159,4 +161,7 @@ COSTS = (
                "{:g}".format),
     CostColumn("function_evaluations_per_sample", "NFE", "a sample", "function evaluations per sample",
                "{:.0f}".format, tick_count, own=evaluations),
+    CostColumn("flops_per_training_example", "FLOPs/example", "trained", "operations per training example", count,
+               tick_count, later=True),
+    CostColumn("flops_per_sample", "FLOPs/sample", "", "operations per sample", count, tick_count, later=True),
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.figures import COSTS, error_figure, score_figure
+from lit_gen.leaderboard.figures import error_figure, score_figure
 from lit_gen.leaderboard.nfe_curves import excerpt
 from lit_gen.leaderboard.printable import printable
 from lit_gen.leaderboard.seed_groups import counted, seed_lines
@@ -39,7 +39,7 @@ def escaped(text: str) -> str:
 def _table(section: Section) -> str:
     ways = [r"$\uparrow$" if column.higher_is_better else r"$\downarrow$" for column in section.columns]
     heads = ["Model", "Run", *(f"{escaped(c.header)} {way}" for c, way in zip(section.columns, ways, strict=True)),
-             *(escaped(cost.header) for cost in COSTS)]
+             *(escaped(cost.header) for cost in section.costs)]
     lines = [
         r"\begin{table}", r"\centering", rf"\caption{{{escaped(section.data)}: {counted(section)}.}}",
         rf"\begin{{tabular}}{{ll{'r' * (len(heads) - 2)}}}", r"\toprule", _line(heads), r"\midrule",
@@ -60,7 +60,7 @@ def _lines(section: Section, row: Row) -> list[list[str]]:
     cells = [[_figure(section, row, i, score) for score in excerpt(cell)] or (["--"] if row.record else [""])
              for i, cell in enumerate(row.cells)]
     who = [row.record.model if row.record else "baseline", row.label]
-    costs = [escaped(cost.text(row.cost)) for cost in COSTS]
+    costs = [escaped(cost.text(row.cost)) for cost in section.costs]
     return [
         [*([escaped(name) for name in who] if k == 0 else ["", ""]),
          *(own[k] if k < len(own) else "" for own in cells),

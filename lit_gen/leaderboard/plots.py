@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.figures import COSTS, CostColumn, error_figure
+from lit_gen.leaderboard.figures import CostColumn, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
 from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, legend, near, shade
@@ -24,7 +24,7 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     if not section.columns:
         return Markup("")
     # Time first, as the most common cost.
-    costs = sorted(COSTS, key=lambda cost: cost.field != "train_seconds")
+    costs = sorted(section.costs, key=lambda cost: cost.field != "train_seconds")
     own = {row.record.family for row in section.rows if row.record}
     present = [name for name in families if name in own]
     figures = [

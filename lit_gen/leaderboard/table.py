@@ -14,6 +14,7 @@ from typing import Any
 
 from lit_gen.leaderboard.best import best_of
 from lit_gen.leaderboard.competing import competing, selection_text
+from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.nfe_curves import excerpt
 from lit_gen.leaderboard.paired import PairedErrors
 from lit_gen.leaderboard.spread import Spread
@@ -141,6 +142,11 @@ class Section:
         cells = ([competing(row.cells[i], row.record) for row in self.rows if row.record]
                  for i in range(len(self.columns)))
         return tuple(best_of(own, error_of, barred) for own in cells)
+
+    @functools.cached_property
+    def costs(self) -> tuple[CostColumn, ...]:
+        """The columns of costs; those that later versions added only if a run has them."""
+        return tuple(c for c in COSTS if not c.later or any(c.value(row.cost) is not None for row in self.rows))
 
     def is_best(self, row: Row, column: int, score: Score) -> bool:
         """Whether a score of a run is marked; a sampling that does not compete may equal one that does."""

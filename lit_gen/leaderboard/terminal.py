@@ -69,7 +69,7 @@ def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
 
 
 def _terminal_section(section: Section, colour: bool) -> str:
-    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in COSTS)]
+    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in section.costs)]
     grid = [_lines(section, row) for row in (*section.rows, *section.baselines)]
     columns = [[lines[i] for lines in grid] for i in range(len(headers))]
     texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
@@ -97,7 +97,7 @@ def _terminal_section(section: Section, colour: bool) -> str:
 
 
 def _markdown_section(section: Section) -> str:
-    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in COSTS)]
+    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in section.costs)]
     ruler = ["---"] * len(_IDENTITY) + ["---:"] * (len(headers) - len(_IDENTITY))
     out = [f"## {_inert(section.data)}", "", _pipes([_inert(h) for h in headers]), _pipes(ruler)]
     for row in (*section.rows, *section.baselines):
@@ -128,7 +128,7 @@ def _lines(section: Section, row: Row) -> list[list[_Entry]]:
         entries = [_entry(section, row, i, score) for score in excerpt(row.cells[i])]
         rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
         cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
-    return cells + [[_Entry(cost.text(row.cost))] for cost in COSTS]
+    return cells + [[_Entry(cost.text(row.cost))] for cost in section.costs]
 
 
 def _entry(section: Section, row: Row, column: int, score: Score) -> _Entry:
