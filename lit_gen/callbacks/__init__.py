@@ -18,6 +18,7 @@ from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.schedule import Schedule
 from lit_gen.callbacks.step_seed import StepSeed
+from lit_gen.callbacks.summary_table import SummaryTable
 from lit_gen.callbacks.throughput import Throughput
 from lit_gen.callbacks.time_needed import TimeNeeded
 
@@ -40,6 +41,7 @@ __all__ = [
     "SampleQuality",
     "Schedule",
     "StepSeed",
+    "SummaryTable",
     "Throughput",
     "TimeNeeded",
 ]

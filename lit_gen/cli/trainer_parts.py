@@ -20,6 +20,7 @@ from lit_gen.callbacks import (
     Rescue,
     SameBuffers,
     StepSeed,
+    SummaryTable,
     Throughput,
     TimeNeeded,
 )
@@ -51,7 +52,8 @@ def run_callbacks(
     own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), Diagnostics(), KeepMetrics()]
     clock = Throughput()
     # The end's state is written before the best checkpoint, which the last validation may replace.
-    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *others, Rescue()]
+    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), SummaryTable(), *others,
+            Rescue()]
 
 
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:
