@@ -27,7 +27,7 @@ html_title = "lit_gen"
 html_show_copyright = html_show_sphinx = html_copy_source = False
 html_theme_options = {"light_css_variables": {"font-stack": "system-ui, sans-serif"}}
 
-myst_enable_extensions = ["dollarmath", "amsmath"]
+myst_enable_extensions = ["amsmath", "deflist", "dollarmath"]
 myst_heading_anchors = 3  # headings can be linked as on GitHub: page.md#a-heading
 myst_dmath_double_inline = True
 
