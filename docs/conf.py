@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import importlib
+import os
 import pkgutil
 import re
 import sys
@@ -50,6 +51,27 @@ nitpick_ignore_regex = [
 ]
 
 
+HERE = Path(__file__).parent
+# Markdown files beside the code are pages too, whose file here only names them.
+_NAMED = re.compile(r"<!-- page: (\S+) -->")
+PAGES_ELSEWHERE = {
+    (HERE / named[1]).resolve(): page.name for page in HERE.glob("*.md") if (named := _NAMED.match(page.read_text()))
+}
+
+
+def _link_pages(app: Sphinx, document: str, source: list[str]) -> None:
+    """Takes over the pages from elsewhere, and makes links to them links within the site."""
+    named = _NAMED.match(source[0])
+    path = (HERE / named[1]).resolve() if named else HERE / f"{document}.md"
+    text = path.read_text(encoding="utf-8") if named else source[0]
+
+    def link(match: re.Match[str]) -> str:
+        target = (path.parent / match[1]).resolve()
+        return f"]({PAGES_ELSEWHERE.get(target) or os.path.relpath(target, (HERE / document).parent)}"
+
+    source[0] = re.sub(r"\]\((?!https?:|#)([^)#\s]+)", link, text)
+
+
 def _modules(package: str) -> list[str]:
     """The modules of a package in the order of their names, subpackages included; a module alone is its own."""
     module = importlib.import_module(package)
@@ -60,7 +82,8 @@ def _modules(package: str) -> list[str]:
 def _list_modules(app: Sphinx, document: str, source: list[str]) -> None:
     """Replaces ``<!-- modules: PACKAGE -->`` in a page by entries for all its modules: a new file needs no list.
 
-    A package has its docstring alone, since what it exports has an entry in its own module.
+    A package has its docstring alone, since what it exports has an entry in its own module. With ``-t pages`` there are
+    no entries: the pages alone are checked in a few seconds.
     """
 
     def entry(name: str) -> str:
@@ -68,9 +91,10 @@ def _list_modules(app: Sphinx, document: str, source: list[str]) -> None:
         option = "   :no-members:\n" if is_package else ""
         return f"## {name}\n\n```{{eval-rst}}\n.. automodule:: {name}\n{option}```\n"
 
-    source[0] = re.sub(
-        r"<!-- modules: ([\w.]+) -->", lambda match: "\n".join(map(entry, _modules(match[1]))), source[0]
-    )
+    def entries(match: re.Match[str]) -> str:
+        return "" if app.tags.has("pages") else "\n".join(map(entry, _modules(match[1])))
+
+    source[0] = re.sub(r"<!-- modules: ([\w.]+) -->", entries, source[0])
 
 
 def _connect_docstrings(app: Sphinx) -> None:
@@ -113,6 +137,7 @@ def _resolved(app: Sphinx, env: Any, node: Any, content: nodes.TextElement) -> A
 
 def setup(app: Sphinx) -> None:
     """Connects the functions above."""
+    app.connect("source-read", _link_pages)
     app.connect("source-read", _list_modules)
     _connect_docstrings(app)
     app.connect("missing-reference", _resolved)

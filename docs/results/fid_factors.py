@@ -1,7 +1,7 @@
-"""Measures what moves a Frechet distance without the model moving, and writes the table of ``docs/protocol.md``.
+r"""Measures what moves a Frechet distance without the model moving, and writes the table of ``docs/protocol.md``.
 
-    python -m lit_gen.fit --config configs/base.yaml --config configs/data/cifar10_jpeg.yaml \\
-        --config configs/families/gan/dcgan.yaml --model.nets.channels=48 --budget.max_examples=100000 \\
+    python -m lit_gen.fit --config configs/base.yaml --config configs/data/cifar10_jpeg.yaml \
+        --config configs/families/gan/dcgan.yaml --model.nets.channels=48 --budget.max_examples=100000 \
         --ema.halflife_examples=5000 --quality.extractor=null
     python docs/results/fid_factors.py --checkpoint runs/<run>/checkpoints/last.ckpt
     python docs/results/fid_factors.py
@@ -65,7 +65,7 @@ ROWS = (
 def main(arguments: list[str] | None = None) -> int:
     """Runs the command; returns 1 if ``--check`` finds another table, 2 if a file is missing."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--checkpoint", type=Path, help="of a GAN trained on cifar10_jpeg; without it nothing is measured")
+    parser.add_argument("--checkpoint", type=Path, help="of a GAN on cifar10_jpeg; without it nothing is measured")
     parser.add_argument("--features", type=Path, default=REPO / "runs/fid_factors",
                         help="folder that keeps features between calls (default runs/fid_factors)")
     parser.add_argument("--check", action="store_true", help="write nothing; say whether the table is up to date")
