@@ -9,32 +9,30 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
-from lit_gen.data import DiscreteDataModule
-from lit_gen.errors import UserError, file_error, print_warning, writing
-from lit_gen.media.nearest_pairs import write_pairs_page
-from lit_gen.media.sample_files import can_show, write_samples
-from lit_gen.noise import Noise
-from lit_gen.quantization import to_uint8
+from lit_gen.entries.baselines.command import main as score_baselines
+from lit_gen.entries.baselines.command import names_baselines
+from lit_gen.entries.command import main as score_entry_of
+from lit_gen.entries.command import names_entry
+from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
-from lit_gen.runs.record_files import FINAL, PAIRS, RECORD, final_samples, previous_record, record_dir, save_record
+from lit_gen.runs.record_files import RECORD, previous_record, record_dir, save_record
 from lit_gen.runs.results import make_record
 from lit_gen.runs.run import Run
+from lit_gen.runs.sample_output import write_final_samples, write_nearest_pairs
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.training_data import trained_on
 from lit_gen.runs.weights import check_finite, load_weights
+from lit_gen.scoring.scored_data import ScoredParts
 from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
-MOST_PAIRS = 48
-"""Pairs on the page of samples and their nearest training images."""
 USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
@@ -69,24 +67,15 @@ not depend on them, stay as they are:
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
+Samples or likelihoods of another program are scored by --samples, --nats or --module in place
+of a checkpoint, and baselines by --baselines:
+
+  python -m lit_gen.evaluate --samples DIR_OR_FILE --name NAME --data.path=DIR
+  python -m lit_gen.evaluate --baselines [CHECKPOINT]
+  python -m lit_gen.evaluate --samples --help
+  python -m lit_gen.evaluate --baselines --help
+
 All options: python -m lit_gen.fit --help"""
-
-
-class _ScoredParts(L.LightningDataModule):
-    """Data module whose test sets are the examples to score."""
-
-    def __init__(self, data: DiscreteDataModule, scorer: Scorer) -> None:
-        super().__init__()
-        self.data, self.scorer, self.scored_split = data, scorer, scorer.scoring.split
-        self.name = data.name
-        self.split = data.split
-
-    def test_dataloader(self) -> Any:
-        trainer: Any = self.trainer
-        self.data.trainer = trainer
-        if not self.scorer.parts:  # samples alone: one example for each process, since without any no hook is called
-            return self.data.eval_loader(self.scored_split, torch.zeros(trainer.world_size, dtype=torch.int64))
-        return [self.data.eval_loader(part.split, part.rows) for part in self.scorer.parts]
 
 
 def score(
@@ -105,49 +94,8 @@ def score(
         run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings, save
     )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
-    trainer.test(run.model, datamodule=_ScoredParts(run.data, scorer), verbose=False)
+    trainer.test(run.model, datamodule=ScoredParts(run.data, scorer), verbose=False)
     return scorer
-
-
-def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
-    """Draws samples with the scored weights and precision; previous samples are removed.
-
-    Samples that cannot be written are a warning: the scores, which took longer, are still to be written.
-    """
-    data, grid, x = run.data, run.grid, None
-    if (n := grid.count(data)) and can_show(run.model.shape, data):
-        with trainer.precision_plugin.forward_context():
-            x = run.model.sample(n, seed=grid.seed)
-    try:
-        for old in final_samples(folder).values():
-            old.unlink()
-        if x is not None:
-            write_samples(x, run.model.num_levels, data, folder / FINAL)
-    except (OSError, RuntimeError) as error:
-        if (reason := file_error(error)) is None:
-            raise
-        print_warning(f"no samples: {reason}")
-
-
-def write_nearest_pairs(run: Run, trainer: L.Trainer, scorer: Scorer, folder: Path) -> None:
-    """Draws the samples that are nearest to training images once more, and writes them beside those.
-
-    A page that cannot be written is a warning, as are samples.
-    """
-    if scorer.pairs is None or scorer.extractor is None or scorer.extractor.modality != "image":
-        return
-    pairs, levels = scorer.pairs.first(MOST_PAIRS), run.model.num_levels
-    run.model.eval()
-    with torch.no_grad(), trainer.precision_plugin.forward_context():
-        x = run.model.generate(Noise(run.scoring.seed, pairs.sample.tolist(), run.model.device), None).cpu()
-    near = run.data.split("train").x[pairs.reference]
-    try:
-        write_pairs_page(
-            to_uint8(x, levels), to_uint8(near, levels), pairs, folder / PAIRS, space=scorer.extractor.name,
-            total=len(scorer.pairs.sample),
-        )
-    except OSError as error:
-        print_warning(f"no page of nearest training images: {error.strerror}")
 
 
 def evaluate(
@@ -212,9 +160,21 @@ def evaluate(
 
 def main(args: list[str]) -> None:
     """Runs the command."""
+    if names_baselines(args):
+        found = score_baselines(args)
+    elif names_entry(args):
+        found = score_entry_of(args)
+    else:
+        found = score_checkpoint(args)
+    if found:
+        print_record(*found)
+
+
+def score_checkpoint(args: list[str]) -> tuple[Record, Path] | None:
+    """Scores the checkpoint that a command line begins with; None if only its usage was asked for."""
     path = path_first(args, USAGE, "which checkpoint? give its path first")
     if path is None:
-        return
+        return None
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
     own = Arguments()
@@ -223,9 +183,7 @@ def main(args: list[str]) -> None:
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
     samplings = sampling_variants(run.model, variants)
-    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
-    if found:
-        print_record(*found)
+    return evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import abc
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
@@ -42,9 +42,11 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         num_classes: Number of label classes, ``{0..num_classes-1}``; 0 means unconditional.
         sampling: Current sampling options; see :meth:`sampled_by`.
         function_evaluations: Network evaluations while sampling, counted per example since the model was built.
+        most_samples: Number of samples that there are, for those of another program; None for any number.
     """
 
     num_classes: int = 0
+    most_samples: int | None = None
     sampling: SamplingOptions
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
@@ -222,9 +224,13 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
             for start in range(first - first % block, first + n, block):
                 rows = range(max(start, first), min(start + block, first + n))
                 labels = None if label is None else torch.full((len(rows),), label, device=self.device)
-                yield self.generate(Noise(seed, rows, self.device), labels).cpu()
+                yield self.draw(seed, rows, labels).cpu()
         finally:
             self.train(training)
+
+    def draw(self, seed: int, indices: Iterable[int], label: Tensor | None = None) -> Tensor:
+        """Draws the samples at some positions of the stream given by seed, in one batch: uint8 ``[n, *shape]``."""
+        return self.generate(Noise(seed, indices, self.device), label)
 
     def check_label(self, label: int | None) -> None:
         """Validates a label.

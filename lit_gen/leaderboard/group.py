@@ -20,7 +20,7 @@ from lit_gen.leaderboard.competing import chosen_sampling, metric_order, samplin
 from lit_gen.leaderboard.table import Cell, Column, Row, Section
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import INDEPENDENT, Question, canonical, is_answer, merge_questions
-from lit_gen.records.record import Record
+from lit_gen.records.record import BASELINES, Record
 from lit_gen.records.score import METRICS, Score
 
 # A baseline is not a model, so it has no weights; otherwise it answers the column's question.
@@ -96,7 +96,7 @@ def _section(data: str, runs: Sequence[Run], ask: _Ask) -> Section:
     rows = [
         Row(name, tuple(_run_cell([s for s in run.record.scores if id(s) in own], run.record) for own in members),
             run.record, run.directory)
-        for run, name in zip(runs, names, strict=True)
+        for run, name in zip(runs, names, strict=True) if run.record.family != BASELINES
     ]
     return Section(data, columns, tuple(rows), _baseline_rows(baselines, groups), tuple(dict.fromkeys(left_out)))
 
@@ -148,7 +148,7 @@ def _merged(questions: Sequence[Question]) -> list[Question]:
     A score with open fields is in every column that it fits.
     """
     columns: list[Question] = []
-    definite_first = sorted(questions, key=lambda question: sum(question[name] is None for name in INDEPENDENT))
+    definite_first = sorted(questions, key=lambda question: sum(question.get(name) is None for name in INDEPENDENT))
     # Two passes, as a question may fit a column that is opened later. Each column has the fields of all of its scores,
     # so that no two of them can contradict each other.
     for question in (*definite_first, *definite_first):

@@ -14,7 +14,7 @@ class Cost:
     """What a run cost. None: not measured.
 
     Attributes:
-        parameters: Number of trainable parameters of the whole model.
+        parameters: Number of trainable parameters of the whole model; None for another program's samples.
         examples_seen: Number of training examples shown, repetitions counted.
         train_seconds: Wall time of training, scoring left out.
         peak_memory_bytes: Peak memory of the training process (of the accelerator where there is one).
@@ -27,7 +27,7 @@ class Cost:
         ValueError: A number is negative or not finite.
     """
 
-    parameters: int
+    parameters: int | None
     examples_seen: int | None = None
     train_seconds: float | None = None
     peak_memory_bytes: int | None = None
