@@ -27,6 +27,8 @@ from lit_gen import fit
 from lit_gen.__main__ import COMMANDS, main
 from lit_gen.cli.command_line import CLI
 from lit_gen.cli.sampling_options import parse
+from lit_gen.entries.command import names_entry
+from lit_gen.entries.command import parser as entry_parser
 from lit_gen.errors import UserError
 
 ALL = snippets()
@@ -74,6 +76,9 @@ def bring(what: str) -> None:
         Path("images").mkdir()
         for i, x in enumerate(np.random.default_rng(0).integers(256, size=(60, 20, 24, 3), dtype=np.uint8)):
             Image.fromarray(x).save(f"images/{i}.png")
+    if what == "samples":
+        np.savez("samples.npz", samples=np.random.default_rng(0).integers(17, size=(40, 1, 8, 8)))
+        Path("nats.csv").write_text("".join(f"{nats}\n" for nats in np.random.default_rng(0).normal(100, 9, 447)))
     if what == "text":
         Path("text.txt").write_text("It was the best of times, it was the worst of times. " * 80)
 
@@ -84,7 +89,9 @@ def run(command: list[str]) -> None:
     name, *args = command[1:]
     if name == "fit" and "--resume" not in args:
         args += [*BRIEF, "--trainer.default_root_dir=runs"]
-    if name == "evaluate":
+    if names_entry(args):
+        args += ["--trainer.default_root_dir=runs", "--scoring.num_samples=40"]
+    elif name == "evaluate":
         args += [*FEW, *(["--scoring.max_examples=4"] if "--scoring.estimator=ode" in args else [])]
     assert not main([name, *args])
 
@@ -119,6 +126,9 @@ def check_lit_gen(name: str, args: list[str]) -> None:
     assert name in COMMANDS
     if name == "fit" and "--resume" not in args:
         parsed(args)
+    elif names_entry(args):
+        _, rest = entry_parser().split(args)
+        parsed(["--config=configs/base.yaml", "--config=configs/data/folder.yaml", "--model=VAE", *rest])
     elif name == "evaluate":
         _, rest = parse(args[1:])
         parsed(["--config=configs/recipes/digits/diffusion.yaml", *rest])
