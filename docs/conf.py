@@ -94,7 +94,8 @@ def _list_modules(app: Sphinx, document: str, source: list[str]) -> None:
     def entries(match: re.Match[str]) -> str:
         return "" if app.tags.has("pages") else "\n".join(map(entry, _modules(match[1])))
 
-    source[0] = re.sub(r"<!-- modules: ([\w.]+) -->", entries, source[0])
+    if document.startswith("api/"):
+        source[0] = re.sub(r"<!-- modules: ([\w.]+) -->", entries, source[0])
 
 
 def _connect_docstrings(app: Sphinx) -> None:

@@ -56,8 +56,10 @@ ROWS = (
     ("samples truncated to integers, not rounded", "truncated", "train", SAMPLES),
     ("samples resized to 224 by bilinear interpolation, the reference by bicubic", "bilinear", "train", SAMPLES),
     ("features of the samples in bfloat16", "bfloat16", "train", SAMPLES),
-    ("test pictures as samples", "test", "train", SAMPLES),
-    ("test pictures at 16x16, against 2,000 training pictures reduced like them", "test 16", "train 16", SAMPLES),
+    ("2,000 test pictures in place of samples", "test", "train", SAMPLES),
+    ("1,000 test pictures", "test", "train", 1000),
+    ("500 test pictures", "test", "train", 500),
+    ("2,000 test pictures at 16x16, against 2,000 training pictures reduced like them", "test 16", "train 16", SAMPLES),
     ("the same, but reduced without antialiasing", "test 16 aliased", "train 16", SAMPLES),
 )
 
