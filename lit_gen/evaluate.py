@@ -15,10 +15,10 @@ from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
-from lit_gen.entries.baselines.command import main as score_baselines
-from lit_gen.entries.baselines.command import names_baselines
-from lit_gen.entries.command import main as score_entry_of
-from lit_gen.entries.command import names_entry
+from lit_gen.entries.baselines.scored_baselines import main as score_baselines
+from lit_gen.entries.baselines.scored_baselines import names_baselines
+from lit_gen.entries.foreign import main as score_entry_of
+from lit_gen.entries.foreign import names_entry
 from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
@@ -33,14 +33,17 @@ from lit_gen.scoring.scored_data import ScoredParts
 from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
-USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
+USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT ... [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
 Scores a checkpoint in a fresh Trainer and writes record.json into its run's folder. The configuration is the one
-in the checkpoint; any option of lit_gen.fit overrides it, as in
+in the checkpoint; any option of lit_gen.fit overrides it. Several checkpoints are scored one after another; those of a
+run that kept all (--checkpoint.save_top_k=-1) give its scores over examples seen:
 
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best.ckpt --scoring.estimator=iwae --scoring.draws=5000
   python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --scoring.num_samples=50000
+
+  python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best-*.ckpt
 
 options of the protocol:
   --scoring.split=test|val        split to score, and to compare samples with
@@ -161,13 +164,31 @@ def evaluate(
 def main(args: list[str]) -> None:
     """Runs the command."""
     if names_baselines(args):
-        found = score_baselines(args)
+        found = [score_baselines(args)]
     elif names_entry(args):
-        found = score_entry_of(args)
+        found = [score_entry_of(args)]
     else:
-        found = score_checkpoint(args)
-    if found:
-        print_record(*found)
+        found = score_checkpoints(args)
+    for record in found:
+        if record:
+            print_record(*record)
+
+
+def score_checkpoints(args: list[str]) -> list[tuple[Record, Path] | None]:
+    """Scores the checkpoints that a command line begins with, one after another.
+
+    Raises:
+        UserError: If an option is wrong, or one of several checkpoints is missing or not the only one in a file.
+    """
+    number = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
+    paths, options = args[:number], args[number:]
+    if number < 2:
+        return [score_checkpoint(args)]
+    if any(arg.split("=")[0] == "--per-example" for arg in options):
+        raise UserError("--per-example: one file holds the values of one checkpoint; give one checkpoint")
+    if missing := [path for path in paths if not Path(path).is_file()]:
+        raise UserError(f"no checkpoint {missing[0]}; of several all must exist")
+    return [score_checkpoint([path, *options]) for path in dict.fromkeys(paths)]
 
 
 def score_checkpoint(args: list[str]) -> tuple[Record, Path] | None:

@@ -17,6 +17,7 @@ from lit_gen.callbacks.kept_files import remove_unkept
 from lit_gen.callbacks.throughput import peak_memory_bytes
 from lit_gen.cli.build import run_from_args
 from lit_gen.cli.checks import one_line
+from lit_gen.cli.fit_help import START, is_short_help, names_a_run, short_help, without_value
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.run_folder import remove_run_folder
 from lit_gen.errors import RUNS_OPTION, UserError, print_warning, writing
@@ -182,14 +183,33 @@ def _summary_name(score: Score) -> str:
 
 def main(args: list[str]) -> None:
     """Runs the command."""
+    if is_short_help(args):
+        print(short_help(), end="")
+        return
+    if not names_a_run(args) and "--help=all" not in args:
+        sys.stderr.write(START)
+        raise UserError("fit: no model and no data are given; give a recipe with --config")
+    args = without_value(args)
     configure_process(args)
     run = run_from_args(args)
     if run.trainer_options["fast_dev_run"]:
         run.trainer.fit(run.model, run.data)
         return
+    train_and_score(run)
+
+
+def train_and_score(run: Run) -> tuple[Path, Record, Path] | None:
+    """Trains, scores, publishes the scores and removes the checkpoints that are not kept.
+
+    Returns:
+        The selected checkpoint, the record, and the record's path; None on all processes but the first.
+
+    Raises:
+        UserError: As :func:`train`, or if the run was stopped.
+    """
     PROCESSES.advice = lambda: advice(run.folder, resumed=run.checkpoint)
     try:
-        _train_and_score(run)
+        return _train_and_score(run)
     except UserError as error:
         untrained = isinstance(error, StoppedError | CompileError) or not _has_trained(run.trainer)
         if untrained and not run.resumed and run.folder is not None and is_first_process():
@@ -197,7 +217,7 @@ def main(args: list[str]) -> None:
         raise
 
 
-def _train_and_score(run: Run) -> None:
+def _train_and_score(run: Run) -> tuple[Path, Record, Path] | None:
     failed = True
     try:
         with ended_in_one_line():
@@ -209,6 +229,7 @@ def _train_and_score(run: Run) -> None:
         failed = False
     finally:
         tracking.finish(run.trainer.loggers, int(failed))
+    return (path, *found) if found else None
 
 
 def _discard_if_untrained(folder: Path) -> None:

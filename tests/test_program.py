@@ -63,12 +63,13 @@ def test_every_command_has_a_main_and_help(capsys: pytest.CaptureFixture[str]) -
     for name in COMMANDS:
         with contextlib.suppress(SystemExit):
             assert run_command(main, ["help", name]) == 0
-        assert f"python -m lit_gen.{name}" in capsys.readouterr().out.splitlines()[0]
+        module = COMMANDS[name][0].removesuffix(".__main__")
+        assert f"python -m {module}" in capsys.readouterr().out.splitlines()[0]
 
 
 def test_every_module_that_can_be_run_is_a_command() -> None:
     packages = {file.parent.name for file in (REPO / "lit_gen").glob("*/__main__.py")}
-    assert set(COMMANDS) == {"fit", "evaluate", *packages}
+    assert {module.split(".")[1] for module, _ in COMMANDS.values()} == {"fit", "evaluate", *packages}
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:
@@ -112,7 +113,10 @@ def test_program_runs_as_a_script_and_as_a_module(tmp_path: Path) -> None:
         assert run(*command).returncode == 0
 
 
-LIGHT = [["--help"], ["leaderboard", "."], ["leaderboard", "--help"], ["clean", "."]]
+LIGHT = [
+    ["--help"], ["leaderboard", "."], ["leaderboard", "--help"], ["clean", "."],
+    ["fit", "--help"], ["list"], ["list", "parts", "sweeps"], ["help", "VDM"],
+]
 
 
 @pytest.mark.parametrize("args", LIGHT, ids=" ".join)

@@ -11,6 +11,7 @@ from lit_gen.cli.class_paths import class_path_rules
 from lit_gen.cli.config_files import check_config_files
 from lit_gen.cli.messages import explain, is_inner
 from lit_gen.cli.renamed import find_renamed
+from lit_gen.cli.shipped import with_shipped_configs
 from lit_gen.errors import UserError
 
 
@@ -18,11 +19,12 @@ class Parser(LightningArgumentParser):
     """Parser that reports errors in one line with the nearest valid name instead of printing the usage."""
 
     def parse_args(self, *args: Any, **kwargs: Any) -> Any:
-        """Parses under lit_gen's rules for class paths, after checks of the files."""
-        given = kwargs.get("args", args[0] if args else None)
-        check_config_files(sys.argv[1:] if given is None else given)
+        """Parses under lit_gen's rules for class paths, after checks of the files, which may be of the package."""
+        given = kwargs.pop("args", args[0] if args else None)
+        given = with_shipped_configs(sys.argv[1:] if given is None else given)
+        check_config_files(given)
         with class_path_rules():
-            return super().parse_args(*args, **kwargs)
+            return super().parse_args(given, *args[1:], **kwargs)
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raises instead of printing and exiting.

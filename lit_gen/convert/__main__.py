@@ -11,6 +11,7 @@ import yaml
 
 from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.process import configure_process, run_command
+from lit_gen.cli.shipped import shipped_file
 from lit_gen.convert.architecture import attended, model_config, shape_of
 from lit_gen.convert.published import SCHEDULER, Published, read_folder
 from lit_gen.errors import UserError
@@ -65,6 +66,8 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
     parser.add_argument("--out", type=Path)
     parser.add_argument("--averaged", action="store_true")
     found, rest = parser.split(args)
+    if found["data"] is not None and not found["data"].exists():
+        found["data"] = shipped_file(str(found["data"])) or found["data"]
     options = Options(**found)
     if options.data is None or not options.data.is_file():
         given = "which data?" if options.data is None else f"there is no file {options.data};"

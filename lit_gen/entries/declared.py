@@ -12,8 +12,8 @@ from typing_extensions import override
 
 from lit_gen.contract import Batch, Estimation
 from lit_gen.entries.entry import Entry
+from lit_gen.entries.foreign_samples import SampleFile, sample_file
 from lit_gen.entries.nats_file import read_nats
-from lit_gen.entries.sample_files import SampleFile, sample_file
 from lit_gen.errors import UserError
 from lit_gen.likelihood import Likelihood
 
@@ -24,7 +24,7 @@ class Declared(Entry):
     Args:
         shape: Shape of one example; linked from the data.
         num_levels: Number of values; linked from the data.
-        samples: A folder of images, or a .npy or .npz file; see :func:`~lit_gen.entries.sample_files.sample_file`.
+        samples: A folder of images, or a .npy or .npz file; see :func:`~lit_gen.entries.foreign_samples.sample_file`.
         value_range: Values that stand for the lowest and the highest of the data's; null if samples are the data's
             integers.
         nats: File of negative log-likelihoods of the scored split; see :func:`~lit_gen.entries.nats_file.read_nats`.

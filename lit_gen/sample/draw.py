@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -54,12 +55,21 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
 
 
 def _built(checkpoint: dict[str, Any], options: Options, rest: list[str]) -> Run:
-    """The model and its data module, which reads the data only for pictures of them.
-
-    The characters of text, which its samples are written with, are in the checkpoint.
-    """
+    """The model and its data module, which reads the data only for pictures of them."""
     if options.interpolate or options.complete or options.nearest:
         return run_from_checkpoint(checkpoint, rest)
+    return built_for_samples(checkpoint, rest)
+
+
+def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str]) -> Run:
+    """The model of a checkpoint and its data module, without reading the data.
+
+    The characters of text, which its samples are written with, are in the checkpoint.
+
+    Args:
+        checkpoint: Content of the checkpoint.
+        rest: Options of ``lit_gen.fit``.
+    """
     symbols = checkpoint.get(DATA, {}).get("symbols")
     if symbols is not None:
         rest = [f"--data.init_args.num_levels={len(symbols)}", *rest]

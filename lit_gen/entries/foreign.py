@@ -9,10 +9,11 @@ from typing import Any
 
 from lit_gen.cli.arguments import Arguments
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.data_kind import data_file, value_of
 from lit_gen.cli.process import configure_process
 from lit_gen.entries.declared import Declared
+from lit_gen.entries.foreign_samples import count_samples, image_shape
 from lit_gen.entries.own_object import is_model
-from lit_gen.entries.sample_files import count_samples, image_shape
 from lit_gen.entries.scored import FOREIGN, About, score_entry
 from lit_gen.errors import UserError
 from lit_gen.records.record import Record
@@ -20,7 +21,6 @@ from lit_gen.runs.run import Run
 
 OPTIONS = ("--samples", "--nats", "--module")
 """Options that say that what is scored is no checkpoint."""
-FOLDER_DATA = "configs/data/folder.yaml"
 USAGE = """usage: lit-gen evaluate --samples DIR_OR_FILE --name NAME --data.path=DIR [--SECTION.OPTION=VALUE ...]
        lit-gen evaluate --nats FILE --kind exact|bound|estimate --name NAME --config configs/data/mnist.yaml
        lit-gen evaluate --module package.Class --config configs/data/mnist.yaml
@@ -95,17 +95,12 @@ def entry_run(options: dict[str, Any], rest: list[str]) -> Run:
     """
     # What costs something and shows nothing here: an entry has no training split, and is not drawn twice.
     first = ["--scoring.train_likelihood=false", "--scoring.replicates=1"]
-    if options["samples"] is not None and not _gives(rest, "--scoring.num_samples"):
+    if options["samples"] is not None and value_of(rest, "--scoring.num_samples") is None:
         first.append(f"--scoring.num_samples={count_samples(options['samples'])}")
-    folder = with_folder_data(rest)
+    folder = data_file(rest)
     if folder and options["samples"] is not None and not any(arg.startswith("--data.transform.") for arg in rest):
         folder += _of_size(options["samples"])
     return CLI([*folder, *first, *rest, *_model(options)], purpose="evaluate").as_run()
-
-
-def with_folder_data(rest: list[str]) -> list[str]:
-    """The configuration of a folder of images, if the options name a path alone."""
-    return [] if _gives(rest, "--config") or _gives(rest, "--data") else ["--config", FOLDER_DATA]
 
 
 def _of_size(samples: Path) -> list[str]:
@@ -116,10 +111,6 @@ def _of_size(samples: Path) -> list[str]:
                         " --config with a data file of your own")
     print(f"data: images are cut to squares and resized to {width}x{width}, as the samples are", file=sys.stderr)
     return [f"--data.transform.size={width}", f"--data.transform.channels={channels}"]
-
-
-def _gives(args: list[str], option: str) -> bool:
-    return any(arg.split("=")[0] == option for arg in args)
 
 
 def _check(options: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lit_gen.entries.sample_files import sample_file
+from lit_gen.entries.foreign_samples import sample_file
 from lit_gen.errors import UserError
 
 RNG = np.random.default_rng(0)

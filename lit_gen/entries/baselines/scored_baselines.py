@@ -15,6 +15,7 @@ from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.arguments import Arguments
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.data_kind import data_file
 from lit_gen.cli.process import configure_process
 from lit_gen.entries.baselines.baseline import Baseline
 from lit_gen.entries.baselines.compressors import compressors
@@ -22,7 +23,6 @@ from lit_gen.entries.baselines.factorized import FactorizedCategorical
 from lit_gen.entries.baselines.gaussian import GaussianValues
 from lit_gen.entries.baselines.memorizer import Memorizer
 from lit_gen.entries.baselines.uniform import UniformNoise
-from lit_gen.entries.command import with_folder_data
 from lit_gen.entries.scored import entry_folder, scored
 from lit_gen.errors import UserError, writing
 from lit_gen.likelihood import bits_per_dim
@@ -120,7 +120,7 @@ def _run(path: Path | None, rest: Sequence[str]) -> Run:
     first = [f"--model={UniformNoise.__module__}.UniformNoise"]
     if path is not None:
         return run_from_checkpoint(read_checkpoint(path), [*rest, "--scoring.estimator=null", *first])
-    return CLI([*with_folder_data(list(rest)), *rest, *first], purpose="evaluate").as_run()
+    return CLI([*data_file(list(rest)), *rest, *first], purpose="evaluate").as_run()
 
 
 def _record(run: Run, baselines: Sequence[Score]) -> Record:
