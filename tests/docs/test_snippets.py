@@ -7,6 +7,7 @@ Commands that train or score are run with small counts behind their own options;
 from __future__ import annotations
 
 import ast
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -27,8 +28,9 @@ from lit_gen import fit
 from lit_gen.__main__ import COMMANDS, main
 from lit_gen.cli.command_line import CLI
 from lit_gen.cli.sampling_options import parse
-from lit_gen.entries.command import names_entry
-from lit_gen.entries.command import parser as entry_parser
+from lit_gen.compare.__main__ import _parsed
+from lit_gen.entries.foreign import names_entry
+from lit_gen.entries.foreign import parser as entry_parser
 from lit_gen.errors import UserError
 
 ALL = snippets()
@@ -132,6 +134,10 @@ def check_lit_gen(name: str, args: list[str]) -> None:
     elif name == "evaluate":
         _, rest = parse(args[1:])
         parsed(["--config=configs/recipes/digits/diffusion.yaml", *rest])
+    elif name == "compare":
+        own, rest = _parsed(args)
+        assert own["minutes"] > 0
+        assert all(option.startswith("--data.path") for option in rest)
     elif name == "convert":
         with pytest.raises(UserError, match=re.escape(args[0])):  # all that is missing is the folder itself
             main([name, *args])
@@ -153,18 +159,21 @@ def check(command: list[str]) -> None:
         cli.commands[args[0]].make_context(args[0], args[1:])
         for file in (arg for arg in args if arg.endswith(".yaml")):
             assert yaml.safe_load(Path(file).read_text())["command"]
+    elif program == "python" and args[0] == "-m":
+        assert importlib.util.find_spec(args[1])
     elif program == "python":
         script = Path(args[0]).read_text()
         assert all(f'"{option}"' in script for option in args[1:] if option.startswith("--"))
-    elif program.endswith("pip"):
+    elif program.endswith("pip") and "-c" in args:
         extras = tomllib.loads(Path("pyproject.toml").read_text())["project"]["optional-dependencies"]
         assert Path(args[args.index("-c") + 1]).is_file()
         assert not (named := re.search(r"\[(\w+)\]", args[-1])) or named[1] in extras
     else:
-        assert program in ("python3", "options=", "exit") or shutil.which(program) or program in SLURM, program
+        assert program in SHELL | SLURM or shutil.which(program), program
 
 
-SLURM = {"srun", "scontrol", "compgen", "[", "code=$?", "code=1", "run=runs/cifar-ddpm"}
+SHELL = {"complete", "export", "unset", "pip", "exit", "compgen", "[", "options=", "code=$?", "code=1"}
+SLURM = {"srun", "scontrol", "run=runs/cifar-ddpm"}
 
 
 @pytest.mark.parametrize("snippet", [s for s in ALL if "not run" in s.marks], ids=lambda s: s.name)
@@ -185,7 +194,7 @@ def test_snippet_that_is_not_run_says_why_and_parses(snippet: Snippet, place: Pa
 def test_blocks_of_other_languages_hold_no_commands() -> None:
     for page in PAGES:
         languages = re.findall(r"^```([\w{}-]+)", page.read_text(), re.MULTILINE)
-        assert set(languages) <= {"bash", "python", "{literalinclude}", "{toctree}", "{eval-rst}"}, page.name
+        assert set(languages) <= {"bash", "python", "{literalinclude}", "{toctree}", "{eval-rst}", "toml"}, page.name
 
 
 def test_most_snippets_are_run() -> None:
