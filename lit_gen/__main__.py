@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 import sys
 
 from lit_gen import __version__
@@ -96,7 +97,12 @@ def _help(name: str) -> int | None:
 
 
 def run() -> int:
-    """Runs the program ``lit-gen``; returns its exit code."""
+    """Runs the program ``lit-gen``; returns its exit code.
+
+    As for ``python -m lit_gen``, classes of the user's own are found in the current folder.
+    """
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        sys.path.insert(0, os.getcwd())
     return run_command(main, sys.argv[1:])
 
 

@@ -15,10 +15,6 @@ from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
-from lit_gen.entries.baselines.scored_baselines import main as score_baselines
-from lit_gen.entries.baselines.scored_baselines import names_baselines
-from lit_gen.entries.foreign import main as score_entry_of
-from lit_gen.entries.foreign import names_entry
 from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
@@ -163,9 +159,14 @@ def evaluate(
 
 def main(args: list[str]) -> None:
     """Runs the command."""
-    if names_baselines(args):
+    given = {arg.split("=")[0] for arg in args}
+    if "--baselines" in given:
+        from lit_gen.entries.baselines.scored_baselines import main as score_baselines
+
         found = [score_baselines(args)]
-    elif names_entry(args):
+    elif given & {"--samples", "--nats", "--module"}:
+        from lit_gen.entries.foreign import main as score_entry_of
+
         found = [score_entry_of(args)]
     else:
         found = score_checkpoints(args)

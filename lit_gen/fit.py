@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import sys
 import threading
 from pathlib import Path
@@ -144,6 +145,22 @@ def publish(run: Run, record: Record, path: Path) -> None:
     update_page(path.parent.parent)
 
 
+def print_next(checkpoint: Path, record: Path) -> None:
+    """Prints two commands that may come next, with paths to be copied."""
+    kept = _short(checkpoint)
+    commands = [f"lit-gen sample {kept} --n 64", f"lit-gen evaluate {kept} --scoring.num_samples=10000"]
+    if not checkpoint.is_file():  # the user keeps none
+        commands = [f"lit-gen leaderboard {_short(record.parents[1])}", f"lit-gen verify {_short(record.parent)}"]
+    for command in commands:
+        print(f"{'next':<12} {command}")
+
+
+def _short(path: Path) -> str:
+    """A path from the current folder on, if it is below, quoted for a shell."""
+    here = Path.cwd()
+    return shlex.quote(str(path.relative_to(here) if path.is_relative_to(here) else path))
+
+
 def update_page(root: Path, seconds: float = 1.0) -> None:
     """Writes the leaderboard page of all runs in a folder; prints its path, or a warning.
 
@@ -226,6 +243,7 @@ def _train_and_score(run: Run) -> tuple[Path, Record, Path] | None:
             if found:
                 publish(run, *found)
                 remove_unkept(path.parent, _checkpoint_callback(run).keep, path)
+                print_next(path, found[1])
         failed = False
     finally:
         tracking.finish(run.trainer.loggers, int(failed))

@@ -132,3 +132,24 @@ def test_training_needs_no_hub_client_tracker_or_peer(tmp_path: Path) -> None:
         "error: wandb.mode is offline, and wandb is not installed: pip install wandb, or --wandb.mode=disabled"
     )
     assert not (tmp_path / "b").exists()
+
+
+def test_version_is_stated_once_and_cited() -> None:
+    import lit_gen
+
+    citation = yaml.safe_load((REPO / "CITATION.cff").read_text())
+    assert citation["version"] == lit_gen.__version__
+    assert citation["cff-version"] == "1.2.0"
+    assert {"message", "title", "authors"} <= set(citation)
+
+
+def test_containers_install_the_tested_versions() -> None:
+    text = (REPO / "Dockerfile").read_text()
+    installs = [line for line in text.splitlines() if line.startswith("RUN pip install")]
+    assert len(installs) == 4
+    assert all("-c constraints.txt" in line for line in installs)
+    assert re.findall(r"^FROM .* AS (\w+)$", text, re.MULTILINE) == ["base", "cpu", "cuda"]
+    extras = {extra for line in installs for extra in re.findall(r"\.\[(\w+)\]", line)}
+    assert extras <= set(PROJECT["optional-dependencies"])
+    assert PROJECT["requires-python"] == ">=3.11"
+    assert "FROM python:3.11" in text

@@ -17,6 +17,7 @@ from lit_gen.catalog.sources import (
     find_class,
     first_sentence,
 )
+from lit_gen.cli.plugins import plugin_packages
 from lit_gen.errors import UserError, nearest
 
 # How a class is chosen, by the base that it derives from.
@@ -44,7 +45,7 @@ def class_help(name: str, others: list[str]) -> str:
     Raises:
         UserError: If there is no such class.
     """
-    found = find_class(GROUPS.get(name, name)) if "." not in name else _of_path(name)
+    found = _of_path(name) if "." in name else find_class(GROUPS.get(name, name)) or _of_plugins(name)
     if found is None:
         known = [*others, *GROUPS, *_all_names()]
         hint = nearest(name, known) or "; 'lit-gen list' shows models, data, feature spaces and statistics"
@@ -88,22 +89,32 @@ def _chosen(source: Source, parameters: list[Parameter]) -> str:
 
 
 def _of_path(path: str) -> Source | None:
-    """A class of any package by its import path: its module's source is read, its parent package imported."""
+    """A class of any package by its import path: the source of its module is read, or of the one that it is from."""
     module, _, name = path.rpartition(".")
+    file = _file_of(module)
+    if file is None:
+        return find_class(name) if module.startswith("lit_gen") else None
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    for node in tree.body:
+        if isinstance(node, ast.ClassDef) and node.name == name:
+            return Source(file, module, node)
+        if isinstance(node, ast.ImportFrom) and node.module and name in [alias.name for alias in node.names]:
+            return _of_path(f"{module if node.level else ''}{'.' * bool(node.level)}{node.module}.{name}")
+    return find_class(name) if module.startswith("lit_gen") else None
+
+
+def _of_plugins(name: str) -> Source | None:
+    """A class of an installed plugin by its short name."""
+    return next((found for package in plugin_packages() if (found := _of_path(f"{package}.{name}"))), None)
+
+
+def _file_of(module: str) -> Path | None:
+    """The source of a module; of one inside a package, the package is imported."""
     try:
         spec = importlib.util.find_spec(module)
     except (ImportError, ValueError):
         return None
-    if spec is None or spec.origin is None or not spec.origin.endswith(".py"):
-        return find_class(name) if module.startswith("lit_gen") else None
-    found = find_in(Path(spec.origin), module, name)
-    return found or (find_class(name) if module.startswith("lit_gen") else None)
-
-
-def find_in(file: Path, module: str, name: str) -> Source | None:
-    """A class of a file by its name."""
-    nodes = ast.parse(file.read_text(encoding="utf-8")).body
-    return next((Source(file, module, n) for n in nodes if isinstance(n, ast.ClassDef) and n.name == name), None)
+    return Path(spec.origin) if spec is not None and spec.origin and spec.origin.endswith(".py") else None
 
 
 def _all_names() -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -76,11 +77,16 @@ def check_extractor(extractor: FeatureSpace | None, data: DiscreteDataModule, in
         inherited: Whether it comes from a file, which may have been written for other data.
 
     Raises:
-        UserError: If it takes another modality, does not support such data, or is inherited and made for grey images
-            where the data are colour images.
+        UserError: If it has no checksum, takes another modality, does not support such data, or is inherited and made
+            for grey images where the data are colour images.
     """
     if extractor is None:
         return
+    if not re.fullmatch("[0-9a-f]{64}", str(extractor.sha256)):
+        raise UserError(
+            f"quality.extractor: {type(extractor).__name__}.sha256 is '{extractor.sha256}'; set it to the SHA-256 of"
+            " what decides the features, 64 hexadecimal digits"
+        )
     if extractor.modality != data.modality:
         known = [getattr(metrics, name) for name in metrics.__all__]
         concrete = [c for c in known if isinstance(c, type) and issubclass(c, FeatureSpace) and c is not FeatureSpace]

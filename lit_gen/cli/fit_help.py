@@ -46,7 +46,7 @@ OPTIONS: dict[str, list[tuple[str, str, str]]] = {
     ],
     "output": [
         ("--wandb.mode MODE", "auto", "online, offline or disabled"),
-        ("--trainer.enable_progress_bar BOOL", "null", "false for none; --quiet leaves errors and scores alone"),
+        ("--quiet", "", "scores, warnings and errors alone, for every command"),
         ("--print_config", "", "prints what all options come to, as a file for --config"),
     ],
 }

@@ -11,11 +11,13 @@ import warnings
 from collections.abc import Callable
 
 from lit_gen.errors import UserError, file_error
+from lit_gen.screen.settings import SETTINGS, silence
 from lit_gen.stopping.ends import ended_in_one_line
 from lit_gen.stopping.processes import PROCESSES
 from lit_gen.stopping.requests import REQUESTS
 from lit_gen.stopping.stops import StoppedError
 
+_QUIET = "--quiet"
 # Nvidia's driver, the same under Windows' Linux, AMD's: where none of these is, there is no GPU for torch to find.
 _GPU_DEVICES = ("/dev/nvidiactl", "/dev/dxg", "/dev/kfd")
 
@@ -37,6 +39,13 @@ def configure_process(args: list[str]) -> None:
     quiet_logs()
 
 
+# Advertisements, messages about limits that have no effect, and what our own lines say: devices, seed, and the end.
+_IDLE = (
+    "litlogger", "Tip:", "100% of the batches will be used", "GPU available", "TPU available", "HPU available",
+    "Seed set to", "`Trainer.fit` stopped", "LOCAL_RANK: ", "Restoring states", "Restored all states",
+)  # fmt: skip
+
+
 class _News(logging.Filter):
     """Passes each message once: a run builds several Trainers, each of which would list the accelerators."""
 
@@ -47,9 +56,7 @@ class _News(logging.Filter):
     def filter(self, record: logging.LogRecord) -> bool:
         """Whether the message is new and informative."""
         text = record.getMessage()
-        # An advertisement, and a message about limits that have no effect.
-        idle = "litlogger" in text or "100% of the batches will be used" in text
-        news = text not in self._said and not idle
+        news = text not in self._said and not any(part in text for part in _IDLE) and not SETTINGS.quiet
         self._said.add(text)
         return news
 
@@ -59,7 +66,8 @@ _NEWS = _News()
 
 def quiet_logs() -> None:
     """Suppresses advertisements, repeated messages and warnings about other libraries' internals."""
-    logging.getLogger("lightning.pytorch.utilities.rank_zero").addFilter(_NEWS)
+    for module in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
+        logging.getLogger(f"lightning.{module}").addFilter(_NEWS)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.
     warnings.filterwarnings("ignore", message=".*does not have many workers")
@@ -84,7 +92,8 @@ def tune_malloc() -> None:
 def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> int:
     """Runs a command as a program does: bad input is one line on stderr and exit code 2, a failing disk exit code 1.
 
-    A signal that asks to stop is one line too, and exit code 128 plus its number.
+    A signal that asks to stop is one line too, and exit code 128 plus its number. With ``--quiet`` among the arguments,
+    which the command itself does not see, only results, warnings and errors are printed.
 
     Args:
         command: Function of the command line that returns an exit code, or None for 0.
@@ -93,6 +102,9 @@ def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> 
     Returns:
         The exit code.
     """
+    if _QUIET in args:
+        silence()
+        args = [arg for arg in args if arg != _QUIET]
     with REQUESTS.listen():
         code = _outcome(command, args)
         if code:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import abc
 import json
 from collections import Counter
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -23,6 +23,7 @@ from lit_gen.data.module import SPLITS, Split, SplitName
 from lit_gen.data.picture import UnreadableImageError
 from lit_gen.data.splits import RandomHeldOut, carve
 from lit_gen.errors import UserError
+from lit_gen.screen.bars import open_bar
 
 
 @dataclass(frozen=True)
@@ -164,12 +165,10 @@ class CachedImages(BinarizableDataModule):
 
         Files are assigned to splits before it is known which can be read.
         """
-        from tqdm import tqdm
-
         unreadable: list[str] = []
         total = sum(source.count for source in sources.values())
-        bar = tqdm(total=total, desc=f"decoding {self.source_name}", unit="image", disable=None)
-        with bar, ExitStack() as stack:
+        bar = open_bar(f"decoding {self.source_name}", total, "images", brief=True)
+        with closing(bar), ExitStack() as stack:
             x, label = {}, {}
             for name in SPLITS:
                 x[name] = stack.enter_context(SplitWriter(folder / f"{name}.npy", self.shape, "|u1"))

@@ -19,8 +19,6 @@ from lit_gen.errors import UserError
 from lit_gen.records.record import Record
 from lit_gen.runs.run import Run
 
-OPTIONS = ("--samples", "--nats", "--module")
-"""Options that say that what is scored is no checkpoint."""
 USAGE = """usage: lit-gen evaluate --samples DIR_OR_FILE --name NAME --data.path=DIR [--SECTION.OPTION=VALUE ...]
        lit-gen evaluate --nats FILE --kind exact|bound|estimate --name NAME --config configs/data/mnist.yaml
        lit-gen evaluate --module package.Class --config configs/data/mnist.yaml
@@ -56,11 +54,6 @@ def parser() -> Arguments:
     own.add_argument("--weights", choices=("ema", "raw", "unknown"), default="unknown")
     own.add_argument("--parameters", type=int)
     return own
-
-
-def names_entry(args: list[str]) -> bool:
-    """Whether a command line is of an entry, not of a checkpoint."""
-    return any(arg.split("=")[0] in OPTIONS for arg in args)
 
 
 def main(args: list[str]) -> tuple[Record, Path] | None:

@@ -6,7 +6,7 @@ import hashlib
 import io
 import math
 import pickle
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -18,6 +18,7 @@ from lit_gen.metrics.factory import build, statistic_class
 from lit_gen.metrics.spaces.feature_space import FeatureSpace
 from lit_gen.metrics.statistics.statistic import Statistic, StatisticFactory
 from lit_gen.records.atomic import atomic_file
+from lit_gen.screen.bars import open_bar
 
 TRANSFORM_VERSION = 1
 """Raise it with every change to what a feature space does to its examples: the old files are then not found."""
@@ -91,7 +92,7 @@ def reference_summaries(
             missing.append(name)
     if missing:
         blocks = range(rank * block, len(x), world_size * block)
-        _update(x, space, [statistics[name] for name in missing], blocks, block)
+        _update(x, space, [statistics[name] for name in missing], blocks, block, f"statistics of {key}", rank == 0)
     summaries: dict[str, Summary] = {}
     for name, path in paths.items():
         if name not in missing and (kept := stored[name]) is not None:
@@ -125,10 +126,15 @@ def _store(summary: Summary, path: Path) -> None:
         print_warning(f"the statistics of the data are not kept in {path.parent}: {error.strerror}")
 
 
-def _update(x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], starts: Iterable[int], block: int) -> None:
-    """Updates the statistics with the blocks of examples that begin at these places."""
+def _update(
+    x: Tensor, space: FeatureSpace, statistics: Sequence[Statistic], starts: range, block: int, what: str, shown: bool
+) -> None:
+    """Updates the statistics with the blocks of examples that begin at these places, with a bar if it takes long."""
     collection = MetricCollection({str(i): s for i, s in enumerate(statistics)}, compute_groups=False)
+    bar = open_bar(what, len(starts) * block, "examples", shown=shown, brief=True)
     for first in starts:
         features, logits = space(x[first : first + block])
         index = torch.arange(first, first + len(features), device=features.device)
         collection.update(features=features, logits=logits, index=index)
+        bar.update(block)
+    bar.close()

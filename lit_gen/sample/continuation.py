@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from lit_gen.errors import UserError
@@ -14,6 +15,7 @@ from lit_gen.media.texts import excerpt, write_texts
 from lit_gen.runs.run import Run
 from lit_gen.sample.completion import completions, prompted
 from lit_gen.sample.options import Options
+from lit_gen.screen.bars import counted
 
 Named = tuple[str, Tensor]
 """Name of a piece and its integers ``[L]``."""
@@ -46,7 +48,8 @@ def pieces(run: Run, options: Options) -> Iterator[Named]:
         elif options.prompt:
             x = prompted(model, encoded(options.prompt, data), n, options)
         else:
-            x = model.sample(n, seed=options.seed, label=options.class_number)
+            blocks = model.sample_blocks(n, seed=options.seed, label=options.class_number)
+            x = torch.cat(list(counted(blocks, "sampling", n, "samples")))
     if not options.complete:
         yield from ((f"sample {i}", row.flatten()) for i, row in enumerate(x))
         return

@@ -61,7 +61,7 @@ def _built(checkpoint: dict[str, Any], options: Options, rest: list[str]) -> Run
     return built_for_samples(checkpoint, rest)
 
 
-def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str]) -> Run:
+def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str], allow: Sequence[str] = ()) -> Run:
     """The model of a checkpoint and its data module, without reading the data.
 
     The characters of text, which its samples are written with, are in the checkpoint.
@@ -69,11 +69,12 @@ def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str]) -> Run:
     Args:
         checkpoint: Content of the checkpoint.
         rest: Options of ``lit_gen.fit``.
+        allow: Further packages whose classes the checkpoint's configuration may name.
     """
     symbols = checkpoint.get(DATA, {}).get("symbols")
     if symbols is not None:
         rest = [f"--data.init_args.num_levels={len(symbols)}", *rest]
-    run = run_from_checkpoint(checkpoint, rest, purpose="sample")
+    run = run_from_checkpoint(checkpoint, rest, purpose="sample", allow=allow)
     if symbols is not None and isinstance(run.data, TextDataModule):
         run.data.use_symbols(symbols)
     return run

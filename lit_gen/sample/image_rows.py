@@ -16,6 +16,7 @@ from lit_gen.sample.completion import completions
 from lit_gen.sample.latents import great_circle, interpolate, straight
 from lit_gen.sample.memorisation import training_neighbours
 from lit_gen.sample.options import Options
+from lit_gen.screen.bars import counted
 
 
 def write_pictures(run: Run, options: Options, file: Path) -> None:
@@ -33,7 +34,9 @@ def write_pictures(run: Run, options: Options, file: Path) -> None:
 def write_samples(run: Run, options: Options, file: Path) -> None:
     """Writes a grid of samples."""
     with run.trainer.precision_plugin.forward_context():
-        x = run.model.sample(options.count("image"), seed=options.seed, label=options.class_number)
+        n = options.count("image")
+        blocks = run.model.sample_blocks(n, seed=options.seed, label=options.class_number)
+        x = torch.cat(list(counted(blocks, "sampling", n, "images")))
     write_grid(to_uint8(x, run.model.num_levels), file)
 
 

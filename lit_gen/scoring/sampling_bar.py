@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Mapping
 from typing import Any
 
 import lightning as L
-from tqdm.auto import tqdm
+
+from lit_gen.screen.bars import open_bar
 
 SETTINGS = ("steps", "guidance", "temperature", "eta")
 """Settings of a sampler that are shown beside its name, where it has them."""
@@ -25,14 +25,12 @@ class SamplingBar:
     def __init__(self, trainer: L.Trainer, num_samplings: int, num_samples: int) -> None:
         shown: Any = trainer.progress_bar_callback
         self.num_samplings, self._number = num_samplings, 0
-        self._bar = tqdm(
-            desc="sampling",
-            total=num_samplings * num_samples,
-            unit=" samples",
-            disable=shown is None or not trainer.is_global_zero,
-            file=sys.stderr,
-            mininterval=getattr(shown, "interval", 0.2),
-            dynamic_ncols=True,
+        self._bar = open_bar(
+            "sampling",
+            num_samplings * num_samples,
+            "samples",
+            shown=shown is not None and trainer.is_global_zero,
+            interval=getattr(shown, "interval", None),
         )
 
     def __enter__(self) -> SamplingBar:
@@ -52,7 +50,8 @@ class SamplingBar:
 
     def update(self, count: int) -> None:
         """Adds samples."""
-        self._bar.update(count)
+        if self._bar.update(count):
+            self._bar.set_postfix({})
 
 
 def describe(sampler: Mapping[str, Any]) -> str:

@@ -48,11 +48,6 @@ runs/baselines-DATA/record.json, which the leaderboard shows as marked rows:
   lit-gen evaluate --baselines --data.path=DIR"""
 
 
-def names_baselines(args: list[str]) -> bool:
-    """Whether a command line asks for baselines."""
-    return OPTION in args
-
-
 def main(args: list[str]) -> tuple[Record, Path] | None:
     """Scores the baselines of the data that a command line names; returns their record and its path.
 
