@@ -22,7 +22,7 @@ from lit_gen import __version__
 project, author = "lit_gen", "the authors of lit_gen"
 version = release = __version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.mathjax"]
-exclude_patterns = ["results/*"]  # records, scripts and lists; results.md is the page
+exclude_patterns = ["results/*", "examples/*"]  # scripts, records and packages, to which pages link
 html_theme = "furo"
 html_title = "lit_gen"
 html_show_copyright = html_show_sphinx = html_copy_source = False

@@ -172,7 +172,7 @@ def check(command: list[str]) -> None:
         assert program in SHELL | SLURM or shutil.which(program), program
 
 
-SHELL = {"complete", "export", "unset", "pip", "exit", "compgen", "[", "options=", "code=$?", "code=1"}
+SHELL = {"docker", "complete", "export", "unset", "pip", "exit", "compgen", "[", "options=", "code=$?", "code=1"}
 SLURM = {"srun", "scontrol", "run=runs/cifar-ddpm"}
 
 
