@@ -104,7 +104,7 @@ BYTES_PER_PARAMETER = 20  # weight, gradient, Adam's two moments, average
 FIXED_BYTES = 2e9  # CUDA's context and workspaces
 PREDICTION = re.compile(
     r"# Not run here\. Predicted for one H100: ([\d,.]+) hours, ([\d,.]+) GB \(([\d,.]+) million parameters;"
-    r" ([\d,.]+) GFLOP and\n# ([\d,.]+) MB an image, ([\d,.]+) operations a step; README says how\)\."
+    r" ([\d,.]+) GFLOP and\n# ([\d,.]+) MB an image, ([\d,.]+) operations a step; (?:README|docs/gpus\.md) says how\)\."
 )
 
 
@@ -169,7 +169,7 @@ def costs(model: GenerativeModule, monkeypatch: pytest.MonkeyPatch) -> Costs:
 
 
 def predicted(file: Path, model: GenerativeModule, found: Costs) -> tuple[float, float]:
-    """Hours and GB of a recipe, as README says."""
+    """Hours and GB of a recipe, as docs/gpus.md says."""
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     examples, batch = content["budget"]["max_examples"], content["data"]["init_args"]["batch_size"]
     computing, launching = found.gflop * 1e9 * examples / FLOPS_PER_SECOND, examples / batch * found.operations

@@ -34,7 +34,7 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
     """Base class of all generative models of integer tensors. Training is Lightning's own interface.
 
     A family implements ``training_step``, ``configure_optimizers``, :meth:`generate` and, if it has a
-    likelihood, :meth:`nll`. ``training_step`` returns the loss, or a dictionary with ``loss`` and further
+    likelihood, ``nll``. ``training_step`` returns the loss, or a dictionary with ``loss`` and further
     scalars to plot; it does not call ``self.log``, which takes longer than a small training step.
 
     Args:
