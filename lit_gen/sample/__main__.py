@@ -47,6 +47,9 @@ samples, unless something else is asked for:
                    the distances of held-out images: a sample that is much closer than these is a copy
   --k K            neighbours of each (5)
 
+--field            two-dimensional data: the score at three noise levels, and paths of the sampler from noise to its
+                   samples (over the split's points, in grey); takes --n (paths, 40), --sampler, --sampler-steps
+
 for all of them:
   --split test|val split of the examples I and J, or of the held-out ones (test)
   --seed SEED      seed of the noise (0): the same seed, the same samples

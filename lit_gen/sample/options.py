@@ -37,6 +37,7 @@ class Options:
         prompt: Beginning of every text sample; None for none.
         given: Kept share of an example: of the rows of an image, of the length of anything else.
         k: Number of neighbours, or of completions, of each example.
+        field: Whether to draw the score field and the samplers' paths of a model of two-dimensional data.
     """
 
     n: int | None = None
@@ -56,6 +57,7 @@ class Options:
     prompt: str | None = None
     given: float = 0.5
     k: int = 5
+    field: bool = False
 
     @property
     def class_number(self) -> int | None:
@@ -70,6 +72,7 @@ class Options:
             "nearest": self.nearest,
             "completions": bool(self.complete),
             "prompted": self.prompt is not None,
+            "field": self.field,
         }
         return next((picture for picture, wanted in asked.items() if wanted), "samples")
 
@@ -111,13 +114,13 @@ def _short(text: str) -> str:
 
 # Options that apply to some kinds of output only; elsewhere they would be ignored silently.
 _MEANT_FOR = {
-    "n": ("samples", "nearest", "prompted"),
+    "n": ("samples", "nearest", "prompted", "field"),
     "label": ("samples", "nearest", "completions", "prompted"),
     "temperature": ("samples", "nearest", "completions", "prompted"),
-    "sampler": ("samples", "nearest"),
-    "sampler_steps": ("samples", "nearest", "interpolation"),
+    "sampler": ("samples", "nearest", "field"),
+    "sampler_steps": ("samples", "nearest", "interpolation", "field"),
     "guidance": ("samples", "nearest"),
-    "split": ("interpolation", "nearest", "completions"),
+    "split": ("interpolation", "nearest", "completions", "field"),
     "steps": ("interpolation",),
     "linear": ("interpolation",),
     "given": ("completions",),
@@ -129,6 +132,7 @@ _ASKED_BY = {
     "nearest": "--nearest",
     "completions": "--complete",
     "prompted": "--prompt",
+    "field": "--field",
 }
 SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
 """Suffixes of the files of each modality."""
@@ -190,6 +194,7 @@ def _parser() -> Arguments:
     parser.add_argument("--interpolate", type=_whole, nargs=2, action="append", metavar=("I", "J"))
     parser.add_argument("--linear", action="store_true")
     parser.add_argument("--nearest", action="store_true")
+    parser.add_argument("--field", action="store_true")
     parser.add_argument("--split", choices=("test", "val"))
     parser.add_argument("--out", type=Path)
     return parser
@@ -214,7 +219,7 @@ def _number(text: str) -> float:
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
-    asked = [name for name in ("interpolate", "nearest", "complete", "prompt") if getattr(options, name)]
+    asked = [name for name in ("interpolate", "nearest", "complete", "prompt", "field") if getattr(options, name)]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} cannot be combined; give one at a time")
     if options.prompt == "":

@@ -250,8 +250,9 @@ def test_the_bound_is_scoreflows() -> None:
             prior = gaussian_kl(alpha * x, torch.full_like(x, 2 * math.log(end_sigma)))
             diffusion = 0.5 * (high - low) * 4  # of ||eps||**2
         assert bound - entropy == pytest.approx(float(prior) + diffusion, abs=0.02), name_of(sde)
-        found = model.nll(levels(1), Noise(0, [0]), "vlb", draws=4_000).parts["diffusion"]
-        assert float(found) == pytest.approx(diffusion, rel=0.03)
+        with torch.no_grad():
+            found = model.nll(levels(64), Noise(0, range(64)), "vlb", draws=16).parts["diffusion"]
+        assert float(found.mean()) == pytest.approx(diffusion, rel=0.1)
 
 
 # ------------------------------------------------------------------ networks

@@ -265,6 +265,24 @@ class Diffusion(GenerativeModule, abc.ABC):
         alpha, _ = alpha_sigma(log_snrs[-1])
         return from_symmetric(z / alpha, self.num_levels)
 
+    def score(self, y: Tensor, log_snr: float) -> Tensor:
+        """Predicted score of unscaled noised data ``y = z / alpha`` at a log-SNR, both ``[B, *shape]``."""
+        alpha, sigma = alpha_sigma(log_snr)
+        return -(alpha / sigma) * self.denoise(alpha * y, self._levels(log_snr, y)).eps_hat
+
+    def paths(self, noise: Noise) -> Tensor:
+        """Unscaled data where the sampler evaluates the network, and the samples last: ``[N, B, *shape]``."""
+        log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
+        denoise, found = self._denoiser(None), []
+
+        def noted(z: Tensor, level: float) -> Prediction:
+            if level > -math.inf:  # pure noise has no scale of the data
+                found.append(z / alpha_sigma(level)[0])
+            return denoise(z, level)
+
+        z = self.sampling.algorithm()(noted, noise.normal(*self.shape), log_snrs, noise)
+        return torch.stack([*found, z / alpha_sigma(log_snrs[-1])[0]])
+
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
         """Latents ``[B, D]`` of integers x by the probability-flow ODE: DDIM's steps in reverse.
 
