@@ -24,9 +24,6 @@ class ScoreField(Protocol):
     Not part of the common interface: the diffusion family has these methods.
     """
 
-    log_snr_min: float
-    log_snr_max: float
-
     def score(self, y: Tensor, log_snr: float) -> Tensor:
         """Score of unscaled noised data ``[B, *shape]`` at a log-SNR."""
 
@@ -62,10 +59,10 @@ def field_of(model: GenerativeModule, deviation: float) -> tuple[Tensor, Tensor]
     """Points of an even grid and the scores there times the noise's variance, each ``[N, 2]``.
 
     A score times the variance is the way to the mean of the data given the point: it has the length of a step in the
-    plane. Levels outside the model's range are drawn at its end.
+    plane.
     """
     assert isinstance(model, ScoreField)
-    log_snr = min(max(-2 * math.log(deviation), model.log_snr_min), model.log_snr_max)
+    log_snr = -2 * math.log(deviation)
     side = torch.linspace(-0.9 * _REACH, 0.9 * _REACH, _ARROWS)
     grid = torch.cartesian_prod(side, side)
     score = model.score(grid.to(model.device).view(-1, *model.shape), log_snr).flatten(1).float().cpu()
