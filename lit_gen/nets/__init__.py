@@ -9,6 +9,8 @@ from lit_gen.nets.autoregressive.pixelcnnpp_cache import PixelCNNppCache
 from lit_gen.nets.autoregressive.pixelcnnpp_net import PixelCNNppNet
 from lit_gen.nets.diffusion.adm import ADMNets, ADMUNet, ImprovedNets, ImprovedUNet
 from lit_gen.nets.diffusion.denoising_mlp import DenoisingMLP, MLPDenoiser
+from lit_gen.nets.diffusion.energy import EnergyNet, EnergyNets
+from lit_gen.nets.diffusion.ncsnpp import DDPMpp, DDPMppNets, NCSNpp, NCSNppNets
 from lit_gen.nets.diffusion.unet import DenoisingNets, UNet, UNetNets
 from lit_gen.nets.flow.coupling_nets import (
     CouplingNets,
@@ -37,9 +39,13 @@ __all__ = [
     "CausalTransformer",
     "ConvNets",
     "CouplingNets",
+    "DDPMpp",
+    "DDPMppNets",
     "DenoisingMLP",
     "DenoisingNets",
     "DilatedConvNet",
+    "EnergyNet",
+    "EnergyNets",
     "GatedCouplings",
     "GatedPixelCNNNet",
     "GlowCouplings",
@@ -53,6 +59,8 @@ __all__ = [
     "MLPDenoiser",
     "MLPNets",
     "MaskedAutoencoder",
+    "NCSNpp",
+    "NCSNppNets",
     "PixelCNNNet",
     "PixelCNNppCache",
     "PixelCNNppNet",

@@ -61,6 +61,9 @@ samples, unless something else is asked for:
 --classes          a row for each class, for a model trained with labels; the noise of a column is the same
   --k K            samples of each (5)
 
+--field            two-dimensional data: the score at three noise levels, and paths of the sampler from noise to its
+                   samples (over the split's points, in grey); takes --n (paths, 40), --sampler, --sampler-steps
+
 for all of them:
   --split test|val split of the examples I and J, or of the held-out ones (test)
   --seed SEED      seed of the noise (0): the same seed, the same samples

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,6 +22,7 @@ from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes
 from lit_gen.sample.continuation import encoded, write_sound, write_text
+from lit_gen.sample.field import ScoreField
 from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
 from lit_gen.sample.options import SUFFIXES, Options, of_class
@@ -57,7 +59,7 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
 
 def _built(checkpoint: dict[str, Any], options: Options, rest: list[str]) -> Run:
     """The model and its data module, which reads the data only for pictures of them."""
-    if options.interpolate or options.complete or options.nearest or options.invert:
+    if options.interpolate or options.complete or options.nearest or options.invert or options.field:
         return run_from_checkpoint(checkpoint, rest)
     return built_for_samples(checkpoint, rest)
 
@@ -142,7 +144,13 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
     if (options.complete or options.prompt) and not isinstance(model, Completes):
         raise UserError(f"{name} cannot complete examples; these can: {those_with(Completes)}")
     model.check_label(options.class_number)
-    if modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
+    if options.field:
+        if not isinstance(model, ScoreField) or math.prod(model.shape) != 2:
+            raise UserError(
+                f"--field is for models of the score of two-dimensional data, not {name} of shape {model.shape};"
+                f" these can: {those_with(ScoreField)}, on lit_gen.data.Toy2D"
+            )
+    elif modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
         raise UserError(
             f"the samples of this {name} have shape {model.shape}, but only grey and colour images [1 or 3, H, W]"
             " can be drawn"

@@ -13,6 +13,7 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_uint8
 from lit_gen.runs.run import Run
 from lit_gen.sample.completion import completions
+from lit_gen.sample.field import write_field
 from lit_gen.sample.latents import great_circle, interpolate, straight
 from lit_gen.sample.memorisation import training_neighbours
 from lit_gen.sample.options import Options
@@ -31,6 +32,7 @@ def write_pictures(run: Run, options: Options, file: Path) -> None:
         "traversal": write_traversals,
         "classes": write_classes,
         "inversion": write_inversions,
+        "field": write_field,
     }
     pictures[options.picture](run, options, file)
     print(f"picture      {file}")

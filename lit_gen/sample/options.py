@@ -42,6 +42,7 @@ class Options:
         traverse: Samples, by number, of which one latent at a time is changed.
         invert: Rows of the split to reconstruct through the latents.
         classes: Whether to show samples of every class.
+        field: Whether to draw the score field and the samplers' paths of a model of two-dimensional data.
     """
 
     n: int | None = None
@@ -66,6 +67,7 @@ class Options:
     traverse: tuple[int, ...] = ()
     invert: tuple[int, ...] = ()
     classes: bool = False
+    field: bool = False
 
     @property
     def class_number(self) -> int | None:
@@ -84,6 +86,7 @@ class Options:
             "traversal": bool(self.traverse),
             "inversion": bool(self.invert),
             "classes": self.classes,
+            "field": self.field,
         }
         return next((picture for picture, wanted in asked.items() if wanted), "samples")
 
@@ -128,14 +131,14 @@ def _short(text: str) -> str:
 
 # Options that apply to some kinds of output only; elsewhere they would be ignored silently.
 _MEANT_FOR = {
-    "n": ("samples", "nearest", "prompted"),
+    "n": ("samples", "nearest", "prompted", "field"),
     "label": ("samples", "nearest", "completions", "prompted", "walk", "traversal"),
     "temperature": ("samples", "nearest", "completions", "prompted", "classes"),
-    "sampler": ("samples", "nearest", "classes"),
-    "sampler_steps": ("samples", "nearest", "interpolation", "classes"),
+    "sampler": ("samples", "nearest", "classes", "field"),
+    "sampler_steps": ("samples", "nearest", "interpolation", "classes", "field"),
     "guidance": ("samples", "nearest", "classes"),
     "truncation": ("samples", "nearest", "classes", "walk", "traversal"),
-    "split": ("interpolation", "nearest", "completions", "inversion"),
+    "split": ("interpolation", "nearest", "completions", "inversion", "field"),
     "steps": ("interpolation", "walk", "traversal"),
     "linear": ("interpolation", "walk"),
     "given": ("completions",),
@@ -151,6 +154,7 @@ _ASKED_BY = {
     "traversal": "--traverse",
     "inversion": "--invert",
     "classes": "--classes",
+    "field": "--field",
 }
 SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
 """Suffixes of the files of each modality."""
@@ -219,6 +223,7 @@ def _parser() -> Arguments:
     parser.add_argument("--classes", action="store_true")
     parser.add_argument("--linear", action="store_true")
     parser.add_argument("--nearest", action="store_true")
+    parser.add_argument("--field", action="store_true")
     parser.add_argument("--split", choices=("test", "val"))
     parser.add_argument("--out", type=Path)
     return parser
@@ -243,7 +248,7 @@ def _number(text: str) -> float:
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
-    pictures = ("interpolate", "nearest", "complete", "prompt", "walk", "traverse", "invert", "classes")
+    pictures = ("interpolate", "nearest", "complete", "prompt", "walk", "traverse", "invert", "classes", "field")
     asked = [name for name in pictures if getattr(options, name)]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} cannot be combined; give one at a time")
