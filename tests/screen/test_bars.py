@@ -63,7 +63,7 @@ def test_short_work_leaves_no_line(clock: Clock, capsys: pytest.CaptureFixture[s
     blocks = counted([[1], [2], [3]], "decoding", 3, "images")
     for _ in blocks:
         clock.now += 61
-    assert capsys.readouterr().err.splitlines()[0].startswith("decoding: 2 of 3 images (67%), 0:01:01")
+    assert capsys.readouterr().err.splitlines()[0].startswith("decoding: 1 of 3 images (33%), 0:01:01")
 
 
 def test_on_a_terminal_a_bar_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
