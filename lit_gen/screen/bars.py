@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 
 from tqdm.auto import tqdm
 
-from lit_gen.screen.settings import SETTINGS
+from lit_gen.screen.quietness import SETTINGS
 
 LOG_INTERVAL = 60.0
 """Seconds between two lines in a log file."""
