@@ -113,7 +113,10 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "clipping two": (
         "gan", "--trainer.gradient_clip_val=1", ["trainer.gradient_clip_val", "GAN", "use model.updates.clip_norm"],
     ),
-    "size of nets": ("gan", "--model.nets=SNGANNets", ["SNGANNets", "generator_channels", "8x8", "3 times"]),
+    "size of nets": (
+        "gan", "--model.nets=SNGANNets --model.nets.generator_channels=[8,8,8,8,8]",
+        ["SNGANNets: generator_channels halves 8x8 images 4 times", "at most 3 times"],
+    ),
     "classes of nets": ("gan", "--model.num_classes=10", ["DCGAN takes no classes", "num_classes is 10"]),
     "no parts": ("gan", "--model.updates.micro_batches=0", ["micro_batches=0 must be at least 1"]),
     "truncation": ("gan", "--model.sampling.truncation=-1", ["truncation=-1.0 must be positive"]),

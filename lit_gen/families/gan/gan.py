@@ -196,7 +196,14 @@ class GAN(TwoOptimizers, GeneratorSamples):
         real = critic(x.detach()) if self.objective.generator_sees_real else None
         return self.objective.generator_loss(real, critic(x_fake))
 
-    # -------------------------------------------------------------- validation
+    # -------------------------------------------------------------- samples and validation
+
+    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
+        """G(z), rounded to the nearest value."""
+        z = self.sample_latent(noise)
+        if self.num_classes and label is None:
+            label = self._classes(noise)
+        return self.from_latent(z, label)
 
     @override
     def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis:

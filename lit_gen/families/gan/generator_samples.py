@@ -58,13 +58,6 @@ class GeneratorSamples(GenerativeModule):
             settings["batch_norm_batches"] = self.sampling.recalibration
         return {**settings, "class_conditional": True} if self.num_classes else settings
 
-    def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
-        """G(z), rounded to the nearest value."""
-        z = self.sample_latent(noise)
-        if self.num_classes and label is None:
-            label = self._classes(noise)
-        return self.from_latent(z, label)
-
     def _classes(self, noise: Noise) -> Tensor:
         return (noise.uniform() * self.num_classes).long()
 

@@ -41,8 +41,9 @@ class SpectralNorm(nn.Module):
 
     @torch.no_grad()
     def _iterate(self, matrix: Tensor) -> None:
-        self.u.copy_(F.normalize(torch.mv(matrix, self.v), dim=0, eps=1e-12))
-        self.v.copy_(F.normalize(torch.mv(matrix.t(), self.u), dim=0, eps=1e-12))
+        # New tensors: an earlier call of the same step, compiled or not, needs the old ones in its backward pass.
+        self.u = F.normalize(torch.mv(matrix, self.v), dim=0, eps=1e-12)
+        self.v = F.normalize(torch.mv(matrix.t(), self.u), dim=0, eps=1e-12)
 
     def forward(self, weight: Tensor) -> Tensor:
         """The normalized weight."""
@@ -50,9 +51,7 @@ class SpectralNorm(nn.Module):
             matrix = weight.flatten(1)
             if self.training:
                 self._iterate(matrix)
-            # Copies, since a second call within the same step changes the buffers that the first one's backward needs.
-            sigma = torch.dot(self.u.clone(), torch.mv(matrix, self.v.clone()))
-            return weight / sigma
+            return weight / torch.dot(self.u, torch.mv(matrix, self.v))
 
 
 class SpectralConv2d(nn.Conv2d):
