@@ -239,7 +239,8 @@ def rejected_in_one_line(build: Callable[[], Trainer]) -> Trainer:
     try:
         return build()
     except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
-        raise UserError(f"trainer: {one_line(error)}") from error
+        text = re.sub(r"`Timer\(duration=(.*?)\)`", r"trainer.max_time=\1", one_line(error))
+        raise UserError(text if text.startswith("trainer.") else f"trainer: {text}") from error
 
 
 def one_line(error: Exception) -> str:
