@@ -45,6 +45,7 @@ Start here; the data need no download:
 lit-gen help COMMAND  shows the arguments of a command
 lit-gen help VAE      shows the arguments of a model, data module, statistic, network ...
 lit-gen --version     prints the version
+lit-gen COMMAND ... --quiet  prints results, warnings and errors alone
 """
 
 

@@ -63,6 +63,7 @@ not depend on them, stay as they are:
   --steps N ...                   numbers of the sampler's steps
   --guidance G ...                guidance scales of a model with classes: 1 for none
   --temperature T ...             temperatures of a flow or an autoregressive model
+  --truncation T ...              largest latents of a GAN
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 

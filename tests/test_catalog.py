@@ -122,7 +122,7 @@ def test_the_short_help_is_true(capsys: pytest.CaptureFixture[str]) -> None:
                   "--quality.extractor=null"], purpose="sample").parser  # fmt: skip
     for option, stated, _ in (entry for options in OPTIONS.values() for entry in options):
         name = option.split()[0].removeprefix("--").rstrip("+")
-        if name in ("resume", "model.optimizer", "data.path"):  # of fit itself, of the model and of the data
+        if name in ("resume", "quiet", "model.optimizer", "data.path"):  # of fit itself, of the model and of the data
             continue
         assert f"--{name}" in everything, name
         if stated:

@@ -38,6 +38,9 @@ REDUCED: dict[str, Any] = {
     "width": 16,
     "num_latents": 8,
     "dilations": [1],
+    "generator_channels": [8, 8],
+    "discriminator_channels": [8, 8],
+    "groups": 4,
 }
 # Many layers at 64 and 256 pixels take longer.
 SLOW = {f"imagenet64/{name}" for name in ("flow_matching", "iddpm", "realnvp", "glow")}
@@ -53,7 +56,9 @@ class RandomImages(DiscreteDataModule):
 
     def read(self) -> dict[str, Split]:  # type: ignore[override]
         x = torch.randint(256, (12, *self.shape), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-        return {"train": Split(x[:4]), "val": Split(x[4:8]), "test": Split(x[8:])}
+        label = torch.arange(12) % 10
+        parts = {"train": slice(0, 4), "val": slice(4, 8), "test": slice(8, 12)}
+        return {name: Split(x[rows], label[rows]) for name, rows in parts.items()}
 
 
 def reduced(arguments: dict[str, Any], where: str) -> list[str]:
@@ -149,8 +154,10 @@ def costs(model: GenerativeModule, monkeypatch: pytest.MonkeyPatch) -> Costs:
     x = torch.zeros(count, *model.shape, dtype=torch.uint8, device="meta")
     if isinstance(model, GAN):
         with_gradients = 3
-        g = measured(model.generator, torch.zeros(count, model.num_latents, device="meta"), factor=with_gradients)
-        d = measured(model.discriminator, x.float(), factor=with_gradients)
+        label = [torch.zeros(count, dtype=torch.int64, device="meta")] if model.num_classes else []
+        z = torch.zeros(count, model.num_latents, device="meta")
+        g = measured(model.generator, z, *label, factor=with_gradients)
+        d = measured(model.discriminator, x.float(), *label, factor=with_gradients)
         # Two passes; a penalty's pass, its gradient, and the gradients of both; those of the generator's step.
         passes = 2 + 2 * (model.penalty is not None) + 1 / model.update_period
         flops, operations = (a / model.update_period + passes * b for a, b in zip(g, d, strict=True))

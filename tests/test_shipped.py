@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 from conftest import REPO
 
 from lit_gen.cli.command_line import CLI
@@ -66,3 +67,12 @@ def test_in_a_checkout_nothing_is_said(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.chdir(REPO)
     assert with_shipped_configs(["--config", VAE, "-c", "mine.yaml"]) == ["--config", VAE, "-c", "mine.yaml"]
     assert capsys.readouterr().err == ""
+
+
+@pytest.mark.parametrize("sweep", sorted((REPO / "sweeps").glob("*.yaml")), ids=lambda path: path.stem)
+def test_an_agent_outside_the_checkout_finds_the_recipe_of_a_sweep(sweep: Path) -> None:
+    command = yaml.safe_load(sweep.read_text())["command"]
+    assert command[:4] == ["${env}", "${interpreter}", "-m", "lit_gen.fit"]
+    recipe = with_shipped_configs(command[4:])[1]
+    assert Path(recipe).is_file()
+    assert Path(recipe).is_absolute()

@@ -37,7 +37,7 @@ from lit_gen.runs.newest_checkpoint import Position
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import start_from
 from lit_gen.scoring.arithmetic import use_tf32
-from lit_gen.screen.settings import SETTINGS
+from lit_gen.screen.quietness import SETTINGS
 from lit_gen.stopping.trainers import take_over
 
 # Lightning 2.6 uses deprecated functions of jsonargparse, which is its concern (pyproject.toml pins jsonargparse).

@@ -11,7 +11,7 @@ import warnings
 from collections.abc import Callable
 
 from lit_gen.errors import UserError, file_error
-from lit_gen.screen.settings import SETTINGS, silence
+from lit_gen.screen.quietness import SETTINGS, silence
 from lit_gen.stopping.ends import ended_in_one_line
 from lit_gen.stopping.processes import PROCESSES
 from lit_gen.stopping.requests import REQUESTS

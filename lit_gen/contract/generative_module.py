@@ -13,9 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from lit_gen.contract.likelihood_module import LikelihoodModule
-from lit_gen.contract.model_options import SamplingOptions
+from lit_gen.contract.model_options import Diagnosis, SamplingOptions
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise
+
+Examples = tuple[Tensor, Tensor | None]
+"""Integers ``[B, *shape]``, and their labels int64 ``[B]`` if the data have them."""
 
 # Divisors of 250, so that 250 samples split into whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
@@ -109,8 +112,21 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         return 1
 
     @property
-    def own_clipping(self) -> str | None:
-        """Name of the model's own option that clips gradients, such as ``updates.clip_norm``; None if it clips none."""
+    def own_options(self) -> dict[str, str]:
+        """The model's own options in place of the Trainer's, which support one optimizer, by the name of the latter."""
+        return {}
+
+    def network_of(self, loss: str) -> str | None:
+        """Name of the network that a value returned by ``training_step`` belongs to; None if there is one only."""
+        return None
+
+    def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis | None:
+        """Curves and warnings of a validation beside the scores; None if there are none.
+
+        Args:
+            train: Some training examples, integers ``[B, *shape]``, and their labels if the data have them.
+            held_out: Some examples of the validation split.
+        """
         return None
 
     def count_only_steps_of(self, counted: Any) -> None:

@@ -19,6 +19,7 @@ from lit_gen.data.module import SPLITS, SplitName
 from lit_gen.data.sequences import Pieces
 from lit_gen.data.splits import Splits, carve
 from lit_gen.quantization import mu_law_encode
+from lit_gen.screen.bars import counted
 
 if TYPE_CHECKING:
     import datasets
@@ -94,7 +95,8 @@ class HubAudio(AudioDataModule):
         # undecoded: `datasets` needs torchcodec, a much larger package, to decode
         rows = split.select_columns([column] if label is None else [column, label])
         rows = rows.cast_column(column, datasets.Audio(decode=False))
-        for row, example in enumerate(rows):
+        shown = counted(rows, f"decoding {self.name}", len(rows), "recordings", size=lambda _: 1)
+        for row, example in enumerate(shown):
             audio, where = example[column] or {}, f"recording {row} of split '{name}' of '{self.path}'"
             content, path = audio.get("bytes"), audio.get("path")
             file = Path(path) if content is None and path else content or b""

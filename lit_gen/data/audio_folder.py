@@ -23,6 +23,7 @@ from lit_gen.data.sequences import Pieces
 from lit_gen.data.splits import RandomHeldOut
 from lit_gen.errors import UserError
 from lit_gen.quantization import mu_law_encode
+from lit_gen.screen.bars import counted as with_bar
 
 _SHOWN = 3  # files that a message names
 
@@ -107,7 +108,8 @@ class AudioFolder(AudioDataModule):
         decoded: dict[SplitName, list[_Recording]] = {name: [] for name in layout.files}
         unreadable: list[str] = []
         for name, found in layout.files.items():
-            for file in found:
+            what = f"decoding {self.name}, {name}"
+            for file in with_bar(found, what, len(found), "recordings", size=lambda _: 1):
                 where = shown(file.relative_to(folder))
                 try:
                     content = file.read_bytes()

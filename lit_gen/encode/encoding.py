@@ -26,6 +26,7 @@ from lit_gen.noise import Noise, mix
 from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.scoring.arithmetic import stated_precision
+from lit_gen.screen.bars import counted
 
 # Methods and attributes of the interface, for a model that lacks some of them.
 _MEMBERS = ("num_code_values", "encode_integers", "decode_integers", "decoder_nll")
@@ -105,7 +106,8 @@ def encode_split(run: Run, name: SplitName, seed: int) -> Split:
     model: Any = run.model
     codes: list[Tensor] = []
     with torch.no_grad(), run.trainer.precision_plugin.forward_context():
-        for x, _, index in run.data.eval_loader(name):
+        batches, total = run.data.eval_loader(name), len(run.data.split(name).x)
+        for x, _, index in counted(batches, f"encoding {name}", total, "examples", size=lambda batch: len(batch[0])):
             # Indices number the examples of a split: with one seed, all splits would share their noise.
             noise = Noise(mix(seed, SPLITS.index(name)), index, model.device)
             codes.append(_checked(model, model.encode_integers(x.to(model.device), noise), len(x)))

@@ -21,6 +21,10 @@ class Cost:
         examples_per_second: Training examples a second, over the whole training.
         seconds_per_1000_samples: Time to draw 1,000 samples.
         function_evaluations_per_sample: Number of network passes for one sample.
+        flops_per_training_example: Floating-point operations of a training step, forwards and backwards, for each of
+            its examples: those of matrix products, convolutions and attention, a multiplication and an addition being
+            two.
+        flops_per_sample: The same of drawing one sample.
         extra: Keys of the file that this version does not know, with their values.
 
     Raises:
@@ -34,6 +38,8 @@ class Cost:
     examples_per_second: float | None = None
     seconds_per_1000_samples: float | None = None
     function_evaluations_per_sample: int | None = None
+    flops_per_training_example: int | None = None
+    flops_per_sample: int | None = None
     extra: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:

@@ -67,6 +67,8 @@ class Protocol:
             halflife without an average.
     """
 
+    shared = True  # for `schema.decode`; no field, as it has no annotation
+
     metric: str
     data: str
     data_hash: str | None

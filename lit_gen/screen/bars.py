@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sized
-from typing import Protocol, TypeVar
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any, Protocol, TypeVar
 
 from tqdm.auto import tqdm
 
-from lit_gen.screen.settings import SETTINGS
+from lit_gen.screen.quietness import SETTINGS
 
 LOG_INTERVAL = 60.0
 """Seconds between two lines in a log file."""
 _SCREEN_INTERVAL = 0.2
 _DELAY = 1.0  # seconds before a bar of work that is mostly short appears
-Block = TypeVar("Block", bound=Sized)
+_RANKS = ("LOCAL_RANK", "SLURM_PROCID")  # by which launchers number processes
+Block = TypeVar("Block", bound=Any)
 
 
 def is_interactive() -> bool:
@@ -56,12 +58,14 @@ def open_bar(
         total: Number of units; None if it is not known.
         unit: Unit in the plural, such as ``examples``.
         initial: Number of units that are done.
-        shown: Whether to show anything; also nothing is shown if the command is to be quiet.
+        shown: Whether to show anything; also nothing is shown by other processes than the first, and if the command is
+            to be quiet.
         interval: Seconds between two updates; if not given, 0.2 on a screen and 60 in a log file.
         brief: Whether the work is mostly short, so that nothing is shown before a second, and no line in a log file
             before the first interval.
     """
-    shown = shown and not SETTINGS.quiet
+    first = all(os.environ.get(name, "0") == "0" for name in _RANKS)
+    shown = shown and first and not SETTINGS.quiet
     if shown and not is_interactive():
         return LogLines(what, total, unit, initial, interval or LOG_INTERVAL, brief)
     return tqdm(
@@ -79,7 +83,9 @@ def open_bar(
     )
 
 
-def counted(blocks: Iterable[Block], what: str, total: int, unit: str) -> Iterator[Block]:
+def counted(
+    blocks: Iterable[Block], what: str, total: int, unit: str, size: Callable[[Block], int] = len
+) -> Iterator[Block]:
     """Yields blocks of mostly short work, and shows how many units they held.
 
     Args:
@@ -87,12 +93,13 @@ def counted(blocks: Iterable[Block], what: str, total: int, unit: str) -> Iterat
         what: Name of the work.
         total: Number of units of all blocks.
         unit: Unit in the plural.
+        size: Number of units of a block.
     """
     bar = open_bar(what, total, unit, brief=True)
     try:
         for block in blocks:
-            bar.update(len(block))
             yield block
+            bar.update(size(block))
     finally:
         bar.close()
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -193,3 +194,21 @@ def test_without_pandas_records_are_dictionaries(run: TrainedRun, monkeypatch: p
     assert isinstance(read_records(run.folder.parent), list)
     with pytest.raises(UserError, match="pip install pandas"):
         read_records(run.folder.parent, frame=True)
+
+
+def test_the_page_runs_as_it_is_written(
+    run: TrainedRun, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = (REPO / "docs/python.md").read_text()
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs/vae-digits").symlink_to(run.folder)
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, Any] = {}
+    for block in re.findall(r"```python\n(.*?)```", text, re.DOTALL):
+        exec(block, names)
+    assert "bound iwae-100" in capsys.readouterr().out
+    assert names["x"].shape == (16, 1, 8, 8)
+    assert len(names["pictures"]) == 16
+    assert names["bits"].mean().item() == pytest.approx(run.record.scores[0].value, rel=1e-6)
+    assert names["run"].folder == tmp_path / "runs/short"
+    assert "short" in set(names["table"]["run"])

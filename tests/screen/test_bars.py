@@ -9,6 +9,7 @@ import pty
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from commands import options
@@ -17,9 +18,10 @@ from conftest import REPO
 from lit_gen.cli import process
 from lit_gen.cli.process import run_command
 from lit_gen.errors import UserError
+from lit_gen.fit import main as fit_main
 from lit_gen.screen import bars
 from lit_gen.screen.bars import LogLines, counted, open_bar
-from lit_gen.screen.settings import SETTINGS
+from lit_gen.screen.quietness import SETTINGS
 
 
 class Clock:
@@ -63,7 +65,7 @@ def test_short_work_leaves_no_line(clock: Clock, capsys: pytest.CaptureFixture[s
     blocks = counted([[1], [2], [3]], "decoding", 3, "images")
     for _ in blocks:
         clock.now += 61
-    assert capsys.readouterr().err.splitlines()[0].startswith("decoding: 2 of 3 images (67%), 0:01:01")
+    assert capsys.readouterr().err.splitlines()[0].startswith("decoding: 1 of 3 images (33%), 0:01:01")
 
 
 def test_on_a_terminal_a_bar_is_redrawn(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -114,9 +116,9 @@ def fit(folder: Path, *more: str) -> list[str]:
     return [sys.executable, "-m", "lit_gen.fit", *kept]
 
 
-def test_a_run_in_a_log_file(tmp_path: Path) -> None:
-    found = subprocess.run(fit(tmp_path), capture_output=True, text=True, cwd=REPO, timeout=300)
-    assert found.returncode == 0, found.stderr
+def test_a_run_in_a_log_file(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run_command(fit_main, fit(tmp_path)[3:]) == 0
+    found = SimpleNamespace(**dict(zip(("stdout", "stderr"), capfd.readouterr(), strict=True)))
     assert not {"\r", "\x1b"} & set(found.stderr + found.stdout)
     lines = found.stderr.splitlines()
     (device,) = (line for line in lines if line.startswith("device "))
