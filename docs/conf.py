@@ -47,6 +47,7 @@ nitpick_ignore_regex = [
     (r"py:.*", r"(abc|argparse|builtins|collections|contextlib|functools|pathlib|typing|typing_extensions)\..*"),
     (r"py:.*", r"(datasets|jsonargparse|lightning|numpy|torch|torchmetrics|wandb)\..*"),
     (r"py:.*", r"lit_gen\..*\.(_\w+|[A-Z])"),  # private bases and type variables
+    (r"py:class", r"Module"),  # in docstrings that are inherited from torch
     (r"py:exc", r"[A-Z]\w*(Error|Exception|Exit)"),  # Python's own
 ]
 

@@ -3,6 +3,7 @@
 A comment in the lines before a code block, which readers do not see, is one of:
 
 - ``<!-- not run: REASON -->``: the test parses its commands without running them;
+- ``<!-- run by: FILE -->``: that test runs it;
 - ``<!-- with: FAMILY -->``: its checkpoint is of another family than the VAE;
 - ``<!-- needs: images -->`` or ``text``: the test makes such data beforehand;
 - ``<!-- file: NAME.py -->``: the block is a file of this name in the folder in which later blocks run.
@@ -49,7 +50,7 @@ class Snippet:
     @property
     def is_run(self) -> bool:
         """Whether a test runs it; ``.ci/run`` runs the README's first two commands."""
-        return "not run" not in self.marks and "commands" not in self.marks
+        return not {"not run", "run by", "commands"} & set(self.marks)
 
 
 def snippets() -> list[Snippet]:

@@ -28,7 +28,7 @@ Result = TypeVar("Result")
 
 
 class LoadedModel:
-    """A trained model with the weights that are scored, in eval mode, on one device; :func:`lit_gen.load` makes it.
+    """A trained model with the weights that are scored, in eval mode, on one device; ``lit_gen.load`` makes it.
 
     All random numbers come from the seeds that are passed: the same seed gives the same samples in any batch, as
     ``lit-gen sample --seed`` does, and the generators of torch are left as they are. Computations run without gradients

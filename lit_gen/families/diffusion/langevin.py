@@ -185,7 +185,7 @@ def annealed_langevin(
 LangevinSampler = Callable[[Denoise, Tensor, Sequence[float], Noise, Langevin], Tensor]
 
 CORRECTORS: Mapping[str, LangevinSampler] = {f.__name__: f for f in (pc_ancestral, pc_reverse_ve, pc_reverse_vp)}
-"""Samplers that correct by :attr:`Langevin.snr`, by their names."""
+"""Samplers that correct by ``Langevin.snr``, by their names."""
 
 LANGEVIN_SAMPLERS: Mapping[str, LangevinSampler] = {**CORRECTORS, annealed_langevin.__name__: annealed_langevin}
 """All samplers with Langevin dynamics, by their names in options and records."""

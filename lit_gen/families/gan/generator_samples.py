@@ -62,7 +62,7 @@ class GeneratorSamples(GenerativeModule):
         return (noise.uniform() * self.num_classes).long()
 
     def sample_latent(self, noise: Noise) -> Tensor:
-        """The latents ``[len(noise), num_latents]`` that :meth:`generate` draws."""
+        """The latents ``[len(noise), num_latents]`` that ``generate`` draws."""
         return latents(noise, self.num_latents, self.sampling.truncation)
 
     def from_latent(self, z: Tensor, label: Tensor | None = None) -> Tensor:

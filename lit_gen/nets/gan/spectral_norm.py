@@ -55,7 +55,7 @@ class SpectralNorm(nn.Module):
 
 
 class SpectralConv2d(nn.Conv2d):
-    """A convolution with a spectrally normalized weight, Glorot-initialized; arguments as for :class:`nn.Conv2d`.
+    """A convolution with a spectrally normalized weight, Glorot-initialized; arguments as for ``nn.Conv2d``.
 
     Args:
         *args: Positional arguments of the convolution.
