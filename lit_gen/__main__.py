@@ -22,6 +22,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "sample": ("lit_gen.sample.__main__", "draw samples, completions or interpolations from a checkpoint"),
     "convert": ("lit_gen.convert.__main__", "turn a DDPM published for diffusers into a run"),
     "encode": ("lit_gen.encode.__main__", "write the integer codes of a trained model, as data for a second one"),
+    "compare": ("lit_gen.compare.__main__", "train one model of each family on the same data, within a time"),
     "leaderboard": ("lit_gen.leaderboard.__main__", "compare all runs below a directory"),
     "cache": ("lit_gen.cache.__main__", "list the kept statistics of real data, and remove them"),
     "doctor": ("lit_gen.doctor.__main__", "look at the machine and the installation, and say what to do"),

@@ -9,40 +9,37 @@ from pathlib import Path
 from typing import Any
 
 import lightning as L
-import torch
 
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.arguments import Arguments, path_first
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.sampling_options import parse
-from lit_gen.data import DiscreteDataModule
-from lit_gen.errors import UserError, file_error, print_warning, writing
-from lit_gen.media.nearest_pairs import write_pairs_page
-from lit_gen.media.sample_files import can_show, write_samples
-from lit_gen.noise import Noise
-from lit_gen.quantization import to_uint8
+from lit_gen.errors import UserError, writing
 from lit_gen.records.per_example import write_examples
 from lit_gen.records.record import Record
-from lit_gen.runs.record_files import FINAL, PAIRS, RECORD, final_samples, previous_record, record_dir, save_record
+from lit_gen.runs.record_files import RECORD, previous_record, record_dir, save_record
 from lit_gen.runs.results import make_record
 from lit_gen.runs.run import Run
+from lit_gen.runs.sample_output import write_final_samples, write_nearest_pairs
 from lit_gen.runs.summary import print_record
 from lit_gen.runs.training_data import trained_on
 from lit_gen.runs.weights import check_finite, load_weights
+from lit_gen.scoring.scored_data import ScoredParts
 from lit_gen.scoring.scorer import Scorer
 from lit_gen.scoring.variants import sampling_variants
 
-MOST_PAIRS = 48
-"""Pairs on the page of samples and their nearest training images."""
-USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
+USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT ... [--scoring.OPTION=VALUE ...] [--SECTION.OPTION=VALUE ...]
                                   [--sampler NAME ...] [--steps N ...] [--guidance G ...]
 
 Scores a checkpoint in a fresh Trainer and writes record.json into its run's folder. The configuration is the one
-in the checkpoint; any option of lit_gen.fit overrides it, as in
+in the checkpoint; any option of lit_gen.fit overrides it. Several checkpoints are scored one after another; those of a
+run that kept all (--checkpoint.save_top_k=-1) give its scores over examples seen:
 
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best.ckpt --scoring.estimator=iwae --scoring.draws=5000
   python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --scoring.num_samples=50000
+
+  python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best-*.ckpt
 
 options of the protocol:
   --scoring.split=test|val        split to score, and to compare samples with
@@ -66,27 +63,19 @@ not depend on them, stay as they are:
   --steps N ...                   numbers of the sampler's steps
   --guidance G ...                guidance scales of a model with classes: 1 for none
   --temperature T ...             temperatures of a flow or an autoregressive model
+  --truncation T ...              largest latents of a GAN
 
   python -m lit_gen.evaluate CHECKPOINT --sampler ddim dpmpp_2m --steps 10 20 50 250 1000
 
+Samples or likelihoods of another program are scored by --samples, --nats or --module in place
+of a checkpoint, and baselines by --baselines:
+
+  python -m lit_gen.evaluate --samples DIR_OR_FILE --name NAME --data.path=DIR
+  python -m lit_gen.evaluate --baselines [CHECKPOINT]
+  python -m lit_gen.evaluate --samples --help
+  python -m lit_gen.evaluate --baselines --help
+
 All options: python -m lit_gen.fit --help"""
-
-
-class _ScoredParts(L.LightningDataModule):
-    """Data module whose test sets are the examples to score."""
-
-    def __init__(self, data: DiscreteDataModule, scorer: Scorer) -> None:
-        super().__init__()
-        self.data, self.scorer, self.scored_split = data, scorer, scorer.scoring.split
-        self.name = data.name
-        self.split = data.split
-
-    def test_dataloader(self) -> Any:
-        trainer: Any = self.trainer
-        self.data.trainer = trainer
-        if not self.scorer.parts:  # samples alone: one example for each process, since without any no hook is called
-            return self.data.eval_loader(self.scored_split, torch.zeros(trainer.world_size, dtype=torch.int64))
-        return [self.data.eval_loader(part.split, part.rows) for part in self.scorer.parts]
 
 
 def score(
@@ -105,49 +94,8 @@ def score(
         run.data, scoring, run.quality.extractor, run.quality.statistics, weights, halflife, samplings, save
     )
     trainer.callbacks.append(scorer)  # type: ignore[attr-defined]
-    trainer.test(run.model, datamodule=_ScoredParts(run.data, scorer), verbose=False)
+    trainer.test(run.model, datamodule=ScoredParts(run.data, scorer), verbose=False)
     return scorer
-
-
-def write_final_samples(run: Run, trainer: L.Trainer, folder: Path) -> None:
-    """Draws samples with the scored weights and precision; previous samples are removed.
-
-    Samples that cannot be written are a warning: the scores, which took longer, are still to be written.
-    """
-    data, grid, x = run.data, run.grid, None
-    if (n := grid.count(data)) and can_show(run.model.shape, data):
-        with trainer.precision_plugin.forward_context():
-            x = run.model.sample(n, seed=grid.seed)
-    try:
-        for old in final_samples(folder).values():
-            old.unlink()
-        if x is not None:
-            write_samples(x, run.model.num_levels, data, folder / FINAL)
-    except (OSError, RuntimeError) as error:
-        if (reason := file_error(error)) is None:
-            raise
-        print_warning(f"no samples: {reason}")
-
-
-def write_nearest_pairs(run: Run, trainer: L.Trainer, scorer: Scorer, folder: Path) -> None:
-    """Draws the samples that are nearest to training images once more, and writes them beside those.
-
-    A page that cannot be written is a warning, as are samples.
-    """
-    if scorer.pairs is None or scorer.extractor is None or scorer.extractor.modality != "image":
-        return
-    pairs, levels = scorer.pairs.first(MOST_PAIRS), run.model.num_levels
-    run.model.eval()
-    with torch.no_grad(), trainer.precision_plugin.forward_context():
-        x = run.model.generate(Noise(run.scoring.seed, pairs.sample.tolist(), run.model.device), None).cpu()
-    near = run.data.split("train").x[pairs.reference]
-    try:
-        write_pairs_page(
-            to_uint8(x, levels), to_uint8(near, levels), pairs, folder / PAIRS, space=scorer.extractor.name,
-            total=len(scorer.pairs.sample),
-        )
-    except OSError as error:
-        print_warning(f"no page of nearest training images: {error.strerror}")
 
 
 def evaluate(
@@ -212,9 +160,44 @@ def evaluate(
 
 def main(args: list[str]) -> None:
     """Runs the command."""
+    given = {arg.split("=")[0] for arg in args}
+    if "--baselines" in given:
+        from lit_gen.entries.baselines.scored_baselines import main as score_baselines
+
+        found = [score_baselines(args)]
+    elif given & {"--samples", "--nats", "--module"}:
+        from lit_gen.entries.foreign import main as score_entry_of
+
+        found = [score_entry_of(args)]
+    else:
+        found = score_checkpoints(args)
+    for record in found:
+        if record:
+            print_record(*record)
+
+
+def score_checkpoints(args: list[str]) -> list[tuple[Record, Path] | None]:
+    """Scores the checkpoints that a command line begins with, one after another.
+
+    Raises:
+        UserError: If an option is wrong, or one of several checkpoints is missing or not the only one in a file.
+    """
+    number = next((i for i, arg in enumerate(args) if arg.startswith("-")), len(args))
+    paths, options = args[:number], args[number:]
+    if number < 2:
+        return [score_checkpoint(args)]
+    if any(arg.split("=")[0] == "--per-example" for arg in options):
+        raise UserError("--per-example: one file holds the values of one checkpoint; give one checkpoint")
+    if missing := [path for path in paths if not Path(path).is_file()]:
+        raise UserError(f"no checkpoint {missing[0]}; of several all must exist")
+    return [score_checkpoint([path, *options]) for path in dict.fromkeys(paths)]
+
+
+def score_checkpoint(args: list[str]) -> tuple[Record, Path] | None:
+    """Scores the checkpoint that a command line begins with; None if only its usage was asked for."""
     path = path_first(args, USAGE, "which checkpoint? give its path first")
     if path is None:
-        return
+        return None
     checkpoint = read_checkpoint(path)
     variants, rest = parse(args[1:])
     own = Arguments()
@@ -223,9 +206,7 @@ def main(args: list[str]) -> None:
     configure_process(rest)
     run = run_from_checkpoint(checkpoint, rest)
     samplings = sampling_variants(run.model, variants)
-    found = evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
-    if found:
-        print_record(*found)
+    return evaluate(run, run.trainer, path, samplings, args[1:], options["per_example"], as_they_come=True)
 
 
 if __name__ == "__main__":

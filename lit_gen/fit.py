@@ -100,7 +100,8 @@ def _write_notes(run: Run, checkpoint: BestCheckpoint, path: Path) -> None:
     callbacks = trainer.callbacks  # type: ignore[attr-defined]
     notes = {
         "examples_seen": _examples_seen(trainer),
-        "train_seconds": next(c for c in callbacks if isinstance(c, Throughput)).train_seconds,
+        "train_seconds": (clock := next(c for c in callbacks if isinstance(c, Throughput))).train_seconds,
+        "flops_per_training_example": clock.flops_per_example,
         "peak_memory_bytes": peak_memory_bytes(trainer.strategy.root_device),
         "environment": dataclasses.asdict(environment(trainer)),
         "git_commit": git_commit(),

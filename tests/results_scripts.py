@@ -11,6 +11,7 @@ from lit_gen.records.record import Record, read_record
 sys.path.insert(0, str(REPO / "docs/results"))
 try:
     import cells
+    import fid_factors
     import kept
     import listing
     import run
@@ -18,7 +19,7 @@ try:
 finally:
     sys.path.pop(0)
 
-__all__ = ["FIRST", "cells", "first_record", "kept", "listing", "run", "tables"]
+__all__ = ["FIRST", "cells", "fid_factors", "first_record", "kept", "listing", "run", "tables"]
 
 FIRST = "digits-vae-0"
 """Folder of a record to try things on."""

@@ -38,6 +38,8 @@ NETS = {
     "gan_r1": ("gan", "--model.penalty.every=2"),
     "gan": ("gan", "--model.penalty=null --model.updates.discriminator_steps=2"),
     "wgan_gp": ("gan", "--model=WGANGP --model.updates.discriminator_steps=2"),
+    "sngan": ("gan", "--model=SNGAN --model.updates.discriminator_steps=2 --model.augmentation=DiffAugment"),
+    "r3gan": ("gan", "--model=R3GAN --model.penalty=R1AndR2 --model.penalty.every=2"),
     "pixelcnn": ("autoregressive", "--model.channels=4 --model.dilations=[1]"),
     "transformer": ("autoregressive", "--model=Transformer --model.width=16 --model.num_heads=2 --model.dropout=0.2"),
     "pixelcnnpp": ("autoregressive", "--model=PixelCNNpp --model.num_filters=8 --model.num_components=2"),

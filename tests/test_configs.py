@@ -70,9 +70,11 @@ def contains(config: Any, said: Any, where: str = "") -> None:
 UNET = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1, "nets.init_args.num_groups": 8}
 ADM = {**UNET, "nets.init_args.head_channels": 16}
 FEW = {"sampling.steps": 5}
-NARROWER: dict[str, dict[str, int]] = {
+NARROWER: dict[str, dict[str, Any]] = {
     "pixelcnnpp": {"num_filters": 16},
     "transformer": {"width": 64},
+    "sngan": {f"nets.init_args.{net}_channels": [16] * 4 for net in ("generator", "discriminator")},
+    "r3gan": {"nets.init_args.channels": [16] * 4, "nets.init_args.groups": 8},
     "ddpm": {**UNET, **FEW},
     "improved_ddpm": {**ADM, **FEW},
     "improved_ddpm_vlb": {**ADM, **FEW},

@@ -15,6 +15,8 @@ from conftest import REPO
 
 from lit_gen import evaluate
 from lit_gen.callbacks import EMA
+from lit_gen.families.gan import GAN
+from lit_gen.noise import Noise
 from lit_gen.records.record import Record
 
 TWO = ("--trainer.accelerator=cpu", "--trainer.devices=2")
@@ -37,6 +39,34 @@ class Probe(L.Callback):
         ema = next(c for c in trainer.callbacks if isinstance(c, EMA))  # type: ignore[attr-defined]
         found = {**self.first, "state": state, "average": ema.average, "find_unused": trainer.strategy._ddp_kwargs}  # type: ignore[attr-defined]
         torch.save(found, Path(trainer.default_root_dir) / f"rank{trainer.global_rank}.pt")
+
+
+class LatentsOfExamples(GAN):
+    """Latents that belong to the example, so that any number of processes makes the same samples."""
+
+    def training_latents(self, batch: Any) -> torch.Tensor:
+        return Noise(0, batch[2].cpu()).normal(self.num_latents)
+
+
+class Gradients(L.Callback):
+    """Each process writes down the gradients of its first steps, and what the family's own latents would have been."""
+
+    def __init__(self) -> None:
+        self.gradients: list[torch.Tensor] = []
+        self.latents = torch.empty(0)
+
+    def on_train_batch_start(self, trainer: L.Trainer, pl_module: Any, batch: Any, batch_idx: int) -> None:
+        if batch_idx == 0:
+            state = torch.get_rng_state()
+            self.latents = GAN.training_latents(pl_module, batch)
+            torch.set_rng_state(state)
+
+    def on_before_optimizer_step(self, trainer: L.Trainer, pl_module: L.LightningModule, optimizer: Any) -> None:
+        self.gradients.append(torch.cat([p.grad.flatten() for g in optimizer.param_groups for p in g["params"]]))
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        found = {"gradients": self.gradients[:6], "latents": self.latents}
+        torch.save(found, Path(trainer.default_root_dir) / f"gradients{trainer.global_rank}.pt")
 
 
 def environment() -> dict[str, str]:
@@ -83,6 +113,28 @@ def test_two_processes(family: str, tmp_path: Path) -> None:
         assert protocol == single[name][1], name
     assert {s.protocol.num_examples for s in record.scores if not s.name.startswith("is")} == {447}
     assert {s.protocol.num_samples for s in record.scores if s.name.startswith("fd")} == {301}
+
+
+@pytest.mark.slow
+def test_two_processes_have_the_gradients_of_one_at_the_same_global_batch(tmp_path: Path) -> None:
+    """Plain ``--trainer.devices=2``, three steps of each network, in parts; the family's own latents differ."""
+    nets = ["--model=test_ddp.LatentsOfExamples", "--model.nets=MLPAdversarialNets", "--model.penalty=R1"]
+    few = ["--model.updates.micro_batches=2", "--budget.max_examples=150", "--trainer.callbacks=test_ddp.Gradients"]
+    own = [*nets, *few, "--quality.extractor=null", "--data.init_args.batch_size=50"]
+    for name, more in (("one", ()), ("two", TWO)):
+        args = options("gan", tmp_path, f"--run_name={name}", *own, *more)
+        found = run_module("lit_gen.fit", *args, env=environment())
+        assert found.returncode == 0, found.stderr
+    one, first, second = (
+        torch.load(tmp_path / file, weights_only=True)
+        for file in ("one/gradients0.pt", "two/gradients0.pt", "two/gradients1.pt")
+    )
+    assert len(one["gradients"]) == 6
+    for whole, *shares in zip(one["gradients"], first["gradients"], second["gradients"], strict=True):
+        for share in shares:
+            assert torch.allclose(share, whole, rtol=1e-3, atol=1e-6 * float(whole.abs().max() * 100))
+    assert not torch.allclose(first["latents"], second["latents"])
+    assert not set(first["latents"][:, 0].tolist()) & set(second["latents"][:, 0].tolist())
 
 
 @pytest.mark.slow

@@ -467,3 +467,20 @@ def test_a_limit_of_the_training_does_not_limit_the_scores(runs: dict[str, Path]
     before = read_record(runs["vae"] / "record.json")
     scored(best(runs["vae"]), "--trainer.limit_test_batches=1", "--trainer.fast_dev_run=true")
     assert as_json(the_record(runs["vae"]).scores) == as_json(before.scores)
+
+
+def test_several_checkpoints_are_scored_one_after_another(runs: dict[str, Path]) -> None:
+    folder = runs["vae"] / "checkpoints"
+    evaluate.main([str(folder / "best.ckpt"), str(folder / "last.ckpt"), "--scoring.num_samples=30"])
+    own, other = (read_record(file) for file in (runs["vae"] / "record.json",
+                                                 runs["vae"] / "evaluations" / "last" / "record.json"))
+    scored = {"fd_mnist_cnn", "is_mnist_cnn"}
+    assert by_name(own, num_samples=30).keys() == by_name(other, num_samples=30).keys() == scored
+    assert other.selection.checkpoint == "last.ckpt"
+
+
+@pytest.mark.parametrize(("more", "says"), [(["--per-example=x.csv"], "one checkpoint"), (["nowhere.ckpt"], "nowhere")])
+def test_of_several_checkpoints_all_must_exist(
+    runs: dict[str, Path], more: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert says in refusal([str(best(runs["vae"])), str(best(runs["vae"])), *more], capsys)

@@ -38,6 +38,9 @@ REDUCED: dict[str, Any] = {
     "width": 16,
     "num_latents": 8,
     "dilations": [1],
+    "generator_channels": [8, 8],
+    "discriminator_channels": [8, 8],
+    "groups": 4,
 }
 # Many layers at 64 and 256 pixels take longer.
 SLOW = {f"imagenet64/{name}" for name in ("flow_matching", "iddpm", "realnvp", "glow")}
@@ -53,7 +56,9 @@ class RandomImages(DiscreteDataModule):
 
     def read(self) -> dict[str, Split]:  # type: ignore[override]
         x = torch.randint(256, (12, *self.shape), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
-        return {"train": Split(x[:4]), "val": Split(x[4:8]), "test": Split(x[8:])}
+        label = torch.arange(12) % 10
+        parts = {"train": slice(0, 4), "val": slice(4, 8), "test": slice(8, 12)}
+        return {name: Split(x[rows], label[rows]) for name, rows in parts.items()}
 
 
 def reduced(arguments: dict[str, Any], where: str) -> list[str]:
@@ -99,7 +104,7 @@ BYTES_PER_PARAMETER = 20  # weight, gradient, Adam's two moments, average
 FIXED_BYTES = 2e9  # CUDA's context and workspaces
 PREDICTION = re.compile(
     r"# Not run here\. Predicted for one H100: ([\d,.]+) hours, ([\d,.]+) GB \(([\d,.]+) million parameters;"
-    r" ([\d,.]+) GFLOP and\n# ([\d,.]+) MB an image, ([\d,.]+) operations a step; README says how\)\."
+    r" ([\d,.]+) GFLOP and\n# ([\d,.]+) MB an image, ([\d,.]+) operations a step; (?:README|docs/gpus\.md) says how\)\."
 )
 
 
@@ -149,8 +154,10 @@ def costs(model: GenerativeModule, monkeypatch: pytest.MonkeyPatch) -> Costs:
     x = torch.zeros(count, *model.shape, dtype=torch.uint8, device="meta")
     if isinstance(model, GAN):
         with_gradients = 3
-        g = measured(model.generator, torch.zeros(count, model.num_latents, device="meta"), factor=with_gradients)
-        d = measured(model.discriminator, x.float(), factor=with_gradients)
+        label = [torch.zeros(count, dtype=torch.int64, device="meta")] if model.num_classes else []
+        z = torch.zeros(count, model.num_latents, device="meta")
+        g = measured(model.generator, z, *label, factor=with_gradients)
+        d = measured(model.discriminator, x.float(), *label, factor=with_gradients)
         # Two passes; a penalty's pass, its gradient, and the gradients of both; those of the generator's step.
         passes = 2 + 2 * (model.penalty is not None) + 1 / model.update_period
         flops, operations = (a / model.update_period + passes * b for a, b in zip(g, d, strict=True))
@@ -162,7 +169,7 @@ def costs(model: GenerativeModule, monkeypatch: pytest.MonkeyPatch) -> Costs:
 
 
 def predicted(file: Path, model: GenerativeModule, found: Costs) -> tuple[float, float]:
-    """Hours and GB of a recipe, as README says."""
+    """Hours and GB of a recipe, as docs/gpus.md says."""
     content: dict[str, Any] = yaml.safe_load(file.read_text())
     examples, batch = content["budget"]["max_examples"], content["data"]["init_args"]["batch_size"]
     computing, launching = found.gflop * 1e9 * examples / FLOPS_PER_SECOND, examples / batch * found.operations

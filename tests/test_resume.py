@@ -56,9 +56,16 @@ def test_muon_resumes_too_and_not_as_adamw(tmp_path: Path) -> None:
     assert not (tmp_path / "other").exists()
 
 
-def test_a_gan_resumes_between_two_steps_of_its_generator(tmp_path: Path) -> None:
+SPECTRAL = [
+    "--model.nets=SNGANNets", "--model.nets.generator_channels=[8,8]", "--model.nets.discriminator_channels=[8]",
+    "--model.nets.halvings=1", "--model.augmentation=DiffAugment", "--model.updates.micro_batches=2",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [[], SPECTRAL], ids=["dcgan", "spectral norm and augmentation"])
+def test_a_gan_resumes_between_two_steps_of_its_generator(more: list[str], tmp_path: Path) -> None:
     """The first epoch's 20 batches end after two of three discriminator steps."""
-    options = ["--model.updates.discriminator_steps=3", "--model.penalty.every=2"]
+    options = ["--model.updates.discriminator_steps=3", "--model.penalty.every=2", *more]
     unbroken = checkpoint(run_fit("gan", tmp_path, "unbroken", *options, "--budget.max_examples=2300"))
     stopped = run_fit("gan", tmp_path, "stopped", *options, "--budget.max_examples=1000")
     assert checkpoint(stopped)["state_dict"]["_extra_state"] == 20

@@ -354,7 +354,14 @@ def test_options_of_fit_are_not_taken_for_misspellings() -> None:
         ("flow", "--label=10", "cannot be asked for label 10: it has labels 0..9"),
         ("flow", "--nearest --n=1 --label=-1", "cannot be asked for label -1"),
         ("vae", "--temperature=0.7", "VAE has no sampling option temperature"),
-        ("gan", "--interpolate 1 2", "GAN has no encoder"),
+        ("made", "--interpolate 1 2", "MADE finds no latents of images, so it cannot interpolate"),
+        ("made", "--invert 1", "so it cannot reconstruct; these can: "),
+        ("made", "--walk 1 2", "--walk: MADE draws no latents"),
+        ("gan", "--classes", "--classes: GAN was trained without labels"),
+        ("gan", "--truncation=0", "--truncation is 0"),
+        ("gan", "--traverse -1", "there is no sample -1"),
+        ("gan", "--invert 447", "--invert 447: the test split has images 0..446"),
+        ("vae", "--truncation=1", "VAE has no sampling option truncation"),
         ("made", "--prompt=a", "--prompt is for text, and the data 'digits' are images; leave it out"),
         ("vae", "--complete 1 2", "VAE cannot complete examples; these can: "),
         ("made", "--complete 3 447", "--complete 3 447: the test split has images 0..446"),
@@ -375,7 +382,7 @@ def test_what_this_model_cannot_do_is_one_line(
 
 
 def test_those_who_can_are_named(runs: dict[str, Path], capsys: pytest.CaptureFixture[str]) -> None:
-    line = refusal([str(runs["gan"]), "--interpolate", "1", "2"], capsys)
+    line = refusal([str(runs["made"]), "--interpolate", "1", "2"], capsys)
     named = line.split("these can: ")[1].split(", ")
     assert "VAE" in named
     assert "MLPRealNVP" in named

@@ -9,12 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import yaml
 from lightning.pytorch.utilities.seed import isolate_rng
 
 from lit_gen.api.loaded import LoadedModel
-from lit_gen.checkpoints import KEY, read_checkpoint
-from lit_gen.cli.plugins import check_class_paths
+from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.process import quiet_logs
 from lit_gen.errors import UserError
 from lit_gen.records.record import RECORD_NAME, Record, read_record
@@ -44,8 +42,8 @@ def load(
         run_or_checkpoint: Folder of a run, of which the selected checkpoint is taken, or the best, or if it has neither
             the newest; or a checkpoint's file.
         device: Where to compute, such as ``cpu``, ``cuda:1`` or ``mps``; the accelerator that there is if not given.
-        allow: Further packages whose classes the checkpoint's configuration may name, beside those of lit_gen, torch,
-            Lightning and installed plugins: a class path is imported, so that its package runs.
+        allow: Further packages whose classes the checkpoint's configuration may name, beside those of lit_gen,
+            ``torch.optim``, ``torch.nn`` and installed plugins: a class path is imported, so that its package runs.
 
     Raises:
         UserError: If there is no such run or checkpoint, it is damaged or of another version, the device is missing, or
@@ -53,9 +51,8 @@ def load(
     """
     path = checkpoint_of(Path(run_or_checkpoint).expanduser())
     content = read_checkpoint(path)
-    check_class_paths(yaml.safe_load(content[KEY]), allow, f"{path}: ")
     with isolate_rng(), _without_news():
-        run = built_for_samples(content, [*_ALONE, *_device_options(device)])
+        run = built_for_samples(content, [*_ALONE, *_device_options(device)], allow)
         weights, _ = load_weights(run, content, "auto")
         check_finite(run.model, path)
     run.model.to(run.trainer.strategy.root_device).eval().requires_grad_(False)

@@ -4,6 +4,7 @@ from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.checkpoint import BestCheckpoint
 from lit_gen.callbacks.compile import Compile
 from lit_gen.callbacks.curves import Curves
+from lit_gen.callbacks.diagnostics import Diagnostics
 from lit_gen.callbacks.ema import EMA
 from lit_gen.callbacks.end_state import EndState
 from lit_gen.callbacks.interrupt import Interrupt
@@ -17,6 +18,7 @@ from lit_gen.callbacks.sample_grid import SampleGrid
 from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.schedule import Schedule
 from lit_gen.callbacks.step_seed import StepSeed
+from lit_gen.callbacks.summary_table import SummaryTable
 from lit_gen.callbacks.throughput import Throughput
 from lit_gen.callbacks.time_needed import TimeNeeded
 
@@ -26,6 +28,7 @@ __all__ = [
     "Budget",
     "Compile",
     "Curves",
+    "Diagnostics",
     "EndState",
     "Interrupt",
     "KeepConfig",
@@ -38,6 +41,7 @@ __all__ = [
     "SampleQuality",
     "Schedule",
     "StepSeed",
+    "SummaryTable",
     "Throughput",
     "TimeNeeded",
 ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import shutil
 import time
 from pathlib import Path
@@ -13,14 +14,17 @@ import torch
 from lightning.pytorch.callbacks import ModelCheckpoint
 from lightning.pytorch.utilities import rank_zero_info, rank_zero_only
 
+from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.divergence import check_weights
 from lit_gen.callbacks.kept_files import KEEPS, Keep, announce
 from lit_gen.callbacks.sample_quality import SampleQuality
+from lit_gen.callbacks.throughput import Throughput
 from lit_gen.callbacks.validations import validation_follows
 from lit_gen.checkpoints import is_readable
 from lit_gen.contract import GenerativeModule
 from lit_gen.errors import RUNS_OPTION, UserError, nearest, writing
 from lit_gen.records.atomic import atomic_file
+from lit_gen.records.validation import Validation, thinned
 
 _BATCHES_BETWEEN_LOOKS = 50  # at the clock with several processes, which have to communicate
 
@@ -76,6 +80,7 @@ class BestCheckpoint(ModelCheckpoint):
         self._due = False
         self._chosen_by_user = monitor is not None
         self.candidates = 0
+        self.validations: list[Validation] = []
         self.last_value: float | None = None
         self._end_written = False
 
@@ -182,6 +187,8 @@ class BestCheckpoint(ModelCheckpoint):
                 rank_zero_info(f"{self.monitor} is {float(value)} in step {trainer.global_step}: it cannot be the best")
                 return
             self.candidates += value is not None
+            if value is not None:
+                self.validations.append(_validation(trainer, float(value)))
         super().on_validation_end(trainer, pl_module)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -193,8 +200,10 @@ class BestCheckpoint(ModelCheckpoint):
     def selection(self, trainer: L.Trainer, path: Path) -> dict[str, Any]:
         """How the final checkpoint was selected, for the record's ``selection``."""
         step = torch.load(path, map_location="cpu", weights_only=True)["global_step"]
+        sweep = os.environ.get("WANDB_SWEEP_ID")
+        trial = {"sweep": sweep} if sweep else {}
         if not self.best_model_path:
-            return {"rule": "last", "checkpoint": path.name, "step": step}
+            return {"rule": "last", "checkpoint": path.name, "step": step, **trial}
         return {
             "rule": f"best {self.monitor} of {self.candidates}",
             "checkpoint": path.name,
@@ -202,11 +211,16 @@ class BestCheckpoint(ModelCheckpoint):
             "metric": self.monitor,
             "value": float(self.best_model_score) if self.best_model_score is not None else None,
             "last_value": self.last_value,
+            "candidates": self.candidates,
+            "higher_is_better": self.mode == "max",
+            "validations": _rows(thinned(self.validations)),
+            **trial,
         }
 
     def state_dict(self) -> dict[str, Any]:
-        """Lightning's own state, the number of candidates, and the score of the latest validation."""
-        return {**super().state_dict(), "candidates": self.candidates, "last_value": self.last_value}
+        """Lightning's own state, the candidates, and the score of the latest validation."""
+        own = {"candidates": self.candidates, "last_value": self.last_value, "validations": _rows(self.validations)}
+        return {**super().state_dict(), **own}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Restores these from a checkpoint; the best so far is copied into this run's folder and stays the best.
@@ -216,6 +230,7 @@ class BestCheckpoint(ModelCheckpoint):
         state = {**state_dict}
         self.candidates = state.pop("candidates", 0)
         self.last_value = state.pop("last_value", None)
+        self.validations = [Validation(**row) for row in state.pop("validations", [])]
         super().load_state_dict(self._moved(state))
 
     def _moved(self, state: dict[str, Any]) -> dict[str, Any]:
@@ -239,6 +254,17 @@ class BestCheckpoint(ModelCheckpoint):
             "kth_best_model_path": here.get(state["kth_best_model_path"], ""),
             "last_model_path": str(last) if (last := Path(self.dirpath) / "last.ckpt").is_file() else "",
         }
+
+
+def _validation(trainer: L.Trainer, value: float) -> Validation:
+    callbacks = trainer.callbacks  # type: ignore[attr-defined]
+    seconds = next((c.seconds for c in callbacks if isinstance(c, Throughput)), None)
+    examples = next((c.examples_seen for c in callbacks if isinstance(c, Budget)), 0)
+    return Validation(examples_seen=examples, value=value, seconds=seconds)
+
+
+def _rows(validations: list[Validation]) -> list[dict[str, Any]]:
+    return [{"examples_seen": v.examples_seen, "value": v.value, "seconds": v.seconds} for v in validations]
 
 
 @rank_zero_only

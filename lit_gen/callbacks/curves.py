@@ -13,6 +13,7 @@ from torch import Tensor
 from lit_gen.callbacks.budget import Budget
 from lit_gen.callbacks.divergence import advice, bad_weights
 from lit_gen.checkpoints import listed
+from lit_gen.contract import GenerativeModule
 
 _MOST_KEPT = 1000  # values that are not yet added up
 
@@ -95,14 +96,14 @@ class Curves(L.Callback):
         step = trainer.fit_loop.epoch_loop.total_batch_idx + 1 - (self._count - number)
         weights = bad_weights(trainer, pl_module)
         also = f", and so are the weights now ({listed(weights)})" if weights else ""
+        network = pl_module.network_of(name) if isinstance(pl_module, GenerativeModule) else None
+        of = f" (of the {network})" if network else ""
         raise FloatingPointError(
-            f"train/{name} is {self._sums[name]} after {examples_seen(trainer):,} examples, first in step {step}{also};"
-            f" {advice(trainer)}"
+            f"train/{name}{of} is {self._sums[name]} after {examples_seen(trainer):,} examples, first in step"
+            f" {step}{also}; {advice(trainer)}"
         )
 
-    def on_save_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Saves the sums, so that a resumed run's curves have the same rows.
 
         Raises:
@@ -112,9 +113,7 @@ class Curves(L.Callback):
         self._check(trainer, pl_module)
         checkpoint["curves"] = {"sums": self._sums, "counts": self._counts, "count": self._count}
 
-    def on_load_checkpoint(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: L.Trainer, pl_module: L.LightningModule, checkpoint: dict[str, Any]) -> None:
         """Restores the sums."""
         saved = checkpoint.get("curves", {"sums": {}, "counts": {}, "count": 0})
         self._values, self._sums, self._counts = {}, dict(saved["sums"]), dict(saved["counts"])

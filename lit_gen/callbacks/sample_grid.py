@@ -16,6 +16,9 @@ from lit_gen.media.recordings import players
 from lit_gen.media.sample_files import can_show, modality_of, write_samples
 from lit_gen.media.texts import excerpt
 
+MOST_SAMPLES = 10_000
+"""Largest number of samples in one file."""
+
 
 class SampleGrid(L.Callback):
     """Writes samples at each validation, always from the same noise, so that they are comparable.
@@ -33,8 +36,8 @@ class SampleGrid(L.Callback):
     """
 
     def __init__(self, num_samples: int | None = None, seed: int = 0) -> None:
-        if num_samples is not None and num_samples < 0:
-            raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid")
+        if num_samples is not None and not 0 <= num_samples <= MOST_SAMPLES:
+            raise UserError(f"grid.num_samples is {num_samples}; give 0 for no grid, and {MOST_SAMPLES:,} at most")
         if not 0 <= seed < 2**63:
             raise UserError(f"grid.seed is {seed}; give a whole number from 0 to 2**63 - 1")
         self.num_samples = num_samples

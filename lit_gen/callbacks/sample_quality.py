@@ -9,6 +9,7 @@ from lit_gen.contract import GenerativeModule
 from lit_gen.errors import UserError
 from lit_gen.metrics import FeatureSpace, ScoreSpec, StatisticFactory, Summary, chosen, score_specs
 from lit_gen.scoring.sample_scores import model_scores, short_count, split_references
+from lit_gen.scoring.settings import MOST_SAMPLES
 
 
 class SampleQuality(L.Callback):
@@ -44,8 +45,10 @@ class SampleQuality(L.Callback):
         seed: int = 0,
         during_training: bool | None = None,
     ) -> None:
-        if num_samples < 20 or every < 1:
-            raise UserError(f"quality: num_samples={num_samples} must be at least 20 and every={every} at least 1")
+        if not 20 <= num_samples <= MOST_SAMPLES or every < 1:
+            raise UserError(
+                f"quality: num_samples={num_samples} must be from 20 to {MOST_SAMPLES:,}, and every={every} at least 1"
+            )
         self.extractor = extractor
         self.statistics = statistics
         if not 0 <= seed < 2**63:

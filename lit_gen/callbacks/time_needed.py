@@ -92,7 +92,7 @@ class TimeNeeded(L.Callback):
         model.eval()
         try:
             with torch.inference_mode(), trainer.precision_plugin.forward_context():
-                validation, scoring = self._evaluations(trainer, model)
+                validation, scoring = self.evaluations(trainer, model)
         finally:
             model.train(was_training)
             self.clock.resume(trainer)
@@ -106,7 +106,7 @@ class TimeNeeded(L.Callback):
         total = time.perf_counter() - self._begin + training + number * validation + scoring
         print_above(trainer, f"this run takes about {duration(total)} in all: {', '.join(parts)}")
 
-    def _evaluations(self, trainer: L.Trainer, model: GenerativeModule) -> tuple[float, float]:
+    def evaluations(self, trainer: L.Trainer, model: GenerativeModule) -> tuple[float, float]:
         """Seconds of a validation and of the final scores, on all processes together."""
         data: Any = trainer.datamodule  # type: ignore[attr-defined]
         quality, grid = _callback(trainer, SampleQuality), _callback(trainer, SampleGrid)

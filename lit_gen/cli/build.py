@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
+import yaml
+
 from lit_gen.checkpoints import KEY
+from lit_gen.cli.arguments import Arguments
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.import_paths import checked_packages
 from lit_gen.cli.renamed import RenamedError
 from lit_gen.cli.resume import find_run, split_resume
 from lit_gen.errors import UserError
@@ -34,23 +38,54 @@ def run_from_args(args: list[str]) -> Run:
 
 
 def run_from_checkpoint(
-    checkpoint: dict[str, Any], options: Sequence[str], purpose: Literal["evaluate", "sample"] = "evaluate"
+    checkpoint: dict[str, Any],
+    options: Sequence[str],
+    purpose: Literal["evaluate", "sample"] = "evaluate",
+    allow: Sequence[str] = (),
 ) -> Run:
     """Builds the model, data and Trainer from a checkpoint's configuration, without loading the weights.
 
+    A checkpoint may come from somebody else: its configuration names classes of lit_gen, ``torch.optim``, ``torch.nn``,
+    torchmetrics and installed plugins alone, and of its options for the Trainer only the precision is taken.
+
     Args:
         checkpoint: Content of a run's checkpoint.
-        options: Options of ``lit_gen.fit``, which override the configuration.
+        options: Options of ``lit_gen.fit``, which override the configuration; ``--allow PACKAGE`` allows further
+            packages, and may be repeated.
         purpose: ``evaluate`` reads the data, ``sample`` does not.
+        allow: Further packages.
 
     Raises:
-        UserError: If an option or the configuration is invalid, or the checkpoint is of a version with other options.
+        UserError: If an option or the configuration is invalid or names a class that is not allowed, or the checkpoint
+            is of a version with other options.
     """
+    own = Arguments()
+    own.add_argument("--allow", action="append", default=[])
+    found, rest = own.split(list(options))
+    packages = checked_packages([*allow, *found["allow"]])
     with tempfile.NamedTemporaryFile("w", suffix=".yaml") as file:
-        file.write(checkpoint[KEY])
+        file.write(_without_trainer(checkpoint[KEY]))
         file.flush()
-        with _older_version("the checkpoint is", options):
-            return CLI(["--config", file.name, *options], purpose=purpose).as_run()
+        with _older_version("the checkpoint is", rest):
+            return CLI(rest, purpose=purpose, of_checkpoint=(file.name, packages)).as_run()
+
+
+def _without_trainer(text: str) -> str:
+    """A checkpoint's configuration with the precision as its only option for the Trainer.
+
+    Raises:
+        UserError: If it is not YAML, or not a mapping.
+    """
+    try:
+        tree = yaml.safe_load(text)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise UserError("the checkpoint's configuration is not YAML") from error
+    if not isinstance(tree, dict):
+        raise UserError("the checkpoint's configuration is not a mapping of options")
+    trainer = tree.get("trainer")
+    precision = trainer.get("precision") if isinstance(trainer, dict) else None
+    kept = {"precision": precision} if isinstance(precision, str | int) else {}
+    return yaml.safe_dump(tree | {"trainer": kept}, sort_keys=False, allow_unicode=True)
 
 
 @contextmanager

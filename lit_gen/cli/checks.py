@@ -121,9 +121,7 @@ def check_statistics(quality: SampleQuality) -> None:
         raise UserError(f"quality.statistics: {error}") from error
 
 
-def check_counts(
-    quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule, device: str | None = None
-) -> None:
+def check_counts(quality: SampleQuality, scoring: Scoring, data: DiscreteDataModule, device: str | None = None) -> None:
     """Validates that there are enough samples and reference examples for each statistic, as for its neighbours.
 
     Args:
@@ -177,20 +175,20 @@ def check_trainer_options(config: Any, model: LightningModule) -> None:
         raise UserError(
             f"trainer.precision is {config['precision']}, but models take float32 inputs; use bf16-mixed or 16-mixed"
         )
-    own = getattr(model, "own_clipping", None)
-    if (config["gradient_clip_val"] or own) and str(config["precision"]) in ("16", "16-mixed"):
-        option = "trainer.gradient_clip_val" if config["gradient_clip_val"] else f"model.{own}"
-        raise UserError(
-            f"{option}: fused optimizers do not clip the scaled gradients of float16 correctly;"
-            " use trainer.precision=bf16-mixed, or leave clipping out"
-        )
     if model.automatic_optimization:
+        if config["gradient_clip_val"] and str(config["precision"]) in ("16", "16-mixed"):
+            raise UserError(
+                "trainer.gradient_clip_val: fused optimizers do not clip the scaled gradients of float16 correctly;"
+                " use trainer.precision=bf16-mixed, or leave clipping out"
+            )
         return
+    own = getattr(model, "own_options", {})
     for option, off in (("gradient_clip_val", (None, 0)), ("accumulate_grad_batches", (1,))):
         if config[option] not in off:
+            instead = f"use model.{own[option]}" if option in own else "see --model.help for options of its own"
             raise UserError(
-                f"trainer.{option} supports one optimizer, but {type(model).__name__} has several; leave it out"
-                " and see --model.help for options of its own"
+                f"trainer.{option} supports one optimizer, but {type(model).__name__} has several; leave it out and"
+                f" {instead}"
             )
 
 
@@ -240,7 +238,7 @@ def rejected_in_one_line(build: Callable[[], Trainer]) -> Trainer:
     """
     try:
         return build()
-    except (MisconfigurationException, ValueError, TypeError) as error:
+    except (MisconfigurationException, ValueError, TypeError, ImportError) as error:
         raise UserError(f"trainer: {one_line(error)}") from error
 
 

@@ -19,6 +19,7 @@ from lit_gen.callbacks import ProgressBar
 from lit_gen.cli import checks, early_checks
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.fit_options import CONFIGURABLE, DESCRIPTION, TRAINER_DEFAULTS, add_fit_options, compile_callbacks
+from lit_gen.cli.import_paths import OF_USERS, import_paths, named_packages, of_checkpoint
 from lit_gen.cli.memory_checks import built_within_memory
 from lit_gen.cli.messages import explain
 from lit_gen.cli.null_checks import check_nulls
@@ -62,6 +63,8 @@ class CLI(LightningCLI):
         purpose: ``fit``; ``evaluate`` for a Trainer without loggers, checkpoints and callbacks; or ``sample`` for the
             same without reading the data.
         resumed: Folder of the run to continue, and the checkpoint to continue from; None for a new run.
+        of_checkpoint: File with the configuration of a checkpoint, which ``args`` override, and the packages that it
+            may name beyond the usual ones; None if there is none.
     """
 
     def __init__(
@@ -69,7 +72,9 @@ class CLI(LightningCLI):
         args: list[str],
         purpose: Literal["fit", "evaluate", "sample"] = "fit",
         resumed: tuple[Path, Position] | None = None,
+        of_checkpoint: tuple[str, Sequence[str]] | None = None,
     ) -> None:
+        self.of_checkpoint = of_checkpoint
         import_plugins()
         self.purpose = purpose
         self.run_folder: Path | None = None
@@ -98,7 +103,7 @@ class CLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: Any) -> None:
         """Parses without Lightning's warning about arguments passed by a program."""
-        self.config = parser.parse_args(args)
+        self.config = self._parsed(parser, args)
         self._inherits_space = self.purpose == "fit" and self.run_folder is None and not checks.names_extractor(args)
         checks.check_linked(self.config)
         checks.check_seed(self.config["seed_everything"])
@@ -108,6 +113,17 @@ class CLI(LightningCLI):
         if self.run_folder is not None and self.position is not None:
             self.config["ckpt_path"] = None  # of the run's first start, if any
             check_unfinished(self.run_folder, self.position, self.plain_config())
+
+    def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Any:
+        """The configuration; class paths may name what is listed, and what the user's own options and files name."""
+        named, first = named_packages(args), []
+        if self.of_checkpoint is not None:
+            file, allow = self.of_checkpoint
+            first, named = ["--config", file], [*named, *allow]
+            with of_checkpoint(allow):  # alone, so that an option of the user's allows it nothing
+                parser.parse_args(first)
+        with import_paths([*OF_USERS, *named]):
+            return parser.parse_args([*first, *args])
 
     def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
         """Adds lit_gen's own options."""

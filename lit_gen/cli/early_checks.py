@@ -30,12 +30,32 @@ def check_numbers(config: Any, where: str = "") -> None:
         check_numbers(value, name)
 
 
+# Least values of numbers that Lightning takes as they are.
+_LEAST: dict[str, float] = {
+    "accumulate_grad_batches": 1,
+    "check_val_every_n_epoch": 1,
+    "gradient_clip_val": 0,
+    "limit_predict_batches": 0,
+    "limit_test_batches": 0,
+    "log_every_n_steps": 0,
+    "num_sanity_val_steps": -1,
+    "reload_dataloaders_every_n_epochs": 0,
+}
+
+
 def check_limits(config: Any) -> None:
-    """Validates that the Trainer's limits allow a batch.
+    """Validates that the Trainer's limits allow a batch, and numbers that Lightning would take as they are.
 
     Raises:
-        UserError: If one of them is zero.
+        UserError: If one of them is zero or too small.
     """
+    for option, least in _LEAST.items():
+        if config[option] is not None and not least <= config[option] < math.inf:
+            raise UserError(f"trainer.{option} is {config[option]}; give at least {least:g}, and no infinity")
+    if config["val_check_interval"] is not None and config["val_check_interval"] == 0:
+        raise UserError("trainer.val_check_interval is 0; give a number of batches, or a share of an epoch up to 1.0")
+    if str(config["default_root_dir"]) == "":
+        raise UserError("trainer.default_root_dir is empty; give a folder, such as runs")
     for option, zero in _NOTHING.items():
         if config[option] is not None and config[option] in zero:
             raise UserError(f"trainer.{option} is {config[option]}, so nothing would be trained; give at least 1")

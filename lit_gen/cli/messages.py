@@ -41,10 +41,22 @@ def explain(message: str, parser: Any, cause: BaseException | None = None) -> Ba
         cause: The exception that the parser reports.
     """
     text = message.strip()
+    if found := re.search(r"Importing '([^']+)' is not allowed", text):
+        return BadArgument(_key(text), _not_allowed(found[1]), found[1])
     if inner := _inner_problem(cause):
         key = ".".join(part for part in (_key(text), inner.key) if part)
         return BadArgument(key, inner.reason, inner.value)
     return _about_a_file(text) or _about_an_option(text, parser) or _about_a_value(text, parser)
+
+
+def _not_allowed(path: str) -> str:
+    package = path.partition(".")[0]
+    if package in ("lit_gen", "torch", "lightning", "jsonargparse"):
+        return f"the class {path} cannot be named here"
+    return (
+        f"the class {path} is not of lit_gen, and is imported only if its package is allowed; if you trust it, give"
+        f" --allow={package} (in Python, allow=['{package}'])"
+    )
 
 
 def _inner_problem(error: BaseException | None) -> BadArgument | None:

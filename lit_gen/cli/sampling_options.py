@@ -1,4 +1,4 @@
-"""The command line's ``--sampler``, ``--steps``, ``--guidance`` and ``--temperature``, with one value or several."""
+"""The command line's ``--sampler``, ``--steps``, ``--guidance`` and the like, with one value or several."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ def parse(args: list[str]) -> tuple[Variants, list[str]]:
     ({'steps': (10, 20)}, ['--scoring.draws=2'])
     """
     parser = Arguments()
-    for name, kind in (("sampler", str), ("steps", int), ("guidance", float), ("temperature", float)):
+    kinds = {"sampler": str, "steps": int, "guidance": float, "temperature": float, "truncation": float}
+    for name, kind in kinds.items():
         parser.add_argument(f"--{name}", type=kind, nargs="+", default=())
     found, rest = parser.split(args)
     return Variants(**{name: tuple(values) for name, values in found.items()}), rest

@@ -11,6 +11,7 @@ from lightning.pytorch import Callback
 
 from lit_gen.callbacks import (
     Curves,
+    Diagnostics,
     EndState,
     Interrupt,
     KeepConfig,
@@ -19,6 +20,7 @@ from lit_gen.callbacks import (
     Rescue,
     SameBuffers,
     StepSeed,
+    SummaryTable,
     Throughput,
     TimeNeeded,
 )
@@ -47,10 +49,11 @@ def run_callbacks(
         others: The progress bar and the compilation, if any.
         scoring: Options of the final scores.
     """
-    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), KeepMetrics()]
+    own = [KeepConfig(config_text), kept, StepSeed(seed), SameBuffers(), Curves(), Diagnostics(), KeepMetrics()]
     clock = Throughput()
     # The end's state is written before the best checkpoint, which the last validation may replace.
-    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), *others, Rescue()]
+    return [EndState(), *configured, *own, TimeNeeded(scoring, clock), clock, Interrupt(), SummaryTable(), *others,
+            Rescue()]
 
 
 def kept_data(folder: Path, data: DiscreteDataModule, weights: str | None) -> KeepData:

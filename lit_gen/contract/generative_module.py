@@ -6,16 +6,19 @@ import abc
 import contextlib
 import dataclasses
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lit_gen.contract.likelihood_module import LikelihoodModule
-from lit_gen.contract.model_options import SamplingOptions
+from lit_gen.contract.model_options import Diagnosis, SamplingOptions
 from lit_gen.errors import UserError
 from lit_gen.noise import Noise
+
+Examples = tuple[Tensor, Tensor | None]
+"""Integers ``[B, *shape]``, and their labels int64 ``[B]`` if the data have them."""
 
 # Divisors of 250, so that 250 samples split into whole blocks.
 _BLOCKS = (250, 125, 50, 25, 10, 5, 2, 1)
@@ -31,7 +34,7 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
     """Base class of all generative models of integer tensors. Training is Lightning's own interface.
 
     A family implements ``training_step``, ``configure_optimizers``, :meth:`generate` and, if it has a
-    likelihood, :meth:`nll`. ``training_step`` returns the loss, or a dictionary with ``loss`` and further
+    likelihood, ``nll``. ``training_step`` returns the loss, or a dictionary with ``loss`` and further
     scalars to plot; it does not call ``self.log``, which takes longer than a small training step.
 
     Args:
@@ -42,9 +45,11 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         num_classes: Number of label classes, ``{0..num_classes-1}``; 0 means unconditional.
         sampling: Current sampling options; see :meth:`sampled_by`.
         function_evaluations: Network evaluations while sampling, counted per example since the model was built.
+        most_samples: Number of samples that there are, for those of another program; None for any number.
     """
 
     num_classes: int = 0
+    most_samples: int | None = None
     sampling: SamplingOptions
 
     def __init__(self, shape: tuple[int, ...], num_levels: int) -> None:
@@ -107,8 +112,21 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
         return 1
 
     @property
-    def own_clipping(self) -> str | None:
-        """Name of the model's own option that clips gradients, such as ``updates.clip_norm``; None if it clips none."""
+    def own_options(self) -> dict[str, str]:
+        """The model's own options in place of the Trainer's, which support one optimizer, by the name of the latter."""
+        return {}
+
+    def network_of(self, loss: str) -> str | None:
+        """Name of the network that a value returned by ``training_step`` belongs to; None if there is one only."""
+        return None
+
+    def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis | None:
+        """Curves and warnings of a validation beside the scores; None if there are none.
+
+        Args:
+            train: Some training examples, integers ``[B, *shape]``, and their labels if the data have them.
+            held_out: Some examples of the validation split.
+        """
         return None
 
     def count_only_steps_of(self, counted: Any) -> None:
@@ -222,9 +240,13 @@ class GenerativeModule(LikelihoodModule, abc.ABC):
             for start in range(first - first % block, first + n, block):
                 rows = range(max(start, first), min(start + block, first + n))
                 labels = None if label is None else torch.full((len(rows),), label, device=self.device)
-                yield self.generate(Noise(seed, rows, self.device), labels).cpu()
+                yield self.draw(seed, rows, labels).cpu()
         finally:
             self.train(training)
+
+    def draw(self, seed: int, indices: Iterable[int], label: Tensor | None = None) -> Tensor:
+        """Draws the samples at some positions of the stream given by seed, in one batch: uint8 ``[n, *shape]``."""
+        return self.generate(Noise(seed, indices, self.device), label)
 
     def check_label(self, label: int | None) -> None:
         """Validates a label.

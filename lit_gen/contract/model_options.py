@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lit_gen.errors import UserError
 
@@ -24,6 +24,19 @@ class Estimation:
     draws: int = 1
     seed: int = 0
     replicates: int = 1
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What a model says of itself in a validation, beside its scores.
+
+    Attributes:
+        values: Values by name, for curves.
+        warnings: Warnings without the time, by their kind.
+    """
+
+    values: dict[str, float] = field(default_factory=dict)
+    warnings: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

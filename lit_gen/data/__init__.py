@@ -19,9 +19,11 @@ from lit_gen.data.images import ImageLoader
 from lit_gen.data.known_entropy import KnownEntropy, SampleSizes
 from lit_gen.data.loader import Loader, SliceLoader
 from lit_gen.data.module import DiscreteDataModule, Modality, Split
+from lit_gen.data.plane import Mixture, Moons, PlaneDensity, Rings
 from lit_gen.data.splits import HeldOut, NamedSplits, RandomHeldOut, Splits
 from lit_gen.data.streaming import StreamedImages, Streaming
 from lit_gen.data.text import TextFile
+from lit_gen.data.toy2d import Toy2D
 
 __all__ = [
     "AudioColumns",
@@ -41,9 +43,13 @@ __all__ = [
     "ImageLoader",
     "KnownEntropy",
     "Loader",
+    "Mixture",
     "Modality",
+    "Moons",
     "NamedSplits",
+    "PlaneDensity",
     "RandomHeldOut",
+    "Rings",
     "SampleSizes",
     "SliceLoader",
     "Split",
@@ -52,5 +58,6 @@ __all__ = [
     "Streaming",
     "TextColumns",
     "TextFile",
+    "Toy2D",
     "Transform",
 ]

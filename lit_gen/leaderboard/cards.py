@@ -17,6 +17,9 @@ from lit_gen.leaderboard.table import Cell, Column, Row, Section
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
 
+MOST_CONFIGS = 500
+"""Rows of a section up to which each card holds the run's configuration, which its record has in any case."""
+
 
 def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Markup, list[str]]:
     """The cards of a section.
@@ -31,45 +34,55 @@ def cards(section: Section, families: Sequence[str], *, anchor: str) -> tuple[Ma
     """
     complaints: list[str] = []
     made = []
+    with_config = len(section.rows) <= MOST_CONFIGS
     for i, row in enumerate(section.rows):
         shown, missing = samples(row)
         complaints += missing
-        made.append(_card(section, row, families, shown, f"{anchor}-{i}"))
+        made.append(_card(section, row, families, shown, f"{anchor}-{i}", with_config))
     return element("div", element("h3", "Samples"), element("div", *made, class_="cards")), complaints
 
 
-def _card(section: Section, row: Row, families: Sequence[str], shown: Markup, anchor: str) -> Markup:
+def _card(
+    section: Section, row: Row, families: Sequence[str], shown: Markup, anchor: str, with_config: bool
+) -> Markup:
     assert row.record is not None
     record = row.record
     scores, folded = [], []
     for column, cell in zip(section.columns, row.cells, strict=True):
         if more(cell):
-            folded.append(_answers(column, cell))
+            folded.append(_answers(row, column, cell))
         for score in cell[:1] if more(cell) else cell:
-            scores += [element("dt", column.header), element("dd", _figure(score, column))]
+            scores += [element("dt", column.header), element("dd", _figure(row, score, column))]
     dot = element("i", class_=f"dot shade{shade(families, record.family)}")
+    runs = []
+    for run in row.runs:
+        assert run.record is not None
+        title = f"Run {run.label}, seed {run.record.seed}" if row.members else "Run"
+        runs.append(element("details", element("summary", title),
+                            element("pre", tree(_run(run.record, run.directory)))))
     return element(
         "article", shown, element("h4", row.label),
         element("p", dot, f"{record.family} · {record.model}", class_="meta"),
         element("dl", *scores, class_="scores"), *folded,
-        element("details", element("summary", "Run"), element("pre", tree(_run(record, row.directory)))),
-        element("details", element("summary", "Config"), element("pre", tree(record.config))),
+        *runs,
+        element("details", element("summary", "Config"), element("pre", tree(record.config))) if with_config else "",
         class_="card", id_=anchor,
     )
 
 
-def _figure(score: Score, column: Column) -> str:
-    return f"{typeset(score, column.decimals)} {error_figure(score, column.decimals, '±')}".rstrip()
+def _figure(row: Row, score: Score, column: Column) -> str:
+    error = error_figure(score, column.decimals, "±", row.spread(score))
+    return f"{typeset(score, column.decimals)} {error}".rstrip()
 
 
-def _answers(column: Column, cell: Cell) -> Markup:
+def _answers(row: Row, column: Column, cell: Cell) -> Markup:
     """All scores of a cell that the table shortens, by sampler; collapsed."""
     lines = []
     for score in along(cell):
         paid = evaluations(score)
         lines.append(element(
             "tr", element("th", sampler_text(score), scope="row"),
-            element("td", "" if paid is None else f"{paid:.0f}"), element("td", _figure(score, column)),
+            element("td", "" if paid is None else f"{paid:.0f}"), element("td", _figure(row, score, column)),
         ))
     heads = [element("th", name, scope="col") for name in ("sampler", "NFE", column.label)]
     table = element("table", element("thead", element("tr", *heads)), element("tbody", *lines), class_="answers")

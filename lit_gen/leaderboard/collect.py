@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 from collections import Counter
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from lit_gen.errors import UserError
+from lit_gen.leaderboard.printable import printable
+from lit_gen.records.plain_file import check_plain
 from lit_gen.records.record import RECORD_NAME, Record, read_with_reasons
 from lit_gen.records.schema import unknown_keys
 
+MOST_RECORD_BYTES = 4 * 2**20
+MOST_NAME_CHARACTERS = 200
 _MOST_KEYS = 5  # named in one line
+_NAMES = ("run_name", "family", "model", "data")
 
 
 class Run(NamedTuple):
@@ -56,8 +62,8 @@ def find_runs(directory: Path) -> Found:
         if RECORD_NAME not in files:
             continue
         try:
-            record, reasons = read_with_reasons(path := Path(folder, RECORD_NAME))
-            found.runs.append(Run(record, Path(folder)))
+            record, reasons = read_limited(path := Path(folder, RECORD_NAME))
+            found.runs.append(Run(_with_short_names(record, path, found.remarks), Path(folder)))
             found.left_out.extend(f"{path}: {reason}" for reason in reasons)
         except UserError as error:
             found.left_out.append(str(error))
@@ -65,19 +71,45 @@ def find_runs(directory: Path) -> Found:
     return found
 
 
+def read_limited(path: Path) -> tuple[Record, list[str]]:
+    """Reads a record of somebody else: a regular file of limited size.
+
+    Args:
+        path: The record.
+
+    Returns:
+        The record, and one line for each score that no model can have.
+
+    Raises:
+        UserError: It is something else or larger, or cannot be read.
+    """
+    try:
+        check_plain(path, MOST_RECORD_BYTES)
+    except OSError as error:
+        raise UserError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise UserError(f"{path} {error}; it is not read") from error
+    return read_with_reasons(path)
+
+
+def _with_short_names(record: Record, path: Path, remarks: list[str]) -> Record:
+    """The record with names that fit in a table, and a remark on each that was cut."""
+    long = {name: text for name in _NAMES if len(text := getattr(record, name)) > MOST_NAME_CHARACTERS}
+    if not long:
+        return record
+    remarks += [f"{path}: {name} has {len(text):,} characters and is cut" for name, text in long.items()]
+    short: dict[str, Any] = {name: f"{text[:MOST_NAME_CHARACTERS]}..." for name, text in long.items()}
+    return dataclasses.replace(record, **short)
+
+
 def _unknown(runs: list[Run]) -> list[str]:
     """One line about the keys that records hold and this version does not know; none if there are none."""
     counted = Counter(key for run in runs for key in unknown_keys(run.record))
     if not counted:
         return []
-    named = [f"{_printable(key)} ({count} of {len(runs)} records)" for key, count in counted.most_common(_MOST_KEYS)]
+    named = [f"{printable(key)} ({count} of {len(runs)} records)" for key, count in counted.most_common(_MOST_KEYS)]
     rest = f" and {len(counted) - _MOST_KEYS:,} more" if len(counted) > _MOST_KEYS else ""
     return [f"keys that this version of lit_gen does not know are not shown: {', '.join(named)}{rest}"]
-
-
-def _printable(text: str) -> str:
-    """Text without control characters, which could steer a terminal."""
-    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def no_record(directory: Path, found: Found) -> UserError:

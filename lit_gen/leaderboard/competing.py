@@ -12,7 +12,7 @@ another seed (`--scoring.seed`) the choice is independent of the test scores.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from lit_gen.leaderboard.best import merit
 from lit_gen.records.flags import too_low
@@ -53,6 +53,17 @@ def chosen_sampling(cell: Sequence[Score], record: Record) -> str | None:
         return on_val
     ordered = sorted((s for s in record.scores if sampling(s) in names), key=lambda score: not score.own_sampling)
     return sampling(ordered[0])
+
+
+def ranked(scores: Iterable[Score]) -> tuple[Score, ...]:
+    """Scores of one cell, best first; estimates behind guarantees, unreliable ones last."""
+    return tuple(sorted(scores, key=lambda score: (score.heavy_tailed, not score.guaranteed, merit(score))))
+
+
+def competing_first(scores: Sequence[Score], record: Record) -> tuple[Score, ...]:
+    """Scores of one cell of a run, best first, but with that of the sampling that competes in front."""
+    first = chosen_sampling(scores, record)
+    return tuple(sorted(ranked(scores), key=lambda score: sampling(score) != first))
 
 
 def selection_text(score: Score, cell: Sequence[Score], record: Record) -> str:

@@ -6,24 +6,43 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from lit_gen.leaderboard.nfe_curves import evaluations
+from lit_gen.leaderboard.spread import Spread
 from lit_gen.records.cost import Cost
 from lit_gen.records.score import SIGNS, Score
 
 
+def fixed(value: float, decimals: int) -> str:
+    """A number with so many digits after the point; with an exponent where it has more than nine before it.
+
+    >>> fixed(3.14159, 2), fixed(1e308, 2), fixed(-0.2, 1)
+    ('3.14', '1.00e+308', '-0.2')
+    """
+    return f"{value:.{decimals}f}" if abs(value) < 1e9 else f"{value:.{decimals}e}"
+
+
 def score_figure(score: Score, decimals: int) -> str:
     """The number, with its sign if it is a likelihood, as `<= 3.12`."""
-    number = f"{score.value:.{decimals}f}"
+    number = fixed(score.value, decimals)
     return f"{SIGNS[score.kind]} {number}" if score.kind else number
 
 
-def error_figure(score: Score, decimals: int, sign: str = "+-") -> str:
-    """The standard error, as `+- 0.01`; empty where there is none."""
-    return "" if score.standard_error is None else f"{sign} {score.standard_error:.{decimals}f}"
+def error_figure(score: Score, decimals: int, sign: str = "+-", spread: Spread | None = None) -> str:
+    """The standard error, as `+- 0.01`, or the deviation between seeds, as `sd 0.01`; empty where there is none.
+
+    Args:
+        score: The score.
+        decimals: Number of digits after the point.
+        sign: What stands before a standard error.
+        spread: The spread of a mean of several runs.
+    """
+    if spread is not None and spread.deviation is not None:
+        return f"sd {fixed(spread.deviation, decimals)}"
+    return "" if score.standard_error is None else f"{sign} {fixed(score.standard_error, decimals)}"
 
 
 def gap_figure(gap: float, decimals: int) -> str:
     """The difference of test and train, as `gap +0.12`."""
-    return f"gap {gap:+.{decimals}f}"
+    return f"gap {'+' if gap >= 0 else ''}{fixed(gap, decimals)}"
 
 
 def count(value: float) -> str:
@@ -32,7 +51,7 @@ def count(value: float) -> str:
     >>> count(950), count(1234), count(61.6e6), count(999_960)
     ('950', '1.23k', '61.6M', '1.00M')
     """
-    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+    for power, suffix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         # 999,960 is "1.00M" and not "1000k": the suffix follows from the rounded number.
         if float(f"{value:.2e}") >= 10**power:
             scaled = value / 10**power
@@ -85,7 +104,7 @@ def tick_count(value: float) -> str:
     >>> tick_count(500), tick_count(2e4), tick_count(1e6)
     ('500', '20k', '1M')
     """
-    for power, suffix in ((9, "G"), (6, "M"), (3, "k")):
+    for power, suffix in ((15, "P"), (12, "T"), (9, "G"), (6, "M"), (3, "k")):
         if value >= 10**power:
             return f"{value / 10**power:g}{suffix}"
     return f"{value:g}"
@@ -107,6 +126,7 @@ class CostColumn(NamedTuple):
         figure: Function that formats its numbers.
         tick: Function that formats round numbers, on an axis.
         round_values: Round values of the axis, if these are not powers of ten.
+        later: Whether records of earlier versions lack it.
         own: Cost of a single score, if its protocol contains it; otherwise None, and the run's cost is used.
     """
 
@@ -117,6 +137,7 @@ class CostColumn(NamedTuple):
     figure: Callable[[float], str]
     tick: Callable[[float], str]
     round_values: Sequence[float] = ()
+    later: bool = False
     own: Callable[[Score], float | None] = lambda score: None
 
     def value(self, cost: Cost | None) -> float | None:
@@ -140,4 +161,7 @@ COSTS = (
                "{:g}".format),
     CostColumn("function_evaluations_per_sample", "NFE", "a sample", "function evaluations per sample",
                "{:.0f}".format, tick_count, own=evaluations),
+    CostColumn("flops_per_training_example", "FLOPs/example", "trained", "operations per training example", count,
+               tick_count, later=True),
+    CostColumn("flops_per_sample", "FLOPs/sample", "", "operations per sample", count, tick_count, later=True),
 )

@@ -14,13 +14,13 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lit_gen.leaderboard.best import merit
 from lit_gen.leaderboard.collect import Run
-from lit_gen.leaderboard.competing import chosen_sampling, metric_order, sampling
-from lit_gen.leaderboard.table import Cell, Column, Row, Section
+from lit_gen.leaderboard.competing import competing_first, metric_order, ranked
+from lit_gen.leaderboard.mean_row import merge_seeds, with_decimals
+from lit_gen.leaderboard.table import Column, Row, Section
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import INDEPENDENT, Question, canonical, is_answer, merge_questions
-from lit_gen.records.record import Record
+from lit_gen.records.record import BASELINES
 from lit_gen.records.score import METRICS, Score
 
 # A baseline is not a model, so it has no weights; otherwise it answers the column's question.
@@ -41,13 +41,16 @@ class _Group(NamedTuple):
     baselines: list[Score]
 
 
-def build_sections(runs: Sequence[Run], *, strict: bool = False, compare_weights: bool = False) -> list[Section]:
+def build_sections(
+    runs: Sequence[Run], *, strict: bool = False, compare_weights: bool = False, each_run: bool = False
+) -> list[Section]:
     """Sections in alphabetical order, their rows in the order of the runs.
 
     Args:
         runs: All runs.
         strict: Whether every field of the protocol that differs splits a column.
         compare_weights: Whether scores of averaged and of raw weights share columns.
+        each_run: Whether runs that differ in their seed alone have a row each, instead of one together.
     """
     def ask(protocol: Protocol) -> Question:
         question = protocol.question(strict)
@@ -58,7 +61,14 @@ def build_sections(runs: Sequence[Run], *, strict: bool = False, compare_weights
         for part in _by_data(run):
             by_data.setdefault(part.record.data, []).append(part)
     sections = [_section(data, by_data[data], ask) for data in sorted(by_data)]
-    return [dataclasses.replace(section, with_weights=compare_weights) for section in sections]
+    sections = [dataclasses.replace(section, with_weights=compare_weights) for section in sections]
+    return sections if each_run else [_by_seed(section) for section in sections]
+
+
+def _by_seed(section: Section) -> Section:
+    rows = merge_seeds(section.rows)
+    columns = tuple(with_decimals(column, i, rows) for i, column in enumerate(section.columns))
+    return dataclasses.replace(section, rows=tuple(rows), columns=columns)
 
 
 def _by_data(run: Run) -> list[Run]:
@@ -94,9 +104,9 @@ def _section(data: str, runs: Sequence[Run], ask: _Ask) -> Section:
     # By identity, as two runs may hold equal scores.
     members = [{id(score) for score in group.scores} for group in groups]
     rows = [
-        Row(name, tuple(_run_cell([s for s in run.record.scores if id(s) in own], run.record) for own in members),
+        Row(name, tuple(competing_first([s for s in run.record.scores if id(s) in own], run.record) for own in members),
             run.record, run.directory)
-        for run, name in zip(runs, names, strict=True)
+        for run, name in zip(runs, names, strict=True) if run.record.family != BASELINES
     ]
     return Section(data, columns, tuple(rows), _baseline_rows(baselines, groups), tuple(dict.fromkeys(left_out)))
 
@@ -104,9 +114,10 @@ def _section(data: str, runs: Sequence[Run], ask: _Ask) -> Section:
 def _run_names(runs: Sequence[Run]) -> list[str]:
     """Names of the runs; runs with equal names are followed by their directories."""
     names = [run.record.run_name for run in runs]
+    counts = Counter(names)
     top = os.path.commonpath([run.directory for run in runs])
     return [
-        name if names.count(name) == 1 else f"{name} ({os.path.relpath(run.directory, top)})"
+        name if counts[name] == 1 else f"{name} ({os.path.relpath(run.directory, top)})"
         for name, run in zip(names, runs, strict=True)
     ]
 
@@ -136,9 +147,13 @@ def _groups(scores: Sequence[Score], baselines: Sequence[Score], ask: _Ask) -> l
 
 def _by_question(scores: Iterable[Score], ask: _Ask) -> dict[str, tuple[Question, list[Score]]]:
     found: dict[str, tuple[Question, list[Score]]] = {}
+    known: dict[int, list[Score]] = {}  # by the protocol's identity, as many records share one
     for score in scores:
-        question = ask(score.protocol)
-        found.setdefault(canonical(question), (question, []))[1].append(score)
+        same = known.get(id(score.protocol))
+        if same is None:
+            question = ask(score.protocol)
+            same = known[id(score.protocol)] = found.setdefault(canonical(question), (question, []))[1]
+        same.append(score)
     return found
 
 
@@ -148,7 +163,7 @@ def _merged(questions: Sequence[Question]) -> list[Question]:
     A score with open fields is in every column that it fits.
     """
     columns: list[Question] = []
-    definite_first = sorted(questions, key=lambda question: sum(question[name] is None for name in INDEPENDENT))
+    definite_first = sorted(questions, key=lambda question: sum(question.get(name) is None for name in INDEPENDENT))
     # Two passes, as a question may fit a column that is opened later. Each column has the fields of all of its scores,
     # so that no two of them can contradict each other.
     for question in (*definite_first, *definite_first):
@@ -247,23 +262,13 @@ def _baseline_rows(baselines: Sequence[Score], groups: Sequence[_Group]) -> tupl
     members = [{id(score) for score in group.baselines} for group in groups]
     rows = []
     for label, same in by_label.items():
-        rows.append(Row(label, tuple(_cell(_distinct(s for s in same if id(s) in own)) for own in members)))
+        rows.append(Row(label, tuple(ranked(_distinct(s for s in same if id(s) in own)) for own in members)))
     return tuple(rows)
 
 
 def _distinct(scores: Iterable[Score]) -> list[Score]:
     """One of each number: every run brings its own copy, and older records state more fields."""
     return list({(score.value, score.standard_error): score for score in reversed([*scores])}.values())
-
-
-def _cell(scores: Iterable[Score]) -> Cell:
-    return tuple(sorted(scores, key=lambda score: (score.heavy_tailed, not score.guaranteed, merit(score))))
-
-
-def _run_cell(scores: Sequence[Score], record: Record) -> Cell:
-    """A run's scores, with that of the sampling that competes in front."""
-    first = chosen_sampling(scores, record)
-    return tuple(sorted(_cell(scores), key=lambda score: sampling(score) != first))
 
 
 def _decimals(scores: Sequence[Score]) -> int:

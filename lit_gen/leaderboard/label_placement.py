@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence, Set
+import math
+from collections.abc import Iterable, Iterator, Sequence, Set
 
 _CHARACTER, _LINE = 6.9, 13  # of a label of 11.5 px, in user units, in a wide typeface
 _CLOSE = 7  # so close to a line, a label would be read as its name
+_SQUARE = 28  # side of the squares by which boxes are found
 
 Place = tuple[float, float]
 Line = tuple[Place, Place]
@@ -27,18 +29,40 @@ def place_labels(
     Returns:
         One entry per label; none for a label that fits at none of its points.
     """
-    taken: list[Box] = [(px - 7, py - 7, px + 7, py + 7) for px, py in points]
+    taken = _Boxes((px - 7, py - 7, px + 7, py + 7) for px, py in points)
     placed: dict[int, Place] = {}
     for text, candidates in labels:
         width = _CHARACTER * len(text)
         choices = [(_box(points[i], offset, width), i, offset) for i in candidates for offset in _offsets(width)]
         free = [choice for choice in choices
-                if _within(choice[0], frame) and not any(_overlap(choice[0], other) for other in taken)]
+                if _within(choice[0], frame) and not taken.touch(choice[0])]
         if free:
             own = {points[i] for i in candidates}
             box, i, placed[i] = min(free, key=lambda choice: _doubt(choice[0], lines, own))
-            taken.append(box)
+            taken.add(box)
     return placed
+
+
+class _Boxes:
+    """Boxes, found by the squares that they lie in: a label is near few of thousands of marks."""
+
+    def __init__(self, boxes: Iterable[Box]) -> None:
+        self._squares: dict[tuple[int, int], list[Box]] = {}
+        for box in boxes:
+            self.add(box)
+
+    def add(self, box: Box) -> None:
+        for square in self._of(box):
+            self._squares.setdefault(square, []).append(box)
+
+    def touch(self, box: Box) -> bool:
+        """Whether a box overlaps one of these."""
+        return any(_overlap(box, other) for square in self._of(box) for other in self._squares.get(square, ()))
+
+    @staticmethod
+    def _of(box: Box) -> Iterator[tuple[int, int]]:
+        left, top, right, bottom = (math.floor(edge / _SQUARE) for edge in box)
+        return ((x, y) for x in range(left, right + 1) for y in range(top, bottom + 1))
 
 
 def _box(point: Place, offset: Place, width: float) -> Box:

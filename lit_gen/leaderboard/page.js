@@ -20,11 +20,30 @@ for (const table of document.querySelectorAll("table.board")) {
         const numbers = header.classList.contains("number");
         return sign * (numbers ? Number(left) - Number(right) : left.localeCompare(right, "en", { numeric: true }));
       };
-      body.append(...[...body.rows].sort(compare));
+      // The runs of a group follow its row.
+      const groups = new Map();
+      for (const row of body.rows) {
+        if (!row.classList.contains("member")) groups.set(row, []);
+        else [...groups.values()].at(-1).push(row);
+      }
+      body.append(...[...groups.keys()].sort(compare).flatMap((row) => [row, ...groups.get(row)]));
       headers.forEach((h) => h.removeAttribute("aria-sort"));
       header.setAttribute("aria-sort", wanted);
     });
   });
+}
+
+// Runs that differ in their seed alone are folded into their row.
+for (const opener of document.querySelectorAll("button.opener")) {
+  const toggle = () => {
+    const open = opener.getAttribute("aria-expanded") !== "true";
+    opener.setAttribute("aria-expanded", String(open));
+    opener.textContent = open ? "\u25be" : "\u25b8";
+    let row = opener.closest("tr").nextElementSibling;
+    for (; row && row.classList.contains("member"); row = row.nextElementSibling) row.hidden = !open;
+  };
+  opener.addEventListener("click", toggle);
+  toggle();
 }
 
 // Choosing what is plotted: every drawing is on the page, one of them is shown.

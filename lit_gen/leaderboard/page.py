@@ -13,19 +13,20 @@ from pathlib import Path
 from lit_gen.errors import UserError
 from lit_gen.leaderboard.board import board, notes, protocols
 from lit_gen.leaderboard.cards import cards
-from lit_gen.leaderboard.collect import Found, find_runs, no_record
+from lit_gen.leaderboard.collect import find_runs, no_record
 from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.order import sort_sections
 from lit_gen.leaderboard.plots import plots
 from lit_gen.leaderboard.table import Section
-from lit_gen.leaderboard.terminal import MARKS
+from lit_gen.leaderboard.terminal import MARKS, SEEDS
 from lit_gen.records.atomic import write_atomically
 
 _HERE = Path(__file__).parent
 _LEGEND = (
     f"Likelihoods: = exact, ≤ upper bound, ≈ estimate. ± is one standard error. Marked: {MARKS}; an estimate is never "
-    "ranked above a guarantee. Flagged with !, and never marked: scores that are not to be taken at face value."
+    "ranked above a guarantee. Flagged with !, and never marked: scores that are not to be taken at face value. "
+    f"{SEEDS[0].upper()}{SEEDS[1:]}."
 )
 
 
@@ -46,29 +47,25 @@ def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> l
     found = find_runs(records_dir)
     if not found.runs:
         raise no_record(records_dir, found)
-    return [*found.left_out, *write_runs(found, html_path, strict=strict)]
+    sections = sort_sections(build_sections(found.runs, strict=strict), None)
+    return [*found.left_out, *write_sections(sections, found.left_out, html_path)]
 
 
-def write_runs(
-    found: Found, html_path: Path, *, sort: str | None = None, strict: bool = False, compare_weights: bool = False
-) -> list[str]:
-    """Writes the page of runs already read.
+def write_sections(sections: Sequence[Section], left_out: Sequence[str], html_path: Path) -> list[str]:
+    """Writes the page of sections already built and sorted.
 
     Args:
-        found: The runs, at least one, and the lines about those left out.
+        sections: The sections.
+        left_out: Lines about records that were left out.
         html_path: The file to write.
-        sort: Column to sort by, as in `order.sort_sections`.
-        strict: Whether to split columns by every field of the protocol that differs.
-        compare_weights: Whether scores of averaged and of raw weights share columns.
 
     Returns:
         One line for each file of samples that could not be shown.
 
     Raises:
-        UserError: The file cannot be written, or there is no such column.
+        UserError: The file cannot be written.
     """
-    sections = sort_sections(build_sections(found.runs, strict=strict, compare_weights=compare_weights), sort)
-    text, complaints = render(sections, found.left_out)
+    text, complaints = render(sections, left_out)
     try:
         write_atomically(html_path, text)
     except OSError as error:
@@ -103,7 +100,7 @@ def render(sections: Sequence[Section], left_out: Sequence[str]) -> tuple[str, l
 
 
 def _header(sections: Sequence[Section], left_out: Sequence[str]) -> Markup:
-    runs = sum(len(section.rows) for section in sections)
+    runs = sum(section.num_runs for section in sections)
     today = datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
     links = [element("a", section.data, href=f"#s{i}") for i, section in enumerate(sections)]
     broken = Markup("")
@@ -123,7 +120,8 @@ def _title(section: Section) -> Markup:
     asked = [c.question for c in section.columns if c.question["num_examples"]]  # none where samples are scored alone
     splits = sorted({(question["split"] or "any", question["num_examples"]) for question in asked})
     what = ", ".join(f"{split} split, {count:,} examples" for split, count in splits)
-    meta = " · ".join(part for part in (_many(len(section.rows), "run"), what) if part)
+    rows = f" in {_many(len(section.rows), 'row')}" if section.num_runs != len(section.rows) else ""
+    meta = " · ".join(part for part in (_many(section.num_runs, "run") + rows, what) if part)
     return element("div", element("h2", section.data), element("p", meta, class_="meta"), class_="title-line")
 
 

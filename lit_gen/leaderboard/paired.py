@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lit_gen.errors import UserError
-from lit_gen.leaderboard.best import unpaired_error
+from lit_gen.leaderboard.spread import Spread, parts
 from lit_gen.records.per_example import ExampleNats, read_examples
 from lit_gen.records.score import Score
 
@@ -78,34 +78,64 @@ def score_difference(a: Score, a_directory: Path, b: Score, b_directory: Path) -
         UserError: A score has no file of per-example values, it is not that of the score, or the two files are not of
             the same examples.
     """
+    return _difference(a, _examples_of(a, a_directory), b, _examples_of(b, b_directory))
+
+
+def _difference(a: Score, a_examples: Sequence[ExampleNats], b: Score, b_examples: Sequence[ExampleNats]) -> Difference:
     if a.protocol.data_hash is None or a.protocol.data_hash != b.protocol.data_hash:
         raise UserError("the two scores are not of the same data (data_hash); score both on the same examples")
-    examples, units = [], []
-    for score, directory in ((a, a_directory), (b, b_directory)):
-        if score.per_example is None:
-            raise UserError(
-                f"{directory}: score {score.name} ({score.protocol.estimator}) has no per-example values; score its "
-                "checkpoint again with this version (python -m lit_gen.evaluate CHECKPOINT)"
-            )
-        path = directory / score.per_example
-        examples.append(_read(path))
-        units.append(_nats_per_unit(score, examples[-1], path))
+    units = [_nats_per_unit(score, examples) for score, examples in ((a, a_examples), (b, b_examples))]
     if not math.isclose(*units, rel_tol=_PRECISION):
         raise UserError("the two scores are not of examples of the same size; score both on the same data")
-    found = paired_difference(*examples)
+    found = paired_difference(a_examples, b_examples)
     return found._replace(mean=found.mean / units[0], standard_error=found.standard_error / units[0])
+
+
+def _examples_of(score: Score, directory: Path) -> list[ExampleNats]:
+    if score.per_example is None:
+        raise UserError(
+            f"{directory}: score {score.name} ({score.protocol.estimator}) has no per-example values; score its "
+            "checkpoint again with this version (python -m lit_gen.evaluate CHECKPOINT)"
+        )
+    path = directory / score.per_example
+    examples = _read(path)
+    try:
+        _nats_per_unit(score, examples)
+    except UserError as error:
+        raise UserError(f"{path} {error}") from error
+    return examples
+
+
+def check_examples(score: Score, directory: Path) -> None:
+    """Validates that the file of per-example values of a score is that of the score.
+
+    Args:
+        score: A score with such a file.
+        directory: Directory of its record.
+
+    Raises:
+        UserError: It cannot be read, its mean is not the score, or it has another number of examples.
+    """
+    examples = _examples_of(score, directory)
+    if score.protocol.num_examples not in (None, len(examples)):
+        raise UserError(f"{directory / (score.per_example or '')} has {len(examples):,} examples, and the protocol of "
+                        f"score {score.name} says {score.protocol.num_examples:,}")
 
 
 class PairedErrors:
     """Standard errors of differences of scores: paired if both have values of the same examples.
 
+    Of means over seeds (`spread.py`), the examples' part is that of the differences of the members' mean values.
+
     Args:
         directories: Directory of the record of each score, by the score's `id`.
+        spreads: The spread of each mean over several runs, by the score's `id`.
     """
 
-    def __init__(self, directories: Mapping[int, Path]) -> None:
-        self.directories = directories
+    def __init__(self, directories: Mapping[int, Path], spreads: Mapping[int, Spread] | None = None) -> None:
+        self.directories, self.spreads = directories, spreads or {}
         self._known: dict[tuple[int, int], float] = {}
+        self._means: dict[int, list[ExampleNats]] = {}
 
     def __call__(self, a: Score, b: Score) -> float:
         """Standard error of the difference of two scores, in their unit."""
@@ -115,20 +145,49 @@ class PairedErrors:
         return self._known[pair]
 
     def _error(self, a: Score, b: Score) -> float:
-        independent = unpaired_error(a, b)
-        first, second = (self.directories.get(id(score)) for score in (a, b))
+        (own_a, shared_a), (own_b, shared_b) = (parts(score, self.spreads.get(id(score))) for score in (a, b))
+        own = math.hypot(own_a, own_b)
+        independent = math.hypot(own, shared_a, shared_b)
         # No correlation makes it larger than the sum, so that most pairs need no file.
-        most = (a.standard_error or 0.0) + (b.standard_error or 0.0)
-        files = a.per_example is not None and b.per_example is not None
-        if not files or first is None or second is None or abs(a.value - b.value) > 2 * most:
+        most = math.hypot(own, shared_a + shared_b)
+        if not (self._have_files(a) and self._have_files(b)) or abs(a.value - b.value) > 2 * most:
             return independent
         try:
-            return score_difference(a, first, b, second).standard_error
+            return math.hypot(own, _difference(a, self._examples(a), b, self._examples(b)).standard_error)
         except UserError:
             return independent
 
+    def _members(self, score: Score) -> list[tuple[Score, Path | None]]:
+        spread = self.spreads.get(id(score))
+        if spread is None:
+            return [(score, self.directories.get(id(score)))]
+        return [(member.score, member.directory) for member in spread.members]
 
-def _nats_per_unit(score: Score, examples: Sequence[ExampleNats], path: Path) -> float:
+    def _have_files(self, score: Score) -> bool:
+        return all(one.per_example is not None and directory is not None for one, directory in self._members(score))
+
+    def _examples(self, score: Score) -> list[ExampleNats]:
+        """Values per example; of several runs, their means."""
+        members = self._members(score)
+        if len(members) == 1:
+            return [example for one, folder in members if folder is not None for example in _examples_of(one, folder)]
+        if id(score) not in self._means:
+            files = [_examples_of(one, folder) for one, folder in members if folder is not None]
+            self._means[id(score)] = _mean_examples(files)
+        return self._means[id(score)]
+
+
+def _mean_examples(files: Sequence[Sequence[ExampleNats]]) -> list[ExampleNats]:
+    in_order = [sorted(examples, key=lambda example: example.index) for examples in files]
+    if len({tuple((example.index, example.group) for example in examples) for examples in in_order}) > 1:
+        raise UserError("the files of per-example values of the seeds are of different examples")
+    return [
+        ExampleNats(same[0].index, same[0].group, math.fsum(example.nats for example in same) / len(same), None)
+        for same in zip(*in_order, strict=True)
+    ]
+
+
+def _nats_per_unit(score: Score, examples: Sequence[ExampleNats]) -> float:
     """Nats in one unit of the score: 1 for `nll`, and the number of dimensions times log 2 for `bpd`.
 
     A record does not have the number of dimensions, which follows from score and file; it must be a whole number.
@@ -137,7 +196,7 @@ def _nats_per_unit(score: Score, examples: Sequence[ExampleNats], path: Path) ->
     ratio = mean / score.value if score.value else 0.0
     exact = 1.0 if score.name == "nll" else math.log(2) * max(1, round(ratio / math.log(2)))
     if not math.isclose(ratio, exact, rel_tol=_PRECISION):
-        raise UserError(f"{path} is not of score {score.name} {score.value:.6g}: its mean is {mean:.6g} nats; "
+        raise UserError(f"is not of score {score.name} {score.value:.6g}: its mean is {mean:.6g} nats; "
                         "score the checkpoint again")
     return exact
 

@@ -11,6 +11,8 @@ from lit_gen.leaderboard.label_placement import place_labels
 from lit_gen.leaderboard.markup import Markup, element, join
 
 WIDTH, HEIGHT = 760, 420
+MOST_NAMED = 400
+"""Points up to which each is an element of the page, with a name and a link; of more, only those of the frontier."""
 _LEFT, _RIGHT, _TOP, _BOTTOM = 64, 24, 16, 52
 
 
@@ -134,6 +136,8 @@ def draw(
     """
     x = fit_axis([p.x for p in points], _LEFT, WIDTH - _RIGHT, log=True)
     y = fit_axis([p.y for p in points] + [v for _, v in baselines], HEIGHT - _BOTTOM, _TOP, log=log_y)
+    best = frontier(points, higher_is_better=higher_is_better)
+    points, crowd = _named(points, best)
     places = [(x(p.x), y(p.y)) for p in points]
     joined = curves(points)
     labels = [(points[curve[0]].label, curve[::-1]) for curve in joined]
@@ -143,9 +147,25 @@ def draw(
     lines = [_curve_line([places[i] for i in curve], points[curve[0]].shade) for curve in joined if len(curve) > 1]
     return element(
         "svg", _frame(x, y, x_title, y_title, x_figure, x_round), _baseline_lines(baselines, y),
-        _frontier_line(frontier(points, higher_is_better=higher_is_better), x, y), *lines, *marks,
+        _crowd(crowd, x, y), _frontier_line(best, x, y), *lines, *marks,
         viewBox=f"0 0 {WIDTH} {HEIGHT}", role="img", aria_label=f"{y_title} against {x_title}",
     )
+
+
+def _named(points: Sequence[Point], best: Sequence[Point]) -> tuple[Sequence[Point], Sequence[Point]]:
+    """The points that are drawn with name and link, and the others."""
+    if len(points) <= MOST_NAMED:
+        return points, ()
+    kept = {id(point) for point in best}
+    return best, [point for point in points if id(point) not in kept]
+
+
+def _crowd(points: Sequence[Point], x: Axis, y: Axis) -> Markup:
+    """Thousands of points as one path for each family, of dots alone."""
+    paths: dict[int, list[str]] = {}
+    for point in points:
+        paths.setdefault(point.shade, []).append(f"M{x(point.x):.0f} {y(point.y):.0f}h0")
+    return join(element("path", d="".join(dots), class_=f"crowd shade{shade}") for shade, dots in paths.items())
 
 
 def near(

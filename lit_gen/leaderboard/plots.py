@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
-from lit_gen.leaderboard.figures import COSTS, CostColumn
+from lit_gen.leaderboard.figures import CostColumn, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
-from lit_gen.leaderboard.plot import Point, draw, legend, near, shade
+from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, legend, near, shade
 from lit_gen.leaderboard.table import Row, Section
 from lit_gen.records.score import Score
 
@@ -24,9 +24,11 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     if not section.columns:
         return Markup("")
     # Time first, as the most common cost.
-    costs = sorted(COSTS, key=lambda cost: cost.field != "train_seconds")
+    costs = sorted(section.costs, key=lambda cost: cost.field != "train_seconds")
+    own = {row.record.family for row in section.rows if row.record}
+    present = [name for name in families if name in own]
     figures = [
-        _figure(section, column, cost, families, anchor, shown=column == 0 and cost is costs[0])
+        _figure(section, column, cost, families, present, anchor, shown=column == 0 and cost is costs[0])
         for column in range(len(section.columns)) for cost in costs
     ]
     qualities = [element("option", column.header, value=i) for i, column in enumerate(section.columns)]
@@ -37,7 +39,8 @@ def plots(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
 
 
 def _figure(
-    section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str, *, shown: bool
+    section: Section, index: int, cost: CostColumn, families: Sequence[str], present: Sequence[str], anchor: str, *,
+    shown: bool,
 ) -> Markup:
     column = section.columns[index]
     points = _points(section, index, cost, families, anchor)
@@ -52,11 +55,12 @@ def _figure(
         far = [f"{label} ({value:.{column.decimals}f})" for label, value in baselines
                if (label, value) not in lines]
         note += f"Beyond the drawing: {', '.join(far)}." if far else ""
+        note += f" Of {len(points):,} points only the best at equal or lower cost have names and links." if (
+            len(points) > MOST_NAMED) else ""
         drawing = draw(
             points, lines, x_title=cost.title, y_title=column.header, x_figure=cost.tick,
             x_round=cost.round_values, higher_is_better=column.higher_is_better, log_y=log_y,
         )
-        present = [name for name in families if name in {r.record.family for r in section.rows if r.record}]
         key = legend(families, present, points)
     else:
         drawing, key = Markup(""), Markup("")
@@ -74,7 +78,9 @@ def _points(
         colour, card = shade(families, row.record.family), f"{anchor}-{i}"
         for score, x, label, curve in _priced(row, row.cells[index], cost):
             how = f", {sampler_text(score)}" if curve else ""
-            figure = f"{column.label} {typeset(score, column.decimals)}"
+            spread = row.spread(score)
+            error = error_figure(score, column.decimals, spread=spread) if spread else ""
+            figure = f"{column.label} {typeset(score, column.decimals)} {error}".rstrip()
             words = f"{row.label}{how}: {figure}, {cost.title} {cost.figure(x)}"
             points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve))
     return points
@@ -86,10 +92,15 @@ def _priced(row: Row, cell: Sequence[Score], cost: CostColumn) -> list[tuple[Sco
     These are the first one, at the cost of its run, and every one that has a cost of its own. A score whose tail is
     too heavy is not drawn, as neither its value nor its error can be relied on.
     """
-    cell = [score for score in cell if not score.heavy_tailed]
+    cell = [score for score in cell if not score.heavy_tailed and _on_paper(score.value)]
     priced = [(score, x, score.protocol.sampler or "") for score in cell if (x := cost.own(score))]
     several = len({sampler for _, _, sampler in priced}) > 1
     found = [(score, x, f"{row.label}, {sampler}" if several else row.label, sampler) for score, x, sampler in priced]
-    x = cost.value(row.cost)
+    x = x if _on_paper(x := cost.value(row.cost) or 0.0) else 0.0
     others = [score for score in cell if cost.own(score) is None]
     return [*found, *((score, x, row.label, "") for score in others[:1] if x)]
+
+
+def _on_paper(value: float) -> bool:
+    """Whether an axis can reach a value: quotients and differences of others overflow."""
+    return value == 0 or 1e-100 < abs(value) < 1e100

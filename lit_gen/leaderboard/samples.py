@@ -13,12 +13,15 @@ from pathlib import Path
 
 from lit_gen.leaderboard.markup import Markup, element, join
 from lit_gen.leaderboard.table import Row
+from lit_gen.records.plain_file import check_plain
 
 MOST_CHARACTERS = 1_200
+MOST_PICTURE_BYTES = 4 * 2**20
 MOST_PLAYERS = 4
 MOST_AUDIO_BYTES = 2**19
 """Of one recording: half a minute at 8 kHz and 16 bits."""
 
+_ANY_SIZE = 2**62  # of what is read only in part
 _PNG = b"\x89PNG\r\n\x1a\n"
 _PNG_HEADER = 24  # bytes: signature, then the header chunk's length, name, width and height
 _WAV_HEADER = 44  # bytes
@@ -68,6 +71,7 @@ def _said(role: str) -> str:
 
 
 def _picture(path: Path, label: str) -> Markup:
+    check_plain(path, MOST_PICTURE_BYTES)
     picture = path.read_bytes()
     if len(picture) < _PNG_HEADER or not picture.startswith(_PNG):
         raise ValueError("no PNG")
@@ -78,6 +82,7 @@ def _picture(path: Path, label: str) -> Markup:
 
 
 def _text(path: Path, label: str) -> Markup:
+    check_plain(path, _ANY_SIZE)
     with path.open("rb") as file:
         found = file.read(4 * MOST_CHARACTERS + 4)  # four bytes a character at most
     text = found.decode("utf-8", "replace")
@@ -88,6 +93,7 @@ def _text(path: Path, label: str) -> Markup:
 
 
 def _sound(path: Path, label: str) -> Markup:
+    check_plain(path, _ANY_SIZE)
     with path.open("rb") as file:
         sound = file.read(MOST_AUDIO_BYTES + 1)
     if len(sound) < _WAV_HEADER or sound[:4] != b"RIFF" or sound[8:12] != b"WAVE":

@@ -8,17 +8,20 @@ from __future__ import annotations
 import functools
 import string
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from lit_gen.leaderboard.best import best_of
 from lit_gen.leaderboard.competing import competing, selection_text
+from lit_gen.leaderboard.figures import COSTS, CostColumn
 from lit_gen.leaderboard.nfe_curves import excerpt
 from lit_gen.leaderboard.paired import PairedErrors
+from lit_gen.leaderboard.spread import Spread
 from lit_gen.records.cost import Cost
 from lit_gen.records.error_parts import ErrorParts
-from lit_gen.records.flags import flag_lines, worse_than_uniform
+from lit_gen.records.flags import flag_lines, flags
+from lit_gen.records.protocol import Protocol
 from lit_gen.records.question import Question, short, shown
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
@@ -67,19 +70,39 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """One run, or one baseline.
+    """One run, several runs that differ in their seed alone, or one baseline.
 
     Attributes:
         label: The run's name, made unique in its section; for a baseline, what it is.
         cells: One for each column of the section.
-        record: The run's record; None for a baseline.
-        directory: Directory of the record; None for a baseline.
+        record: The run's record, of several runs one with their means; None for a baseline.
+        directory: Directory of the record, of several runs that of the first; None for a baseline.
+        members: The rows of the several runs; empty for a single one.
+        spreads: What is known of each mean of several runs, by the score's `id`.
     """
 
     label: str
     cells: tuple[Cell, ...]
     record: Record | None = None
     directory: Path | None = None
+    members: tuple[Row, ...] = ()
+    spreads: Mapping[int, Spread] = field(default_factory=dict, hash=False)
+
+    @property
+    def runs(self) -> tuple[Row, ...]:
+        """The rows of single runs: the members, or the row itself."""
+        return self.members or (self,)
+
+    def spread(self, score: Score) -> Spread | None:
+        """What is known of a mean of several runs; None for the score of a single one."""
+        return self.spreads.get(id(score))
+
+    def flags(self, score: Score) -> tuple[str, ...]:
+        """The reasons to distrust a score, none for most; of a mean, those of its members."""
+        spread = self.spread(score)
+        if spread is not None:
+            return spread.flagged
+        return flags(score, self.record) if self.record else ()
 
     @property
     def cost(self) -> Cost | None:
@@ -112,18 +135,25 @@ class Section:
         """For each column, the scores to mark (see `best.py`); none for one run alone."""
         owned = [(score, row) for row in self.rows if row.record for score in row.record.scores]
         # By identity, as two runs may hold equal scores.
-        error_of = PairedErrors({id(score): row.directory for score, row in owned if row.directory})
-        barred = {id(score) for score, row in owned if row.record and worse_than_uniform(score, row.record)}
+        directories = {id(score): row.directory for score, row in owned if row.directory}
+        spreads = {id(score): spread for score, row in owned if (spread := row.spread(score))}
+        error_of = PairedErrors(directories, spreads)
+        barred = {id(score) for score, row in owned if row.flags(score)}
         cells = ([competing(row.cells[i], row.record) for row in self.rows if row.record]
                  for i in range(len(self.columns)))
         return tuple(best_of(own, error_of, barred) for own in cells)
+
+    @functools.cached_property
+    def costs(self) -> tuple[CostColumn, ...]:
+        """The columns of costs; those that later versions added only if a run has them."""
+        return tuple(c for c in COSTS if not c.later or any(c.value(row.cost) is not None for row in self.rows))
 
     def is_best(self, row: Row, column: int, score: Score) -> bool:
         """Whether a score of a run is marked; a sampling that does not compete may equal one that does."""
         record = row.record
         if record is None or score not in self.best[column]:
             return False
-        return score in competing(row.cells[column], record) and not worse_than_uniform(score, record)
+        return score in competing(row.cells[column], record) and not row.flags(score)
 
     @functools.cached_property
     def notes(self) -> dict[str, str]:
@@ -136,7 +166,13 @@ class Section:
     @functools.cached_property
     def flagged(self) -> tuple[str, ...]:
         """One line for each score that is not to be taken at face value, with the run's name in front."""
-        return tuple(f"{row.label}: {line}" for row in self.rows if row.record for line in flag_lines(row.record))
+        runs = [run for row in self.rows for run in row.runs]
+        return tuple(f"{run.label}: {line}" for run in runs if run.record for line in flag_lines(run.record))
+
+    @property
+    def num_runs(self) -> int:
+        """Number of runs in all rows."""
+        return sum(len(row.runs) for row in self.rows)
 
     def footnote(self, row: Row, column: int, score: Score) -> str:
         """How a score was computed, chosen and given an error, in words; empty if there is nothing to say.
@@ -176,7 +212,12 @@ def parts_text(error: ErrorParts | None) -> str:
 
 def answer_text(score: Score) -> str:
     """How the score was computed, in words; empty if the protocol has no such fields."""
-    return ", ".join(f"{short(name)}={shown(value)}" for name, value in score.protocol.answer().items())
+    return _answer_of(score.protocol)
+
+
+@functools.lru_cache(maxsize=4096)
+def _answer_of(protocol: Protocol) -> str:
+    return ", ".join(f"{short(name)}={shown(value)}" for name, value in protocol.answer().items())
 
 
 def _letter(index: int) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
@@ -13,8 +12,10 @@ from lit_gen.leaderboard.competing import competing, selection_text
 from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.nfe_curves import excerpt, more
+from lit_gen.leaderboard.printable import printable
+from lit_gen.leaderboard.seed_groups import counted, differing, seed_lines
+from lit_gen.leaderboard.spread import spread_text
 from lit_gen.leaderboard.table import Row, Section
-from lit_gen.records.flags import flags
 from lit_gen.records.schema import encode
 from lit_gen.records.score import Score
 
@@ -25,7 +26,11 @@ MARKS = (
     "its own competes, or the best on val if all are scored there"
 )
 """What a mark means; the page says it too."""
+SEEDS = ("runs that differ in their seed alone are one row: means, and sd, the standard deviation between the runs; n, "
+         "the number of runs that have the score, where not all do")
+"""What a row of several seeds shows; the page says it too."""
 LEGEND = ("= exact, <= upper bound, ~= estimate; +- one standard error; gap: test minus train\n"
+          + textwrap.fill(SEEDS, 118, subsequent_indent="  ") + "\n"
           + textwrap.fill(f"* {MARKS}", 118, subsequent_indent="  ") + "\n! flagged, and never best")
 _DIM, _BOLD, _PLAIN = "\033[2m", "\033[1m", "\033[0m"
 
@@ -64,7 +69,7 @@ def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
 
 
 def _terminal_section(section: Section, colour: bool) -> str:
-    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in COSTS)]
+    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in section.costs)]
     grid = [_lines(section, row) for row in (*section.rows, *section.baselines)]
     columns = [[lines[i] for lines in grid] for i in range(len(headers))]
     texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
@@ -79,7 +84,7 @@ def _terminal_section(section: Section, colour: bool) -> str:
     def styled(text: str, style: str) -> str:
         return f"{style}{text}{_PLAIN}" if colour else text
 
-    out = [styled(f"{printable(section.data)} ({len(section.rows)} runs)", _BOLD), line(headers)]
+    out = [styled(f"{printable(section.data)} ({counted(section)})", _BOLD), line(headers)]
     out.append("-" * (sum(widths) + 2 * (len(widths) - 1)))
     for r in range(len(grid)):
         for k in range(max(len(texts[i][r]) for i in range(len(headers)))):
@@ -87,11 +92,12 @@ def _terminal_section(section: Section, colour: bool) -> str:
             out.append(styled(line(cells), _DIM) if r >= len(section.rows) else line(cells))
     out += [f"[{letter}] {printable(text)}" for text, letter in section.notes.items()]
     out += [f"! {printable(line)}" for line in section.flagged]
+    out += [f"seeds: {printable(line)}" for line in seed_lines(section)]
     return "\n".join(out) + "\n"
 
 
 def _markdown_section(section: Section) -> str:
-    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in COSTS)]
+    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in section.costs)]
     ruler = ["---"] * len(_IDENTITY) + ["---:"] * (len(headers) - len(_IDENTITY))
     out = [f"## {_inert(section.data)}", "", _pipes([_inert(h) for h in headers]), _pipes(ruler)]
     for row in (*section.rows, *section.baselines):
@@ -100,6 +106,7 @@ def _markdown_section(section: Section) -> str:
         out.append(_pipes([*who, *(_markdown_cell(lines) for lines in cells[len(_IDENTITY) :])]))
     notes = [f"- [{letter}] {_inert(text)}" for text, letter in section.notes.items()]
     notes += [f"- ! {_inert(line)}" for line in section.flagged]
+    notes += [f"- seeds: {_inert(line)}" for line in seed_lines(section)]
     return "\n".join([*out, *(["", *notes] if notes else [])]) + "\n"
 
 
@@ -121,18 +128,20 @@ def _lines(section: Section, row: Row) -> list[list[_Entry]]:
         entries = [_entry(section, row, i, score) for score in excerpt(row.cells[i])]
         rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
         cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
-    return cells + [[_Entry(cost.text(row.cost))] for cost in COSTS]
+    return cells + [[_Entry(cost.text(row.cost))] for cost in section.costs]
 
 
 def _entry(section: Section, row: Row, column: int, score: Score) -> _Entry:
     decimals, record = section.columns[column].decimals, row.record
-    mark, notes = "", []
+    mark, notes, spread = "", [], row.spread(score)
     if record:
-        mark = "!" if flags(score, record) else "*" if section.is_best(row, column, score) else ""
+        mark = "!" if row.flags(score) else "*" if section.is_best(row, column, score) else ""
         letter = section.notes.get(section.footnote(row, column, score))
         gap = train_gap(score, record)
-        notes = [f"[{letter}]" if letter else "", gap_figure(gap.value, decimals) if gap else ""]
-    return _Entry(score_figure(score, decimals), error_figure(score, decimals), mark, " ".join(notes).strip())
+        notes = [f"[{letter}]" if letter else "", gap_figure(gap.value, decimals) if gap else "",
+                 spread_text(spread, row.members)]
+    error = error_figure(score, decimals, spread=spread)
+    return _Entry(score_figure(score, decimals), error, mark, " ".join(note for note in notes if note))
 
 
 def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
@@ -146,11 +155,6 @@ def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
          else e.note for e in cell]
         for cell in cells
     ]
-
-
-def printable(text: str) -> str:
-    """Text from a record without control characters, which could steer a terminal."""
-    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf") else c for c in text)
 
 
 def _inert(text: str) -> str:
@@ -177,8 +181,13 @@ def _json_row(section: Section, row: Row) -> dict[str, Any]:
     if row.record is None:
         return {"label": row.label, "scores": scores}
     cost = {column.field: column.value(row.cost) for column in COSTS}
-    return {"run": row.label, "family": row.record.family, "model": row.record.model,
-            "directory": str(row.directory), "scores": scores, "cost": cost}
+    tree = {"run": row.label, "family": row.record.family, "model": row.record.model, "seed": row.record.seed,
+            "git_commit": row.record.git_commit, "directory": str(row.directory), "scores": scores, "cost": cost}
+    if not row.members:
+        return tree
+    # The means are of no single run.
+    return tree | {"seed": None, "git_commit": None, "directory": None, "differ_in": differing(row.members),
+                   "runs": [_json_row(section, member) for member in row.members]}
 
 
 def _json_score(section: Section, row: Row, column: int, score: Score) -> dict[str, Any]:
@@ -189,9 +198,11 @@ def _json_score(section: Section, row: Row, column: int, score: Score) -> dict[s
             "weights": score.protocol.weights, "error": encode(score.error), "per_example": score.per_example}
     if record is None:
         return tree
-    gap = train_gap(score, record)
+    gap, spread = train_gap(score, record), row.spread(score)
+    if spread is not None:
+        tree |= {"n": spread.count, "sd": spread.deviation}
     return tree | {
         "own_sampling": score.own_sampling, "competes": score in competing(row.cells[column], record),
-        "selection": selection_text(score, row.cells[column], record), "flags": list(flags(score, record)),
+        "selection": selection_text(score, row.cells[column], record), "flags": list(row.flags(score)),
         "train_gap": gap._asdict() if gap else None,
     }

@@ -113,7 +113,7 @@ def checked(moments: Moments) -> Moments:
 def frechet_distance(a: Moments, b: Moments) -> float:
     """The squared 2-Wasserstein distance between the Gaussians fitted to two sets of features.
 
-    |m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2)), covariances divided by n - 1. It is biased upwards by
+    ``|m_a - m_b|^2 + tr(C_a + C_b - 2 (C_a C_b)^(1/2))``, covariances divided by n - 1. It is biased upwards by
     about 1/n: two distances compare only at the same counts.
 
     It equals torch-fidelity's to 6 digits or more, with one exception. Where there are fewer examples than

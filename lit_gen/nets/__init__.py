@@ -9,6 +9,8 @@ from lit_gen.nets.autoregressive.pixelcnnpp_cache import PixelCNNppCache
 from lit_gen.nets.autoregressive.pixelcnnpp_net import PixelCNNppNet
 from lit_gen.nets.diffusion.adm import ADMNets, ADMUNet, ImprovedNets, ImprovedUNet
 from lit_gen.nets.diffusion.denoising_mlp import DenoisingMLP, MLPDenoiser
+from lit_gen.nets.diffusion.energy import EnergyNet, EnergyNets
+from lit_gen.nets.diffusion.ncsnpp import DDPMpp, DDPMppNets, NCSNpp, NCSNppNets
 from lit_gen.nets.diffusion.unet import DenoisingNets, UNet, UNetNets
 from lit_gen.nets.flow.coupling_nets import (
     CouplingNets,
@@ -19,7 +21,10 @@ from lit_gen.nets.flow.coupling_nets import (
     ResidualCouplings,
     ScaledConv2d,
 )
-from lit_gen.nets.gan.dcgan import DCGAN, AdversarialNets, MLPAdversarialNets
+from lit_gen.nets.gan.adversarial_nets import AdversarialNets
+from lit_gen.nets.gan.dcgan import DCGAN, MLPAdversarialNets
+from lit_gen.nets.gan.r3gan_nets import R3GANNets
+from lit_gen.nets.gan.sngan_nets import SNGANNets
 from lit_gen.nets.incremental_autoencoder import IncrementalAutoencoder
 from lit_gen.nets.masked_autoencoder import MaskedAutoencoder
 from lit_gen.nets.vae.autoencoder import AutoencoderNets, ConvNets, MLPNets
@@ -34,9 +39,13 @@ __all__ = [
     "CausalTransformer",
     "ConvNets",
     "CouplingNets",
+    "DDPMpp",
+    "DDPMppNets",
     "DenoisingMLP",
     "DenoisingNets",
     "DilatedConvNet",
+    "EnergyNet",
+    "EnergyNets",
     "GatedCouplings",
     "GatedPixelCNNNet",
     "GlowCouplings",
@@ -50,11 +59,15 @@ __all__ = [
     "MLPDenoiser",
     "MLPNets",
     "MaskedAutoencoder",
+    "NCSNpp",
+    "NCSNppNets",
     "PixelCNNNet",
     "PixelCNNppCache",
     "PixelCNNppNet",
     "Positions",
+    "R3GANNets",
     "ResidualCouplings",
+    "SNGANNets",
     "ScaledConv2d",
     "UNet",
     "UNetNets",

@@ -24,11 +24,11 @@ class IncrementalAutoencoder:
     Args:
         net: The masked autoencoder.
         batch_size: Number of examples B.
-        order: Order of the dimensions, as in :meth:`MaskedAutoencoder.forward`.
+        order: Order of the dimensions, as in ``MaskedAutoencoder.forward``.
 
     Attributes:
         x: The dimensions in the given order, ``[D, B]``.
-        columns: Views of them, set by :meth:`put`, or directly before :meth:`advance`.
+        columns: Views of them, set by ``put``, or directly before :meth:`advance`.
     """
 
     def __init__(self, net: MaskedAutoencoder, batch_size: int, order: Tensor | None = None) -> None:

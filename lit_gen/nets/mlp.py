@@ -8,6 +8,8 @@ from typing import Literal
 
 from torch import nn
 
+from lit_gen.errors import UserError
+
 Activation = Literal["relu", "leaky_relu", "silu", "gelu", "tanh"]
 
 
@@ -26,9 +28,15 @@ def activation_module(name: Activation) -> nn.Module:
 def mlp(sizes: Sequence[int], activation: Activation = "relu", dropout: float = 0.0) -> nn.Sequential:
     """Linear layers of the given widths with a nonlinearity between them, but not after the last.
 
+    Raises:
+        UserError: If a width is below 1, or the dropout rate not in [0, 1).
+
     >>> [type(m).__name__ for m in mlp([4, 8, 2])]
     ['Linear', 'ReLU', 'Linear']
     """
+    if min(sizes) < 1 or not 0 <= dropout < 1:
+        hidden = list(sizes[1:-1])
+        raise UserError(f"nets: hidden_sizes={hidden} must be at least 1 each, and dropout={dropout} in [0, 1)")
     layers: list[nn.Module] = []
     for width, following in pairwise(sizes):
         layers += [nn.Linear(width, following), activation_module(activation)]

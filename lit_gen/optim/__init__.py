@@ -8,6 +8,7 @@ from lit_gen.optim.adamw import AdamW, AdversarialAdamW
 from lit_gen.optim.decays import Constant, CosineDecay, Decay, InverseSquareRoot, LinearDecay
 from lit_gen.optim.groups import parameter_groups
 from lit_gen.optim.muon import Muon
+from lit_gen.optim.rmsprop import RMSprop
 
 __all__ = [
     "AdamW",
@@ -18,5 +19,6 @@ __all__ = [
     "InverseSquareRoot",
     "LinearDecay",
     "Muon",
+    "RMSprop",
     "parameter_groups",
 ]

@@ -39,7 +39,7 @@ def flags(score: Score, record: Record) -> tuple[str, ...]:
 def worse_than_uniform(score: Score, record: Record) -> bool:
     """Whether a likelihood is above the record's baseline that gives all values the same probability."""
     # Whatever the error: a code that has not been shown to be shorter than the uniform one is not worth a mark.
-    return _in_bpd(score, record) > _uniform(record)
+    return score.name in LIKELIHOODS and (limit := _uniform(record)) < math.inf and _in_bpd(score, record) > limit
 
 
 def too_low(score: Score, record: Record) -> str:
@@ -71,5 +71,7 @@ def _in_bpd(score: Score, record: Record) -> float:
     """The value in bits per dimension; for NLL that of the same estimate, as a record has no number of dimensions."""
     if score.name not in LIKELIHOODS:
         return -math.inf
+    if score.name == "bpd":
+        return score.value
     twin = dataclasses.replace(score.protocol, metric="bpd")
     return next((s.value for s in record.scores if s.protocol == twin), -math.inf)

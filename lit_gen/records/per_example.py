@@ -12,7 +12,11 @@ from pathlib import Path
 
 from lit_gen.errors import UserError
 from lit_gen.records.atomic import atomic_file
+from lit_gen.records.file_size import file_size
+from lit_gen.records.plain_file import check_plain
 
+MOST_BYTES = 2**30
+"""Of a file, and of what it holds: 50,000 examples take about 2 MB."""
 HEADER = ("index", "group", "nats", "draws_variance")
 
 
@@ -65,8 +69,12 @@ def read_examples(path: Path) -> list[ExampleNats]:
         UserError: In one line with the path: the file is missing, damaged, or contains a value that is not finite.
     """
     try:
-        data = path.read_bytes()
-        text = (data if path.suffix == ".csv" else gzip.decompress(data)).decode()
+        check_plain(path, MOST_BYTES)
+        with path.open("rb") if path.suffix == ".csv" else gzip.open(path) as file:
+            data = file.read(MOST_BYTES + 1)
+        if len(data) > MOST_BYTES:
+            raise ValueError(f"it is larger than {file_size(MOST_BYTES)} once unpacked")
+        text = data.decode()
         rows = csv.reader(io.StringIO(text))
         if tuple(next(rows, ())) != HEADER:
             raise ValueError(f"its first line is not {','.join(HEADER)}")

@@ -37,7 +37,8 @@ class Protocol:
             number cannot depend on it.
         num_examples: Number of real examples scored, or behind the reference statistics; None where there are none.
         weights: Which of the model's weights were scored: averaged (`ema`), last (`raw`), or `none` where no
-            model was: a baseline such as real images.
+            model was: a baseline such as real images. `unknown` for another program's samples or likelihoods, whose
+            author does not say; it agrees with every value.
         precision: Arithmetic of the scored model, such as `32-true` or `bf16-mixed`, with `+tf32` where float32
             products were TF32 on a GPU; None where the number cannot depend on it.
         seed: Seed of the scoring noise (not of the training); None where the number cannot depend on it.
@@ -66,12 +67,14 @@ class Protocol:
             halflife without an average.
     """
 
+    shared = True  # for `schema.decode`; no field, as it has no annotation
+
     metric: str
     data: str
     data_hash: str | None
     split: str | None
     num_examples: int | None
-    weights: Literal["ema", "raw", "none"]
+    weights: Literal["ema", "raw", "none", "unknown"]
     precision: str | None
     seed: int | None
     generator: str | None = None
@@ -100,8 +103,8 @@ class Protocol:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise ValueError(f"protocol.{name} must be at least 1, got {value}")
-        if self.weights not in ("ema", "raw", "none"):
-            raise ValueError(f"protocol.weights must be 'ema', 'raw' or 'none', got {self.weights!r}")
+        if self.weights not in ("ema", "raw", "none", "unknown"):
+            raise ValueError(f"protocol.weights must be 'ema', 'raw', 'none' or 'unknown', got {self.weights!r}")
         if self.ema_halflife_examples is not None:
             if self.weights != "ema" or not 0 < self.ema_halflife_examples < math.inf:
                 raise ValueError("protocol.ema_halflife_examples must be positive and needs weights='ema'")
@@ -144,7 +147,8 @@ class Protocol:
         Args:
             strict: Whether to count the fields of the answer too.
         """
-        return {name: value for name, value in self.flat().items() if strict or not is_answer(name)}
+        asked = {name: value for name, value in self.flat().items() if strict or not is_answer(name)}
+        return asked | {"weights": None} if self.weights == "unknown" else asked
 
     def answer(self) -> dict[str, Scalar]:
         """How this model came to its number: the fields off the question side that say something."""

@@ -35,8 +35,9 @@ A protocol that does not mention one of them asks the same as one that states th
 ANSWER_FIELDS = frozenset({"sampler", "estimator", "draws", "replicates", "ema_halflife_examples"})
 """Fields that say how a model answers. `sampler_settings` belong here too, `TRADE_OFFS` excepted."""
 
-INDEPENDENT = ("data_hash", "split", "num_examples", "precision", "seed", "generator")
-"""Fields that are None where the number cannot depend on them; None agrees with every value."""
+INDEPENDENT = ("data_hash", "split", "num_examples", "weights", "precision", "seed", "generator")
+"""Fields that are None where the number cannot depend on them, and `weights` that are unknown; None agrees with every
+value."""
 
 REFERENCE = ("reference_split", "reference_hash")
 """Fields that are None where samples are compared with no real data."""

@@ -34,6 +34,8 @@ __all__ = ["SCHEMA_VERSION", "Cost", "Environment", "ErrorParts", "Kind", "Proto
 
 SCHEMA_VERSION = 2
 RECORD_NAME = "record.json"
+BASELINES = "baselines"
+"""Family of a record that has baselines alone, and so no row of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)

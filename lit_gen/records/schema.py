@@ -1,7 +1,8 @@
 """Reading and writing frozen dataclasses as parsed JSON: the type hints are the schema.
 
 A dataclass with a field `extra` grows: it keeps the keys that it does not know in that field, and `encode` writes
-them back. One without such a field allows no other keys than its own.
+them back. One without such a field allows no other keys than its own. Of one with a class attribute `shared` that is
+true, equal objects are read once: thousands of records state a few protocols.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import collections.abc
 import dataclasses
 import functools
+import json
 import math
 import types
 import typing
@@ -85,13 +87,22 @@ def unknown_keys(value: Any, where: str = "") -> list[str]:
     if dataclasses.is_dataclass(value):
         prefix = f"{where}." if where else ""
         found += [prefix + name for name in getattr(value, "extra", ())]
-        for f in dataclasses.fields(value):
-            if f.name != "extra":
-                found += unknown_keys(getattr(value, f.name), prefix + f.name)
+        for name in _field_names(value if isinstance(value, type) else type(value)):
+            item = getattr(value, name)
+            if type(item) not in _PLAIN_TYPES:
+                found += unknown_keys(item, prefix + name)
     elif isinstance(value, list | tuple):
         for item in value:
             found += unknown_keys(item, f"{where}[]")
     return list(dict.fromkeys(found))
+
+
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
+
+
+@functools.cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
 
 
 @functools.cache
@@ -105,9 +116,39 @@ def _required(cls: type) -> frozenset[str]:
     return frozenset(f.name for f in fields if f.default is f.default_factory is dataclasses.MISSING)
 
 
+@functools.cache
+def _known_hints(cls: type) -> dict[str, Any]:
+    return {name: hint for name, hint in _hints(cls).items() if name != "extra"}
+
+
+@functools.cache
+def _scalars(cls: type) -> dict[str, frozenset[type]]:
+    """For each field of a dataclass, the types of plain values that it takes as they are."""
+    found = {}
+    for name, hint in _known_hints(cls).items():
+        union = typing.get_origin(hint) in (typing.Union, types.UnionType)
+        found[name] = frozenset(typing.get_args(hint) if union else (hint,)) & _PLAIN_TYPES
+    return found
+
+
 def _dataclass(cls: type, value: Any, where: str) -> Any:
     _expect(dict, value, where)
-    hints = {name: hint for name, hint in _hints(cls).items() if name != "extra"}
+    if not getattr(cls, "shared", False):
+        return _built(cls, value, where)
+    key = json.dumps(value, sort_keys=True)
+    if (found := _SHARED.get((cls, key))) is None:
+        if len(_SHARED) >= _MOST_SHARED:
+            _SHARED.clear()
+        found = _SHARED[cls, key] = _built(cls, value, where)
+    return found
+
+
+_SHARED: dict[tuple[type, str], Any] = {}
+_MOST_SHARED = 4096
+
+
+def _built(cls: type, value: Any, where: str) -> Any:
+    hints = _known_hints(cls)
     prefix = f"{where}." if where else ""
     unknown = [name for name in value if name not in hints]
     if unknown and "extra" not in _hints(cls):
@@ -115,7 +156,14 @@ def _dataclass(cls: type, value: Any, where: str) -> Any:
     for name in hints:
         if name not in value and name in _required(cls):
             raise ValueError(f"missing key '{prefix}{name}'")
-    items = {name: decode(hint, value[name], prefix + name) for name, hint in hints.items() if name in value}
+    as_is = _scalars(cls)
+    items = {}
+    for name, hint in hints.items():
+        if name in value:
+            item = value[name]
+            # Most values need no look at their hint, which takes most of the time of reading a record.
+            fits = type(item) in as_is[name] and _is_sound(item)
+            items[name] = item if fits else decode(hint, item, prefix + name)
     if unknown:
         items["extra"] = {name: _plain(value[name], prefix + name) for name in unknown}
     try:
@@ -155,10 +203,24 @@ def _scalar(hint: Any, value: Any, where: str) -> Any:
 
 def _writable(text: str) -> bool:
     # JSON's escapes can spell what no file can hold.
-    return not any("\ud800" <= character <= "\udfff" for character in text)
+    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+
+
+def _is_sound(value: Any) -> bool:
+    """Whether a tree of parsed JSON holds finite numbers and texts that can be written alone."""
+    kind = type(value)
+    if kind is str:
+        return _writable(value)
+    if kind is float:
+        return math.isfinite(value)
+    if kind is dict:
+        return all(map(_is_sound, value.values()))
+    return all(map(_is_sound, value)) if kind is list else kind in _PLAIN_TYPES
 
 
 def _plain(value: Any, where: str) -> Any:
+    if _is_sound(value):
+        return value
     if isinstance(value, dict):
         return {key: _plain(item, f"{where}.{key}") for key, item in value.items()}
     if isinstance(value, list):

@@ -10,9 +10,11 @@ from typing import Any
 import lightning as L
 import yaml
 
+from lit_gen.callbacks.flop_counter import flops_per_sample
 from lit_gen.checkpoints import BUDGET_STATE, DATA, KEY, THROUGHPUT_STATE
 from lit_gen.metrics import sha256_of_file
 from lit_gen.records.record import Cost, Environment, Record, Selection
+from lit_gen.records.schema import decode
 from lit_gen.runs.possible import known_entropy, possible
 from lit_gen.runs.provenance import environment, git_commit, now
 from lit_gen.runs.record_files import PAIRS, final_samples, notes_of, run_folder_of
@@ -70,7 +72,7 @@ def make_record(
         baselines=[dataclasses.replace(baseline, **taken) for baseline in scorer.baselines],
         entropy=entropy if mine else previous.entropy if previous else {},
         cost=cost,
-        selection=Selection(**notes["selection"] | {"checkpoint_sha256": sha256_of_file(path)}),
+        selection=decode(Selection, notes["selection"] | {"checkpoint_sha256": sha256_of_file(path)}, "selection"),
         config=config,
         environment=trained,
         created=created,
@@ -119,12 +121,17 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None
         "function_evaluations_per_sample": scorer.evaluations_per_sample,
     }
     kept = {name: getattr(previous, name) for name in measured if getattr(previous, name, None) is not None}
+    flops = previous.flops_per_sample if previous else None
+    if flops is None and not scorer.samplings:  # of the model's own sampling
+        flops = flops_per_sample(run.model, scorer.evaluations_per_sample)
     return Cost(
         parameters=sum(p.numel() for p in run.model.parameters() if p.requires_grad),
         examples_seen=examples,
         train_seconds=seconds,
         peak_memory_bytes=notes["peak_memory_bytes"],
         examples_per_second=examples / seconds if seconds else None,
+        flops_per_training_example=notes.get("flops_per_training_example"),
+        flops_per_sample=flops,
         **(measured | kept),
     )
 
@@ -149,6 +156,7 @@ def _training_notes(run: Path, path: Path, checkpoint: dict[str, Any]) -> dict[s
     return {
         "examples_seen": states[BUDGET_STATE]["examples_seen"],
         "train_seconds": states[THROUGHPUT_STATE]["train_seconds"],
+        "flops_per_training_example": states[THROUGHPUT_STATE].get("flops_per_example"),
         "peak_memory_bytes": None,
         "selection": selection,
     }

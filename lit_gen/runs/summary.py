@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from lit_gen.records.flags import flag_lines, flags
-from lit_gen.records.record import Record
+from lit_gen.records.record import BASELINES, Record
 from lit_gen.records.score import SIGNS, Score
 from lit_gen.runs.training_data import TRAINED_ON
 from lit_gen.scoring.sampling_bar import SETTINGS, describe
@@ -13,6 +13,8 @@ from lit_gen.scoring.sampling_bar import SETTINGS, describe
 
 def print_record(record: Record, path: Path) -> None:
     """Prints a record's scores and costs as a table, then why scores are flagged, and the paths of the run's files.
+
+    Of a record of baselines alone, these are printed.
 
     Args:
         record: The record.
@@ -28,7 +30,7 @@ def print_record(record: Record, path: Path) -> None:
         left = heading in ("score", "protocol")
         # A score's name is never cut: "precision-mnist_..." would name no space.
         table.add_column(heading, justify="left" if left else "right", overflow="fold", no_wrap=heading == "score")
-    for score in record.scores:
+    for score in record.baselines if record.family == BASELINES else record.scores:
         sign = f"{SIGNS[score.kind]} " if score.kind else ""
         table.add_row(
             Text(f"{score.label} !" if flags(score, record) else score.label),
@@ -56,10 +58,11 @@ def _how(score: Score, record: Record) -> str:
     else:
         settings = protocol.sampler_settings
         # The only sampler of most families has no settings, and a name that says no more than the family.
-        named = protocol.sampler and any(name in settings for name in SETTINGS)
+        named = protocol.sampler and (protocol.weights == "none" or any(name in settings for name in SETTINGS))
         parts.append(describe({"name": protocol.sampler, **settings}) if named else "")
         parts.append(f"{protocol.num_samples:,} samples")
-    return ", ".join(part for part in (*parts, f"{protocol.weights} weights", score.note) if part)
+    weights = "" if protocol.weights == "none" else f"{protocol.weights} weights"
+    return ", ".join(part for part in (*parts, weights, score.note) if part)
 
 
 def _error(score: Score) -> str:
@@ -79,7 +82,7 @@ def _groups(score: Score) -> str:
 
 def _costs(record: Record) -> list[tuple[str, str]]:
     cost = record.cost
-    rows = [("parameters", f"{cost.parameters:,}")]
+    rows = [] if cost.parameters is None else [("parameters", f"{cost.parameters:,}")]
     if cost.examples_seen is not None:
         rows.append(("examples seen", f"{cost.examples_seen:,}"))
     if cost.train_seconds is not None:

@@ -28,6 +28,7 @@ samples, unless something else is asked for:
   --sampler-steps N
                    number of sampler steps
   --guidance G     guidance scale of a diffusion model with classes: 1 for none
+  --truncation T   largest latent of a GAN
 
 --prompt TEXT      text that begins with TEXT, for an autoregressive model of text, up to the window's end
 
@@ -38,14 +39,30 @@ samples, unless something else is asked for:
   --given SHARE    share of its rows, or of its length, that is given (0.5)
   --k K            completions of each (5)
 
---interpolate I J  interpolation between images I and J through the latents, for a model that has an encoder; may be
-                   given several times, a row each. Framed: the real images; beside them their reconstructions
+--interpolate I J  interpolation between images I and J through the latents, for a model that has an encoder, or a GAN,
+                   whose latents are found by optimization; may be given several times, a row each. Framed: the real
+                   images; beside them their reconstructions
   --steps K        images of an interpolation, including the reconstructions (10)
   --linear         along straight lines instead of great circles
 
 --nearest          each sample (framed) beside the training images nearest to it, the closest sample first, and
                    the distances of held-out images: a sample that is much closer than these is a copy
   --k K            neighbours of each (5)
+
+--walk I J         the way between the latents of samples I and J, for a GAN; may be given several times
+  --steps, --linear  as above
+
+--traverse I J ... samples I, J ... (framed), and a row for each of their first K latents, from -2.5 to 2.5; for a GAN
+  --k K            number of latents (5)
+  --steps N        images of a row (10)
+
+--invert I J ...   images I, J ... (framed) beside their reconstructions through the latents, and the errors
+
+--classes          a row for each class, for a model trained with labels; the noise of a column is the same
+  --k K            samples of each (5)
+
+--field            two-dimensional data: the score at three noise levels, and paths of the sampler from noise to its
+                   samples (over the split's points, in grey); takes --n (paths, 40), --sampler, --sampler-steps
 
 for all of them:
   --split test|val split of the examples I and J, or of the held-out ones (test)

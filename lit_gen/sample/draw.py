@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,9 +22,11 @@ from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes
 from lit_gen.sample.continuation import encoded, write_sound, write_text
+from lit_gen.sample.field import ScoreField
 from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
 from lit_gen.sample.options import SUFFIXES, Options, of_class
+from lit_gen.sample.walks import check_walks
 
 
 def draw(path: Path, options: Options, rest: list[str]) -> None:
@@ -56,12 +59,12 @@ def draw(path: Path, options: Options, rest: list[str]) -> None:
 
 def _built(checkpoint: dict[str, Any], options: Options, rest: list[str]) -> Run:
     """The model and its data module, which reads the data only for pictures of them."""
-    if options.interpolate or options.complete or options.nearest:
+    if options.interpolate or options.complete or options.nearest or options.invert or options.field:
         return run_from_checkpoint(checkpoint, rest)
     return built_for_samples(checkpoint, rest)
 
 
-def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str]) -> Run:
+def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str], allow: Sequence[str] = ()) -> Run:
     """The model of a checkpoint and its data module, without reading the data.
 
     The characters of text, which its samples are written with, are in the checkpoint.
@@ -69,11 +72,12 @@ def built_for_samples(checkpoint: dict[str, Any], rest: Sequence[str]) -> Run:
     Args:
         checkpoint: Content of the checkpoint.
         rest: Options of ``lit_gen.fit``.
+        allow: Further packages whose classes the checkpoint's configuration may name.
     """
     symbols = checkpoint.get(DATA, {}).get("symbols")
     if symbols is not None:
         rest = [f"--data.init_args.num_levels={len(symbols)}", *rest]
-    run = run_from_checkpoint(checkpoint, rest, purpose="sample")
+    run = run_from_checkpoint(checkpoint, rest, purpose="sample", allow=allow)
     if symbols is not None and isinstance(run.data, TextDataModule):
         run.data.use_symbols(symbols)
     return run
@@ -90,6 +94,7 @@ def sampling_with(model: GenerativeModule, options: Options) -> SamplingOptions:
         "steps": options.sampler_steps,
         "guidance": options.guidance,
         "temperature": options.temperature,
+        "truncation": options.truncation,
     }
     return model.sampling_with(**{name: value for name, value in asked.items() if value is not None})
 
@@ -114,7 +119,8 @@ def check_modality(data: DiscreteDataModule, options: Options) -> None:
     Raises:
         UserError: If an option is for another modality, or a file or prompt does not fit the data.
     """
-    for name, modality in (("interpolate", "image"), ("nearest", "image"), ("prompt", "text")):
+    pictures = ("interpolate", "nearest", "walk", "traverse", "invert", "classes")
+    for name, modality in (*((name, "image") for name in pictures), ("prompt", "text")):
         if getattr(options, name) and data.modality != modality:
             raise UserError(
                 f"--{name} is for {PLURAL[modality]}, and the data '{data.name}' are {PLURAL[data.modality]};"
@@ -138,15 +144,21 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
     if (options.complete or options.prompt) and not isinstance(model, Completes):
         raise UserError(f"{name} cannot complete examples; these can: {those_with(Completes)}")
     model.check_label(options.class_number)
-    if modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
+    if options.field:
+        if not isinstance(model, ScoreField) or math.prod(model.shape) != 2:
+            raise UserError(
+                f"--field is for models of the score of two-dimensional data, not {name} of shape {model.shape};"
+                f" these can: {those_with(ScoreField)}, on lit_gen.data.Toy2D"
+            )
+    elif modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
         raise UserError(
             f"the samples of this {name} have shape {model.shape}, but only grey and colour images [1 or 3, H, W]"
             " can be drawn"
         )
-    if options.interpolate and not isinstance(model, Latents):
-        raise UserError(
-            f"{name} has no encoder, so it cannot interpolate; these can: {those_with(Latents)}"
-        )
+    if (options.interpolate or options.invert) and not isinstance(model, Latents):
+        asked = "reconstruct" if options.invert else "interpolate"
+        raise UserError(f"{name} finds no latents of images, so it cannot {asked}; these can: {those_with(Latents)}")
+    check_walks(model, options)
 
 
 def those_with(ability: type) -> str:
@@ -161,7 +173,7 @@ def check_rows(data: DiscreteDataModule, options: Options) -> None:
         UserError: If a row is out of range.
     """
     asked: list[tuple[str, tuple[int, ...]]] = [("interpolate", pair) for pair in options.interpolate]
-    asked += [("complete", options.complete)] if options.complete else []
+    asked += [(name, getattr(options, name)) for name in ("complete", "invert") if getattr(options, name)]
     for option, rows in asked:
         last = len(data.split(options.split).x) - 1
         if not all(0 <= row <= last for row in rows):

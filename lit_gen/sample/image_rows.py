@@ -13,9 +13,11 @@ from lit_gen.noise import Noise
 from lit_gen.quantization import to_uint8
 from lit_gen.runs.run import Run
 from lit_gen.sample.completion import completions
+from lit_gen.sample.field import write_field
 from lit_gen.sample.latents import great_circle, interpolate, straight
 from lit_gen.sample.memorisation import training_neighbours
 from lit_gen.sample.options import Options
+from lit_gen.sample.walks import write_classes, write_inversions, write_traversals, write_walks
 from lit_gen.screen.bars import counted
 
 
@@ -26,6 +28,11 @@ def write_pictures(run: Run, options: Options, file: Path) -> None:
         "interpolation": write_interpolations,
         "nearest": write_neighbours,
         "completions": write_completions,
+        "walk": write_walks,
+        "traversal": write_traversals,
+        "classes": write_classes,
+        "inversion": write_inversions,
+        "field": write_field,
     }
     pictures[options.picture](run, options, file)
     print(f"picture      {file}")

@@ -27,16 +27,22 @@ class Options:
         sampler: Sampler of a diffusion model; None for the model's own.
         sampler_steps: Number of the sampler's steps; None for the model's own.
         guidance: Guidance scale of a diffusion model with classes; None for the model's own.
+        truncation: Largest latent of a GAN; None for the model's own.
         out: The file, or the common name of audio files; None for the run's samples folder.
         interpolate: Pairs of rows of the split to interpolate between.
-        steps: Number of images of an interpolation.
+        steps: Number of images of an interpolation, a walk or a traversal.
         linear: Whether to interpolate along straight lines.
         split: ``test`` or ``val``.
         nearest: Whether to show samples beside their nearest neighbours.
         complete: Rows of the split whose first part is kept and whose rest is sampled.
         prompt: Beginning of every text sample; None for none.
         given: Kept share of an example: of the rows of an image, of the length of anything else.
-        k: Number of neighbours, or of completions, of each example.
+        k: Number of neighbours, or of completions, of each example; of latents; or of samples of each class.
+        walk: Pairs of samples, by number, to go between through the latents.
+        traverse: Samples, by number, of which one latent at a time is changed.
+        invert: Rows of the split to reconstruct through the latents.
+        classes: Whether to show samples of every class.
+        field: Whether to draw the score field and the samplers' paths of a model of two-dimensional data.
     """
 
     n: int | None = None
@@ -46,6 +52,7 @@ class Options:
     sampler: str | None = None
     sampler_steps: int | None = None
     guidance: float | None = None
+    truncation: float | None = None
     out: Path | None = None
     interpolate: tuple[tuple[int, int], ...] = ()
     steps: int = 10
@@ -56,6 +63,11 @@ class Options:
     prompt: str | None = None
     given: float = 0.5
     k: int = 5
+    walk: tuple[tuple[int, int], ...] = ()
+    traverse: tuple[int, ...] = ()
+    invert: tuple[int, ...] = ()
+    classes: bool = False
+    field: bool = False
 
     @property
     def class_number(self) -> int | None:
@@ -70,6 +82,11 @@ class Options:
             "nearest": self.nearest,
             "completions": bool(self.complete),
             "prompted": self.prompt is not None,
+            "walk": bool(self.walk),
+            "traversal": bool(self.traverse),
+            "inversion": bool(self.invert),
+            "classes": self.classes,
+            "field": self.field,
         }
         return next((picture for picture, wanted in asked.items() if wanted), "samples")
 
@@ -86,7 +103,9 @@ class Options:
         """
         said = [self.picture]
         said += [_short("-".join(str(row) for pair in self.interpolate for row in pair))] if self.interpolate else []
-        said += [_short("-".join(map(str, self.complete)))] if self.complete else []
+        said += [_short("-".join(str(number) for pair in self.walk for number in pair))] if self.walk else []
+        for numbers in (self.complete, self.traverse, self.invert):
+            said += [_short("-".join(map(str, numbers)))] if numbers else []
         said += [_short(self.prompt)] if self.prompt else []
         said += [f"given{self.given:g}"] if self.given != Options.given else []
         said += [f"k{self.k}"] if self.k != Options.k else []
@@ -97,6 +116,7 @@ class Options:
         said += [self.sampler] if self.sampler is not None else []
         said += [f"steps{self.sampler_steps}"] if self.sampler_steps is not None else []
         said += [f"guidance{self.guidance:g}"] if self.guidance is not None else []
+        said += [f"truncation{self.truncation:g}"] if self.truncation is not None else []
         said += ["linear"] if self.linear else []
         said += [f"seed{self.seed}"] if self.seed else []
         return "-".join(part for part in said if part)
@@ -111,17 +131,18 @@ def _short(text: str) -> str:
 
 # Options that apply to some kinds of output only; elsewhere they would be ignored silently.
 _MEANT_FOR = {
-    "n": ("samples", "nearest", "prompted"),
-    "label": ("samples", "nearest", "completions", "prompted"),
-    "temperature": ("samples", "nearest", "completions", "prompted"),
-    "sampler": ("samples", "nearest"),
-    "sampler_steps": ("samples", "nearest", "interpolation"),
-    "guidance": ("samples", "nearest"),
-    "split": ("interpolation", "nearest", "completions"),
-    "steps": ("interpolation",),
-    "linear": ("interpolation",),
+    "n": ("samples", "nearest", "prompted", "field"),
+    "label": ("samples", "nearest", "completions", "prompted", "walk", "traversal"),
+    "temperature": ("samples", "nearest", "completions", "prompted", "classes"),
+    "sampler": ("samples", "nearest", "classes", "field"),
+    "sampler_steps": ("samples", "nearest", "interpolation", "classes", "field"),
+    "guidance": ("samples", "nearest", "classes"),
+    "truncation": ("samples", "nearest", "classes", "walk", "traversal"),
+    "split": ("interpolation", "nearest", "completions", "inversion", "field"),
+    "steps": ("interpolation", "walk", "traversal"),
+    "linear": ("interpolation", "walk"),
     "given": ("completions",),
-    "k": ("nearest", "completions"),
+    "k": ("nearest", "completions", "traversal", "classes"),
 }
 _ASKED_BY = {
     "samples": "samples",
@@ -129,10 +150,16 @@ _ASKED_BY = {
     "nearest": "--nearest",
     "completions": "--complete",
     "prompted": "--prompt",
+    "walk": "--walk",
+    "traversal": "--traverse",
+    "inversion": "--invert",
+    "classes": "--classes",
+    "field": "--field",
 }
 SUFFIXES = {"image": ".png", "text": ".txt", "audio": ".wav"}
 """Suffixes of the files of each modality."""
 _LEAST = {"sampler_steps": 1, "guidance": 0, "n": 1, "seed": 0, "steps": 2, "k": 1, "temperature": 0, "given": 0}
+_LEAST |= {"truncation": 0}
 
 
 def parse(args: list[str]) -> tuple[Options, list[str]]:
@@ -145,8 +172,11 @@ def parse(args: list[str]) -> tuple[Options, list[str]]:
     given, rest = parser.split(args)
     if "interpolate" in given:
         given["interpolate"] = tuple(map(tuple, given["interpolate"]))
-    if "complete" in given:
-        given["complete"] = tuple(given["complete"])
+    if "walk" in given:
+        given["walk"] = tuple(map(tuple, given["walk"]))
+    for name in ("complete", "traverse", "invert"):
+        if name in given:
+            given[name] = tuple(given[name])
     options = Options(**given)
     _check(options, given)
     return options, rest
@@ -182,14 +212,18 @@ def _parser() -> Arguments:
     parser.add_argument("--label", type=_class)
     parser.add_argument("--sampler-steps", type=_whole)
     parser.add_argument("--sampler")
-    for name in ("temperature", "guidance"):
+    for name in ("temperature", "guidance", "truncation"):
         parser.add_argument(f"--{name}", type=_number)
-    parser.add_argument("--complete", type=_whole, nargs="+", metavar="I")
+    for name in ("complete", "traverse", "invert"):
+        parser.add_argument(f"--{name}", type=_whole, nargs="+", metavar="I")
     parser.add_argument("--given", type=_number)
     parser.add_argument("--prompt")
-    parser.add_argument("--interpolate", type=_whole, nargs=2, action="append", metavar=("I", "J"))
+    for name in ("interpolate", "walk"):
+        parser.add_argument(f"--{name}", type=_whole, nargs=2, action="append", metavar=("I", "J"))
+    parser.add_argument("--classes", action="store_true")
     parser.add_argument("--linear", action="store_true")
     parser.add_argument("--nearest", action="store_true")
+    parser.add_argument("--field", action="store_true")
     parser.add_argument("--split", choices=("test", "val"))
     parser.add_argument("--out", type=Path)
     return parser
@@ -214,7 +248,8 @@ def _number(text: str) -> float:
 
 
 def _check(options: Options, given: dict[str, object]) -> None:
-    asked = [name for name in ("interpolate", "nearest", "complete", "prompt") if getattr(options, name)]
+    pictures = ("interpolate", "nearest", "complete", "prompt", "walk", "traverse", "invert", "classes", "field")
+    asked = [name for name in pictures if getattr(options, name)]
     if len(asked) > 1:
         raise UserError(f"--{asked[0]} and --{asked[1]} cannot be combined; give one at a time")
     if options.prompt == "":
@@ -229,6 +264,10 @@ def _check(options: Options, given: dict[str, object]) -> None:
         if (meant_for := _MEANT_FOR.get(name)) and options.picture not in meant_for:
             wanted = " or ".join(_ASKED_BY[picture] for picture in meant_for)
             raise UserError(f"--{name.replace('_', '-')} applies to {wanted} only; leave it out")
+    if options.truncation == 0:
+        raise UserError("--truncation is 0, which leaves one sample; give a positive number")
+    if negative := [i for i in (*options.traverse, *(i for pair in options.walk for i in pair)) if i < 0]:
+        raise UserError(f"--{'walk' if options.walk else 'traverse'}: there is no sample {negative[0]}; the first is 0")
     for name, least in _LEAST.items():
         value = getattr(options, name)
         if value is not None and not least <= value < math.inf:

@@ -9,7 +9,7 @@ import lightning as L
 
 from lit_gen.screen.bars import open_bar
 
-SETTINGS = ("steps", "guidance", "temperature", "eta")
+SETTINGS = ("steps", "guidance", "temperature", "truncation", "eta")
 """Settings of a sampler that are shown beside its name, where it has them."""
 
 

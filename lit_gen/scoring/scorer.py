@@ -105,7 +105,9 @@ class Scorer(L.Callback):
         self._score_likelihood(trainer, pl_module)
         if self.scores and self.save is not None:
             self.save(self)
-        samplings = self.samplings or [pl_module.sampling]
+        samplings = self.samplings or ([pl_module.sampling] if pl_module.most_samples != 0 else [])
+        if not samplings:
+            return
         with SamplingBar(trainer, len(samplings), self.scoring.num_samples) as bar:
             for sampling in samplings:
                 with pl_module.sampled_by(sampling):
@@ -292,4 +294,5 @@ class _TimedSampler:
 
     @property
     def evaluations_per_sample(self) -> int | None:
-        return round(self._evaluations / self._samples) if self._samples else None
+        # None also for samples of another program, which nothing counted.
+        return round(self._evaluations / self._samples) or None if self._samples else None

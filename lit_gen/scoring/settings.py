@@ -7,6 +7,9 @@ from typing import Literal
 
 from lit_gen.errors import UserError
 
+MOST_SAMPLES = 10_000_000
+"""Largest number of samples of one score: their positions alone take 80 MB."""
+
 
 @dataclass(frozen=True)
 class Scoring:
@@ -41,6 +44,8 @@ class Scoring:
         Raises:
             UserError: If a field is out of range.
         """
+        if self.num_samples > MOST_SAMPLES:
+            raise UserError(f"scoring.num_samples is {self.num_samples}; give {MOST_SAMPLES:,} at most")
         for name, least in (("num_samples", 20), ("draws", 1), ("replicates", 1)):
             if getattr(self, name) < least:
                 raise UserError(f"scoring: {name}={getattr(self, name)} must be at least {least}")

@@ -1,4 +1,4 @@
-"""Several sampling options for one checkpoint: all combinations of samplers, steps, guidance and temperatures."""
+"""Several sampling options for one checkpoint: all combinations of samplers, steps, guidance and the like."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Variants:
         steps: Numbers of steps.
         guidance: Scales of guidance.
         temperature: Temperatures.
+        truncation: Largest latents of a GAN.
     """
 
     sampler: tuple[str, ...] = ()
     steps: tuple[int, ...] = ()
     guidance: tuple[float, ...] = ()
     temperature: tuple[float, ...] = ()
+    truncation: tuple[float, ...] = ()
 
     @property
     def asked(self) -> dict[str, tuple[Any, ...]]:

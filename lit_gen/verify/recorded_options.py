@@ -13,7 +13,7 @@ from lit_gen.errors import UserError
 
 _NAME = re.compile(r"--([A-Za-z_]\w*(?:[.-]\w+)*\+?)")
 _IMPORT_PATH = re.compile(r"\s*[A-Za-z_]\w*(\.[A-Za-z_]\w*)+\s*")
-_SAMPLING = frozenset({"sampler", "steps", "guidance", "temperature"})
+_SAMPLING = frozenset({"sampler", "steps", "guidance", "temperature", "truncation"})
 _SECTIONS = frozenset(
     {"scoring", "quality", "data", "model", "ema", "grid", "trainer", "seed_everything", "compile", "tf32"}
 )

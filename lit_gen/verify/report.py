@@ -6,7 +6,7 @@ import math
 from collections import Counter
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.terminal import printable
+from lit_gen.leaderboard.printable import printable
 from lit_gen.records.protocol import Protocol
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score

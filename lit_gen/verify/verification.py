@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lit_gen.cli.process import configure_process
 from lit_gen.errors import UserError, nearest
-from lit_gen.leaderboard.terminal import printable
+from lit_gen.leaderboard.printable import printable
 from lit_gen.records.record import Record, read_record
 from lit_gen.records.score import Score
 from lit_gen.runs.provenance import git_commit

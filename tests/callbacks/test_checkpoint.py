@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from callbacks.toys import Counter, train
-from lit_gen.callbacks import BestCheckpoint, KeepConfig, SampleQuality
+from lit_gen.callbacks import BestCheckpoint, Budget, KeepConfig, SampleQuality, Throughput
 from lit_gen.callbacks import checkpoint as checkpoints
 from lit_gen.checkpoints import load_state, read_checkpoint
 from lit_gen.errors import UserError
@@ -57,9 +57,34 @@ def test_the_best_and_the_last_are_kept(tmp_path: Path) -> None:
         "metric": "val/bpd",
         "value": pytest.approx(2.0 * bits),
         "last_value": pytest.approx(4.0 * bits),
+        "candidates": 4,
+        "higher_is_better": False,
+        "validations": [{"examples_seen": 0, "value": pytest.approx(cost * bits), "seconds": None} for cost in COSTS],
     }
     assert weight(Path(keep.best_model_path)) == 6.0
     assert weight(Path(keep.last_model_path)) == 12.0
+
+
+def test_a_trial_names_its_sweep(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_SWEEP_ID", "abc123")
+    assert run(_Scripted(), tmp_path / "a", BestCheckpoint())["sweep"] == "abc123"
+    assert run(_NoLikelihood(), tmp_path / "b", BestCheckpoint())["sweep"] == "abc123"
+
+
+def test_validations_are_counted_and_timed(tmp_path: Path) -> None:
+    keep, clock, model = BestCheckpoint(), Throughput(), _Scripted()
+    budget = Budget(10**6)
+    train(model, budget, clock, keep, KeepConfig("{}"), max_epochs=4, enable_checkpointing=True,
+          default_root_dir=tmp_path)
+    seen = [validation.examples_seen for validation in keep.validations]
+    assert seen == [budget.examples_seen * (i + 1) // 4 for i in range(4)]
+    seconds = [validation.seconds or 0.0 for validation in keep.validations]
+    assert seconds == sorted(seconds)
+    assert 0 < seconds[0] < seconds[-1] <= clock.train_seconds
+    again = BestCheckpoint()
+    again.dirpath = str(tmp_path)
+    again.load_state_dict(keep.state_dict())
+    assert again.validations == keep.validations
 
 
 def test_largest_where_larger_is_better(tmp_path: Path) -> None:

@@ -55,10 +55,10 @@ class Toy(AdversarialNets):
     def __init__(self, quadratic: bool = True) -> None:
         self.quadratic = quadratic
 
-    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+    def generator(self, num_latents: int, shape: Sequence[int], num_classes: int = 0) -> nn.Module:
         return nn.Sequential(nn.Linear(num_latents, math.prod(shape)), nn.Tanh(), nn.Unflatten(1, tuple(shape)))
 
-    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True, num_classes: int = 0) -> nn.Module:
         return Polynomial(math.prod(shape), self.quadratic)
 
 
@@ -102,11 +102,11 @@ class Turns(Callback):
         self.log: list[tuple[str, set[str], bool]] = []
         original = model._update
 
-        def watched(optimizer: Any, loss: Tensor) -> None:
+        def watched(optimizer: Any, losses: Any) -> None:
             before = {name: p.detach().clone() for name, p in model.named_parameters()}
             other = model.discriminator if self._player(optimizer) == "generator" else model.generator
             grads = [None if p.grad is None else p.grad.clone() for p in other.parameters()]
-            original(optimizer, loss)
+            original(optimizer, losses)
             moved = {name for name, p in model.named_parameters() if not torch.equal(p, before[name])}
             untouched = all(
                 (g is None and p.grad is None) or torch.equal(g, p.grad)
@@ -204,7 +204,7 @@ def test_r1_is_the_closed_form(quadratic: bool, r1: float, r1_every: int) -> Non
     model = build(nets=Toy(quadratic), penalty=R1(r1, r1_every))
     D = model.discriminator
     x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
-    _, penalty = model._discriminator_loss(x, torch.zeros_like(x))
+    penalty = model._discriminator_loss(x, torch.zeros_like(x)).penalty
     gradient = (D.w + x.flatten(1) @ D.A).detach()
     expected = 0.5 * r1 * r1_every * gradient.square().sum(1).mean()
     assert float(penalty.detach()) == pytest.approx(float(expected), rel=1e-5)
@@ -238,7 +238,7 @@ def test_r1_trains_the_discriminator(source: KnownEntropy) -> None:
 def test_r1_looks_at_real_examples_alone() -> None:
     model = build(nets=Toy(), penalty=R1(1.0))
     x = torch.randn(30, *SHAPE, generator=torch.Generator().manual_seed(0))
-    penalties = [model._discriminator_loss(x, fake)[1].detach() for fake in (torch.zeros_like(x), 9 * x)]
+    penalties = [model._discriminator_loss(x, fake).penalty.detach() for fake in (torch.zeros_like(x), 9 * x)]
     assert torch.equal(*penalties)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
@@ -94,7 +95,11 @@ def test_a_terminal_without_unicode_still_shows_the_table(runs: Write) -> None:
 
 
 def test_a_reader_that_leaves_early_is_no_error(runs: Write) -> None:
-    root = runs(*(make_record(make_bpd(), run_name=f"{i}-{'x' * 9000}") for i in range(40)))
+    # Footnotes of 200 kB together, more than a pipe holds.
+    root = runs(*(
+        make_record(*(dataclasses.replace(make_bpd(draws=k), note=f"{i}-{k}-{'x' * 480}") for k in range(1, 11)))
+        for i in range(40)
+    ))
     command = [sys.executable, "-m", "lit_gen.leaderboard", str(root)]
     # Unbuffered, Python takes the half-written table for a whole one and the test could not fail.
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}

@@ -19,7 +19,7 @@ from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.labels import Labels
 from lit_gen.families.diffusion.ode import OdeSettings, log_density
 from lit_gen.families.diffusion.prediction import Prediction, clipped, diffuse, guided, halves
-from lit_gen.families.diffusion.samplers import SAMPLERS, alpha_sigma
+from lit_gen.families.diffusion.samplers import alpha_sigma
 from lit_gen.families.diffusion.sampling import Sampling
 from lit_gen.likelihood import Likelihood, gaussian_kl, standard_normal_log_prob
 from lit_gen.noise import Noise
@@ -27,6 +27,7 @@ from lit_gen.optim import parameter_groups
 from lit_gen.quantization import from_symmetric, to_symmetric
 
 _CHUNK_ELEMENTS = 1 << 18  # elements of a batch for which the ODE is solved at once
+
 
 class Diffusion(GenerativeModule, abc.ABC):
     """Data are noised, ``z = alpha x + sigma eps``, and a network learns to predict the data or the noise.
@@ -242,6 +243,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         how = self.sampling
         settings: dict[str, str | int | float | bool] = {"name": how.sampler, "steps": how.num_steps}
         settings["clip_denoised"] = how.clip_denoised
+        settings |= how.langevin_settings(self.log_snr_grid(how.num_steps).tolist())
         if how.guidance != 1:
             settings["guidance"] = how.guidance
         if self.num_classes:
@@ -259,9 +261,27 @@ class Diffusion(GenerativeModule, abc.ABC):
     ) -> Tensor:
         """Integers uint8 ``[B, *shape]`` sampled from pure noise z; by the model's own sampler if not given."""
         log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
-        z = SAMPLERS[sampler or self.sampling.sampler](self._denoiser(label), z, log_snrs, noise)
+        z = self.sampling.algorithm(sampler)(self._denoiser(label), z, log_snrs, noise)
         alpha, _ = alpha_sigma(log_snrs[-1])
         return from_symmetric(z / alpha, self.num_levels)
+
+    def score(self, y: Tensor, log_snr: float) -> Tensor:
+        """Predicted score of unscaled noised data ``y = z / alpha`` at a log-SNR, both ``[B, *shape]``."""
+        alpha, sigma = alpha_sigma(log_snr)
+        return -(alpha / sigma) * self.denoise(alpha * y, self._levels(log_snr, y)).eps_hat
+
+    def paths(self, noise: Noise) -> Tensor:
+        """Unscaled data where the sampler evaluates the network, and the samples last: ``[N, B, *shape]``."""
+        log_snrs = self.log_snr_grid(self.sampling.num_steps).tolist()
+        denoise, found = self._denoiser(None), []
+
+        def noted(z: Tensor, level: float) -> Prediction:
+            if level > -math.inf:  # pure noise has no scale of the data
+                found.append(z / alpha_sigma(level)[0])
+            return denoise(z, level)
+
+        z = self.sampling.algorithm()(noted, noise.normal(*self.shape), log_snrs, noise)
+        return torch.stack([*found, z / alpha_sigma(log_snrs[-1])[0]])
 
     def to_latent(self, x: Tensor, noise: Noise) -> Tensor:
         """Latents ``[B, D]`` of integers x by the probability-flow ODE: DDIM's steps in reverse.
@@ -274,7 +294,7 @@ class Diffusion(GenerativeModule, abc.ABC):
         if len(cleanest) < 2:
             raise UserError("an interpolation through latents needs at least 2 steps of the sampler (--sampler-steps)")
         z = alpha_sigma(cleanest[0])[0] * to_symmetric(x, self.num_levels)
-        return SAMPLERS["ddim"](self._denoiser(None), z, cleanest, noise).flatten(1)
+        return self.sampling.algorithm("ddim")(self._denoiser(None), z, cleanest, noise).flatten(1)
 
     def from_latent(self, z: Tensor) -> Tensor:
         """Integers uint8 ``[B, *shape]`` that DDIM samples from noise ``[B, D]``."""

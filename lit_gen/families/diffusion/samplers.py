@@ -48,15 +48,20 @@ def ancestral(denoise: Denoise, z: Tensor, log_snrs: Sequence[float], noise: Noi
 
     References:
         Ho, Jain, Abbeel 2020, arXiv:2006.11239, algorithm 2 and equation 7, for any two noise levels.
+        Song et al. 2021, arXiv:2011.13456, appendix F (the same for unscaled data).
     """
     for t, s in pairwise(log_snrs):
-        predicted = denoise(z, t)
-        mean, log_small, log_large = posterior(z, predicted.x_hat, t, s)
-        z = mean
-        if s < math.inf:
-            log_var = log_small + predicted.variance_mix * (log_large - log_small)
-            z = mean + torch.as_tensor(0.5 * log_var).exp() * noise.normal(*z.shape[1:])
+        z = ancestral_step(denoise(z, t), z, t, s, noise)
     return z
+
+
+def ancestral_step(predicted: Prediction, z: Tensor, t: float, s: float, noise: Noise) -> Tensor:
+    """One step of the reverse process, from log-SNR t to s, given the prediction for z at t."""
+    mean, log_small, log_large = posterior(z, predicted.x_hat, t, s)
+    if s == math.inf:
+        return mean
+    log_var = log_small + predicted.variance_mix * (log_large - log_small)
+    return mean + torch.as_tensor(0.5 * log_var).exp() * noise.normal(*z.shape[1:])
 
 
 def posterior(z: Tensor, x: Tensor, t: float, s: float) -> tuple[Tensor, float, float]:

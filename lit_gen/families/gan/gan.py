@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+import contextlib
+from collections.abc import Iterator
+from typing import NamedTuple, cast
 
 import torch
 from lightning.pytorch.cli import OptimizerCallable
@@ -10,19 +12,42 @@ from lightning.pytorch.core.optimizer import LightningOptimizer
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.contract import Batch, GenerativeModule
+from lit_gen.contract import Batch, Diagnosis, Examples
 from lit_gen.contract.compilation import uncompiled
 from lit_gen.errors import UserError
+from lit_gen.families.gan.augmentation import Augmentation
+from lit_gen.families.gan.diagnosis import diagnosed, diversity
+from lit_gen.families.gan.generator_samples import GeneratorSamples, called
+from lit_gen.families.gan.generator_sampling import GeneratorSampling
 from lit_gen.families.gan.objective import NonSaturating, Objective
-from lit_gen.families.gan.penalty import Penalty, Scored
+from lit_gen.families.gan.penalty import Critic, Penalty, Scored
+from lit_gen.families.gan.two_optimizers import Part, TwoOptimizers
 from lit_gen.families.gan.updates import Updates
 from lit_gen.nets import DCGAN, AdversarialNets
 from lit_gen.noise import Noise
 from lit_gen.optim import AdversarialAdamW, parameter_groups
-from lit_gen.quantization import from_symmetric, to_symmetric
+from lit_gen.quantization import to_symmetric
+
+_DIAGNOSIS_SEED = 0xD1A6
 
 
-class GAN(GenerativeModule):
+class DiscriminatorLoss(NamedTuple):
+    """The discriminator's loss on a batch; scalars.
+
+    Attributes:
+        loss: The objective's loss.
+        penalty: The weighted penalty of this step.
+        accuracy_real: Share of real examples that are taken for real.
+        accuracy_fake: Share of samples that are not.
+    """
+
+    loss: Tensor
+    penalty: Tensor
+    accuracy_real: Tensor
+    accuracy_fake: Tensor
+
+
+class GAN(TwoOptimizers, GeneratorSamples):
     """A generator and a discriminator, trained by a minimax objective. There is no density.
 
     Each batch updates the discriminator; every ``updates.discriminator_steps``-th batch also updates the generator,
@@ -36,7 +61,10 @@ class GAN(GenerativeModule):
         nets: Generator and discriminator; a small DCGAN if not given.
         objective: What the two networks minimize; the non-saturating loss if not given.
         penalty: Gradient penalty on the discriminator; none if not given.
-        updates: Steps of the discriminator for each of the generator, and clipping.
+        updates: Steps of the discriminator for each of the generator, parts of a batch, and clipping.
+        num_classes: Number of label classes, which both networks are given; 0 means unconditional.
+        augmentation: Augmentation of what the discriminator sees; none if not given.
+        sampling: Truncation of latents, and batch norm's statistics for samples.
         generator_optimizer: Optimizer of the generator.
         discriminator_optimizer: Optimizer of the discriminator.
 
@@ -53,40 +81,33 @@ class GAN(GenerativeModule):
         objective: Objective | None = None,
         penalty: Penalty | None = None,
         updates: Updates = Updates(),
+        num_classes: int = 0,
+        augmentation: Augmentation | None = None,
+        sampling: GeneratorSampling = GeneratorSampling(),
         generator_optimizer: OptimizerCallable = AdversarialAdamW,
         discriminator_optimizer: OptimizerCallable = AdversarialAdamW,
     ) -> None:
         super().__init__(shape, num_levels)
         self.automatic_optimization = False
-        if num_latents < 1:
-            raise UserError(f"{type(self).__name__}: num_latents={num_latents} must be at least 1")
+        for name, least, value in (("num_latents", 1, num_latents), ("num_classes", 0, num_classes)):
+            if value < least:
+                raise UserError(f"{type(self).__name__}: {name}={value} must be at least {least}")
+        if augmentation is not None:
+            augmentation.check_shape(self.shape)
         nets = nets or DCGAN(channels=16)
         self.objective, self.penalty, self.updates = objective or NonSaturating(), penalty, updates
-        self.num_latents = num_latents
-        self.generator = nets.generator(num_latents, self.shape)
-        self.discriminator = nets.discriminator(self.shape, last_bias=self.objective.last_bias)
+        self.num_latents, self.num_classes, self.augmentation = num_latents, num_classes, augmentation
+        self.generator = nets.generator(num_latents, self.shape, num_classes)
+        self.discriminator = nets.discriminator(self.shape, self.objective.last_bias, num_classes)
         self.generator_optimizer, self.discriminator_optimizer = generator_optimizer, discriminator_optimizer
         self.discriminator_steps = 0
-
-    def get_extra_state(self) -> int:
-        """Number of discriminator steps taken, which the lazy penalty and the generator's updates depend on."""
-        return self.discriminator_steps
-
-    def set_extra_state(self, state: int) -> None:
-        """Restores the number of discriminator steps taken."""
-        self.discriminator_steps = state
+        self.use_sampling(sampling)
 
     # -------------------------------------------------------------- training
 
-    @property
-    def update_period(self) -> int:
-        """Batches for each update of the generator."""
-        return self.updates.discriminator_steps
-
-    @property
-    @override
-    def own_clipping(self) -> str | None:
-        return "updates.clip_norm" if self.updates.clip_norm else None
+    def on_fit_start(self) -> None:
+        """Validates the labels."""
+        self.check_labels()
 
     def configure_optimizers(self) -> list[torch.optim.Optimizer]:
         """The generator's optimizer, then the discriminator's."""
@@ -95,57 +116,125 @@ class GAN(GenerativeModule):
             self.discriminator_optimizer(parameter_groups(self.discriminator)),
         ]
 
+    def training_latents(self, batch: Batch) -> Tensor:
+        """Latents of a training batch's samples, ``[B, num_latents]``."""
+        return torch.randn(len(batch[0]), self.num_latents, device=batch[0].device)
+
     def training_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:
         """One step of the discriminator and, if it is due, one of the generator."""
         opt_g, opt_d = cast(list[LightningOptimizer], self.optimizers())
         self.count_only_steps_of(opt_g)
-        x = to_symmetric(batch[0], self.num_levels)
+        label = batch[1] if self.num_classes else None
+        parts = self._parts(to_symmetric(batch[0], self.num_levels), label, self.training_latents(batch))
         generator_is_due = (self.discriminator_steps + 1) % self.updates.discriminator_steps == 0
-        z = torch.randn(len(x), self.num_latents, device=x.device)
-        with torch.set_grad_enabled(generator_is_due):
-            x_fake = self.generator(z)
-
-        loss_d, penalty = self._discriminator_loss(x, x_fake.detach())
-        self._update(opt_d, loss_d + penalty)
+        # The generator does not change in between: one pass serves both updates, unless several graphs would be kept.
+        shown: dict[str, Tensor] = {}
+        self._update(opt_d, self._discriminator_losses(parts, generator_is_due and len(parts) == 1, shown))
+        self._clip_weights()
         self.discriminator_steps += 1
-        losses = {"discriminator_loss": loss_d.detach(), "penalty": penalty.detach()}
         if not generator_is_due:
-            return losses
-        # The generator did not change, so its forward pass is reused; the discriminator needs no gradient.
-        self.toggle_optimizer(opt_g)
-        loss_g = self._generator_loss(x, x_fake)
-        self._update(opt_g, loss_g)
+            return shown
+        self.toggle_optimizer(opt_g)  # the discriminator needs no gradient
+        self._update(opt_g, self._generator_losses(parts, shown))
         self.untoggle_optimizer(opt_g)
-        return {"loss": loss_g.detach(), **losses}
+        self.forget_statistics()
+        return shown
 
-    def _discriminator_loss(self, x: Tensor, x_fake: Tensor) -> tuple[Tensor, Tensor]:
-        """The objective's loss, and the weighted penalty of this step, both scalars."""
+    def _discriminator_losses(self, parts: list[Part], keep_graph: bool, shown: dict[str, Tensor]) -> Iterator[Tensor]:
+        """The losses of each part, whose sum is the batch's; adds what is shown of them."""
+        for part in parts:
+            with torch.set_grad_enabled(keep_graph):
+                x_fake = called(self.generator, part.z, part.label)
+            part.x_fake = x_fake if keep_graph else None
+            found = self._discriminator_loss(part.x, x_fake.detach(), part.label)
+            _add(shown, "discriminator_loss", found.loss, part)
+            _add(shown, "penalty", found.penalty, part)
+            _add(shown, "accuracy_real", found.accuracy_real, part)
+            _add(shown, "accuracy_fake", found.accuracy_fake, part)
+            yield part.share * (found.loss + found.penalty)
+
+    def _generator_losses(self, parts: list[Part], shown: dict[str, Tensor]) -> Iterator[Tensor]:
+        for part in parts:
+            x_fake = called(self.generator, part.z, part.label) if part.x_fake is None else part.x_fake
+            loss = self._generator_loss(part.x, x_fake, part.label)
+            _add(shown, "loss", loss, part)
+            yield part.share * loss
+
+    def _critic(self, label: Tensor | None) -> Critic:
+        """The discriminator's outputs for examples of these classes, augmented."""
+
+        def critic(x: Tensor) -> Tensor:
+            return called(self.discriminator, x if self.augmentation is None else self.augmentation(x), label)
+
+        return critic
+
+    def _discriminator_loss(self, x: Tensor, x_fake: Tensor, label: Tensor | None = None) -> DiscriminatorLoss:
+        critic = self._critic(label)
         penalty = self.penalty if self.penalty is not None and self.penalty.due(self.discriminator_steps) else None
         if penalty is None:
-            return self._objective_loss(x, x_fake)[0], torch.zeros((), device=x.device)
-        x = x.requires_grad_(penalty.needs_real_gradient)
-        with uncompiled(self.discriminator):  # its gradient is differentiated again
-            loss, real, fake = self._objective_loss(x, x_fake)
-            return loss, penalty(self.discriminator, real, fake)
+            return self._scored_loss(critic, x, x_fake)
+        x = x.detach().requires_grad_(penalty.needs_real_gradient)
+        x_fake = x_fake.detach().to(x.dtype).requires_grad_(penalty.needs_fake_gradient)  # autocast made samples
+        # Its gradient is differentiated again. In float16, whose scaler knows the loss alone, it might underflow.
+        with uncompiled(self.discriminator), _not_in_float16(x.device.type):
+            return self._scored_loss(critic, x, x_fake, penalty)
 
-    def _objective_loss(self, x: Tensor, x_fake: Tensor) -> tuple[Tensor, Scored, Scored]:
-        real, fake = Scored(x, self.discriminator(x)), Scored(x_fake, self.discriminator(x_fake))
-        return self.objective.discriminator_loss(real.outputs, fake.outputs), real, fake
+    def _scored_loss(
+        self, critic: Critic, x: Tensor, x_fake: Tensor, penalty: Penalty | None = None
+    ) -> DiscriminatorLoss:
+        real, fake = Scored(x, critic(x)), Scored(x_fake, critic(x_fake))
+        loss = self.objective.discriminator_loss(real.outputs, fake.outputs)
+        added = torch.zeros((), device=x.device) if penalty is None else penalty(critic, real, fake)
+        with torch.no_grad():
+            boundary = self.objective.boundary(real.outputs, fake.outputs)
+            return DiscriminatorLoss(
+                loss, added, (real.outputs > boundary).float().mean(), (fake.outputs < boundary).float().mean()
+            )
 
-    def _generator_loss(self, x: Tensor, x_fake: Tensor) -> Tensor:
-        real = self.discriminator(x.detach()) if self.objective.generator_sees_real else None
-        return self.objective.generator_loss(real, self.discriminator(x_fake))
+    def _generator_loss(self, x: Tensor, x_fake: Tensor, label: Tensor | None = None) -> Tensor:
+        critic = self._critic(label)
+        real = critic(x.detach()) if self.objective.generator_sees_real else None
+        return self.objective.generator_loss(real, critic(x_fake))
 
-    def _update(self, optimizer: LightningOptimizer, loss: Tensor) -> None:
-        optimizer.zero_grad()
-        self.manual_backward(loss)
-        if self.updates.clip_norm:
-            self.configure_gradient_clipping(optimizer.optimizer, self.updates.clip_norm, "norm")
-        optimizer.step()
-
-    # -------------------------------------------------------------- samples
+    # -------------------------------------------------------------- samples and validation
 
     def generate(self, noise: Noise, label: Tensor | None = None) -> Tensor:
         """G(z), rounded to the nearest value."""
-        self.count_evaluations(len(noise))
-        return from_symmetric(self.generator(noise.normal(self.num_latents)), self.num_levels)
+        z = self.sample_latent(noise)
+        if self.num_classes and label is None:
+            label = self._classes(noise)
+        return self.from_latent(z, label)
+
+    @override
+    def diagnose(self, train: Examples, held_out: Examples) -> Diagnosis:
+        evaluations = self.function_evaluations
+        samples, outputs = [], []
+        for rows in torch.arange(len(held_out[0])).split(self.sample_block):
+            noise = Noise(_DIAGNOSIS_SEED, rows, self.device)
+            z = self.sample_latent(noise)
+            label = self._classes(noise) if self.num_classes else None
+            samples.append(self.from_latent(z, label))
+            outputs.append(self._outputs((samples[-1], label)))
+        self.function_evaluations = evaluations  # not those of samples that are scored
+        spread = diversity(held_out[0])
+        relative = diversity(torch.cat(samples)) / spread if spread > 0 else 1.0
+        return diagnosed(self.objective, self._outputs(train), self._outputs(held_out), torch.cat(outputs), relative)
+
+    def _outputs(self, examples: Examples) -> Tensor:
+        """The discriminator's outputs ``[B]`` for integers, without augmentation."""
+        x, label = examples
+        labels = [None] * len(x) if label is None or not self.num_classes else label.split(self.sample_block)
+        parts = zip(to_symmetric(x, self.num_levels).split(self.sample_block), labels, strict=False)
+        return torch.cat([called(self.discriminator, part, of_part) for part, of_part in parts]).float()
+
+
+def _add(shown: dict[str, Tensor], name: str, value: Tensor, part: Part) -> None:
+    """Adds a part's share of a batch's mean."""
+    value = value.detach() if part.share == 1 else part.share * value.detach()
+    shown[name] = shown[name] + value if name in shown else value
+
+
+def _not_in_float16(device_type: str) -> contextlib.AbstractContextManager[None]:
+    """Turns off an autocast to float16."""
+    on = torch.is_autocast_enabled(device_type) and torch.get_autocast_dtype(device_type) == torch.float16
+    return torch.autocast(device_type, enabled=False) if on else contextlib.nullcontext()

@@ -2,60 +2,16 @@
 
 from __future__ import annotations
 
-import torch
 from lightning.pytorch.cli import OptimizerCallable
-from torch import Tensor, nn
-from typing_extensions import override
 
+from lit_gen.families.gan.augmentation import Augmentation
 from lit_gen.families.gan.gan import GAN
-from lit_gen.families.gan.objective import Objective
-from lit_gen.families.gan.penalty import Penalty, Scored, input_gradient
+from lit_gen.families.gan.generator_sampling import GeneratorSampling
+from lit_gen.families.gan.objective import Wasserstein
+from lit_gen.families.gan.penalty import GradientPenalty
 from lit_gen.families.gan.updates import Updates
 from lit_gen.nets import AdversarialNets
 from lit_gen.optim import AdversarialAdamW
-
-
-class Wasserstein(Objective):
-    """The critic maximizes the mean of its outputs for real examples less that for samples.
-
-    Its maximum over 1-Lipschitz critics is the Wasserstein-1 distance; a penalty or clipping keeps the critic near
-    such functions.
-
-    References:
-        Arjovsky, Chintala, Bottou: Wasserstein GAN, 2017, arXiv:1701.07875, equation 2.
-    """
-
-    last_bias = False
-
-    @override
-    def discriminator_loss(self, real: Tensor, fake: Tensor) -> Tensor:
-        return fake.mean() - real.mean()
-
-    @override
-    def generator_loss(self, real: Tensor | None, fake: Tensor) -> Tensor:
-        return -fake.mean()
-
-
-class GradientPenalty(Penalty):
-    """Squared difference from 1 of the critic's gradient norm, between pairs of a real example and a sample.
-
-    Args:
-        weight: Weight of the penalty; lambda in the paper.
-        every: The penalty is computed in every ``every``-th step, with its weight multiplied by ``every``.
-
-    References:
-        Gulrajani et al.: Improved Training of Wasserstein GANs, 2017, arXiv:1704.00028, equation 3.
-    """
-
-    def __init__(self, weight: float = 10.0, every: int = 1) -> None:
-        super().__init__(weight, every)
-
-    @override
-    def value(self, discriminator: nn.Module, real: Scored, fake: Scored) -> Tensor:
-        share = torch.rand(len(real.x), *[1] * (real.x.ndim - 1), device=real.x.device)
-        x = torch.lerp(real.x.detach().float(), fake.x.detach().float(), share).requires_grad_()
-        gradient = input_gradient(Scored(x, discriminator(x))).float()
-        return (gradient.norm(dim=1) - 1).square().mean()
 
 
 class WGANGP(GAN):
@@ -68,6 +24,9 @@ class WGANGP(GAN):
         nets: Generator and critic; a small DCGAN if not given. The critic must not normalize over the batch.
         penalty_weight: Weight of the gradient penalty; lambda in the paper.
         updates: Steps of the critic for each of the generator, and clipping.
+        num_classes: Number of label classes, which both networks are given; 0 means unconditional.
+        augmentation: Augmentation of what the critic sees; none if not given.
+        sampling: Truncation of latents, and batch norm's statistics for samples.
         generator_optimizer: Optimizer of the generator.
         discriminator_optimizer: Optimizer of the critic.
 
@@ -83,6 +42,9 @@ class WGANGP(GAN):
         nets: AdversarialNets | None = None,
         penalty_weight: float = 10.0,
         updates: Updates = Updates(discriminator_steps=5),
+        num_classes: int = 0,
+        augmentation: Augmentation | None = None,
+        sampling: GeneratorSampling = GeneratorSampling(),
         generator_optimizer: OptimizerCallable = AdversarialAdamW,
         discriminator_optimizer: OptimizerCallable = AdversarialAdamW,
     ) -> None:
@@ -94,6 +56,9 @@ class WGANGP(GAN):
             objective=Wasserstein(),
             penalty=GradientPenalty(penalty_weight),
             updates=updates,
+            num_classes=num_classes,
+            augmentation=augmentation,
+            sampling=sampling,
             generator_optimizer=generator_optimizer,
             discriminator_optimizer=discriminator_optimizer,
         )

@@ -70,6 +70,8 @@ class UNet(nn.Module):
         self.num_groups, self.eps, self.head_channels = num_groups, eps, head_channels
         widths = [channels * multiplier for multiplier in multipliers]
         check_sizes(shape, [channels, *widths], num_groups)
+        if num_res_blocks < 1:
+            raise UserError(f"nets: num_res_blocks={num_res_blocks} must be at least 1")
         attending = [w for level, w in enumerate(widths) if shape[1] >> level in attention]
         check_heads([*attending, widths[-1]], head_channels)
         self.time = nn.Sequential(nn.Linear(channels, 4 * channels), nn.SiLU(), nn.Linear(4 * channels, 4 * channels))

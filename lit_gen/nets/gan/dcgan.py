@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import abc
 import math
 from collections.abc import Sequence
 
@@ -11,24 +10,8 @@ from torch import nn
 from typing_extensions import override
 
 from lit_gen.errors import UserError
+from lit_gen.nets.gan.adversarial_nets import AdversarialNets, check_no_classes
 from lit_gen.nets.mlp import Activation, mlp
-
-
-class AdversarialNets(abc.ABC):
-    """Builds a generator and a discriminator, given the shape of the data."""
-
-    @abc.abstractmethod
-    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
-        """Builds a network from ``[B, num_latents]`` to ``[B, *shape]`` in [-1, 1]."""
-
-    @abc.abstractmethod
-    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
-        """Builds a network from ``[B, *shape]`` in [-1, 1] to outputs ``[B]``, larger for real examples.
-
-        Args:
-            shape: Shape of one example.
-            last_bias: Whether the last layer has a bias; objectives of differences of outputs give it no gradient.
-        """
 
 
 class MLPAdversarialNets(AdversarialNets):
@@ -47,12 +30,14 @@ class MLPAdversarialNets(AdversarialNets):
         self.activation: Activation = activation
 
     @override
-    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+    def generator(self, num_latents: int, shape: Sequence[int], num_classes: int = 0) -> nn.Module:
+        check_no_classes(self, num_classes)
         layers = mlp([num_latents, *self.hidden_sizes, math.prod(shape)], self.activation)
         return nn.Sequential(*layers, nn.Tanh(), nn.Unflatten(1, tuple(shape)))
 
     @override
-    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True, num_classes: int = 0) -> nn.Module:
+        check_no_classes(self, num_classes)
         sizes = [math.prod(shape), *self.hidden_sizes[::-1], 1]
         layers = mlp(sizes, self.activation)
         if not last_bias:
@@ -90,6 +75,8 @@ class DCGAN(AdversarialNets):
         """Sizes and numbers of channels, image side first."""
         if len(shape) != 3:
             raise UserError(f"DCGAN needs images [C, H, W], the data have shape {tuple(shape)}; use MLPAdversarialNets")
+        if self.channels < 1 or (self.num_blocks is not None and self.num_blocks < 1):
+            raise UserError(f"DCGAN: channels={self.channels} and num_blocks={self.num_blocks} must be at least 1")
         smallest = min(shape[1:])
         num_blocks = max(1, smallest.bit_length() - 3) if self.num_blocks is None else self.num_blocks
         if smallest >> num_blocks < 1:
@@ -101,7 +88,8 @@ class DCGAN(AdversarialNets):
         return sizes, [shape[0], *(self.channels << i for i in range(num_blocks))]
 
     @override
-    def generator(self, num_latents: int, shape: Sequence[int]) -> nn.Module:
+    def generator(self, num_latents: int, shape: Sequence[int], num_classes: int = 0) -> nn.Module:
+        check_no_classes(self, num_classes)
         sizes, channels = self._plan(shape)
         sizes, channels = sizes[::-1], channels[::-1]
         layers: list[nn.Module] = [
@@ -120,7 +108,8 @@ class DCGAN(AdversarialNets):
         return _initialized(nn.Sequential(*layers, nn.Tanh()))
 
     @override
-    def discriminator(self, shape: Sequence[int], last_bias: bool = True) -> nn.Module:
+    def discriminator(self, shape: Sequence[int], last_bias: bool = True, num_classes: int = 0) -> nn.Module:
+        check_no_classes(self, num_classes)
         sizes, channels = self._plan(shape)
         layers: list[nn.Module] = []
         for i in range(len(sizes) - 1):
