@@ -36,7 +36,10 @@ def test_paths_and_short_names(name: str, file: str) -> None:
     assert shipped_file(name) == REPO / file
 
 
-@pytest.mark.parametrize("name", ["nowhere", "../pyproject", "/etc/hosts", "configs/nowhere.yaml", "", "data"])
+NO_FILES = ["nowhere", "../pyproject", "/etc/hosts", "configs/nowhere.yaml", "", ".", "data", "a" * 300]
+
+
+@pytest.mark.parametrize("name", NO_FILES)
 def test_other_names_are_no_files_of_the_package(name: str) -> None:
     assert shipped_file(name) is None
 

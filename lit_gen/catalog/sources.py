@@ -90,9 +90,29 @@ class Source:
     @cached_property
     def is_abstract(self) -> bool:
         """Whether it is a base for others: abstract, a protocol, or private."""
+        named_so = self.name.startswith("_") or not {"ABC", "Protocol"}.isdisjoint(self.bases)
+        return named_so or bool(self.missing_methods)
+
+    @cached_property
+    def known_bases(self) -> list[Source]:
+        """The bases that are classes of the package; one of the same name is another package's, as of ``AdamW``."""
+        return [found for base in self.bases if base != self.name and (found := find_class(base)) is not None]
+
+    @cached_property
+    def missing_methods(self) -> frozenset[str]:
+        """Names of abstract methods that neither the class nor one of its bases implements."""
+        own = self._methods(abstract=True).union(*(base.missing_methods for base in self.known_bases))
+        return frozenset(own - self.implemented)
+
+    @cached_property
+    def implemented(self) -> frozenset[str]:
+        """Names of the methods that the class or one of its bases implements."""
+        return frozenset(self._methods(abstract=False).union(*(base.implemented for base in self.known_bases)))
+
+    def _methods(self, abstract: bool) -> set[str]:
         methods = [item for item in self.node.body if isinstance(item, ast.FunctionDef)]
-        abstract = any("abstractmethod" in ast.unparse(d) for method in methods for d in method.decorator_list)
-        return abstract or self.name.startswith("_") or not {"ABC", "Protocol"}.isdisjoint(self.bases)
+        marked = {m.name for m in methods if any("abstractmethod" in ast.unparse(d) for d in m.decorator_list)}
+        return marked if abstract else {method.name for method in methods} - marked
 
     def parameters(self) -> list[Parameter]:
         """The arguments that a user gives: of the constructor, or the fields of a dataclass, or those of a base."""
@@ -103,8 +123,8 @@ class Source:
         if any("dataclass" in ast.unparse(decorator) for decorator in self.node.decorator_list):
             fields = [item for item in self.node.body if isinstance(item, ast.AnnAssign)]
             return [_field(field, texts) for field in fields if isinstance(field.target, ast.Name)]
-        for base in map(find_class, self.bases):
-            if base is not None and (inherited := base.parameters()):
+        for base in self.known_bases:
+            if inherited := base.parameters():
                 return [Parameter(p.name, p.type, p.default, texts.get(p.name, p.text)) for p in inherited]
         return []
 
@@ -167,8 +187,8 @@ def ancestors(name: str) -> tuple[str, ...]:
     if source is None:
         return ()
     found = list(source.bases)
-    for base in source.bases:
-        found += [each for each in ancestors(base) if each not in found]
+    for base in source.known_bases:
+        found += [each for each in ancestors(base.name) if each not in found]
     return tuple(found)
 
 

@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 # Where a short name is looked for: digits/vae, data/mnist, flow/glow.
 _SHORT = ("configs/recipes", "configs", "configs/families")
 _OPTIONS = ("--config", "-c")
+_LONGEST = 200  # characters of a name; what is longer is the text of a configuration
 
 
 def shipped_root() -> Path:
@@ -54,11 +55,11 @@ def shipped_file(name: str) -> Path | None:
     Raises:
         UserError: If a short name fits several files.
     """
-    root = shipped_root()
-    if not name or Path(name).is_absolute() or ".." in Path(name).parts or not name.isprintable():
+    root, parts = shipped_root(), Path(name).parts
+    if not parts or Path(name).is_absolute() or ".." in parts or not name.isprintable() or len(name) > _LONGEST:
         return None
     exact = root / name
-    if Path(name).parts[0] in FOLDERS and exact.is_file():
+    if parts[0] in FOLDERS and exact.is_file():
         return exact
     file = name if name.endswith(".yaml") else f"{name}.yaml"
     fitting = [path for folder in _SHORT if (path := root / folder / file).is_file()]
@@ -71,7 +72,10 @@ def shipped_file(name: str) -> Path | None:
 
 
 def _resolved(given: str) -> str:
-    on_disk = Path(given).exists()
+    try:
+        on_disk = Path(given).exists()
+    except OSError:  # too long for a file's name: the parser reads it as text
+        return given
     try:
         ours = shipped_file(given)
     except UserError:
