@@ -8,6 +8,7 @@ from lit_gen.leaderboard.board import typeset
 from lit_gen.leaderboard.figures import CostColumn, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
+from lit_gen.leaderboard.over_examples import curves_over_examples
 from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, legend, near, shade
 from lit_gen.leaderboard.table import Row, Section
 from lit_gen.records.score import Score
@@ -73,6 +74,7 @@ def _points(
 ) -> list[Point]:
     column = section.columns[index]
     points = []
+    owners = _owners(section, index) if cost.field == "examples_seen" else {}
     for i, row in enumerate(section.rows):
         assert row.record is not None
         colour, card = shade(families, row.record.family), f"{anchor}-{i}"
@@ -82,8 +84,15 @@ def _points(
             error = error_figure(score, column.decimals, spread=spread) if spread else ""
             figure = f"{column.label} {typeset(score, column.decimals)} {error}".rstrip()
             words = f"{row.label}{how}: {figure}, {cost.title} {cost.figure(x)}"
-            points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve))
+            owner = owners.get(id(row), "")
+            points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve, owner))
     return points
+
+
+def _owners(section: Section, index: int) -> dict[int, str]:
+    """Folder of the run of each row that is one of several checkpoints of its run, by the row's `id`."""
+    curves = curves_over_examples(section, index)
+    return {id(point.row): str(folder) for folder, points in curves.items() for point in points}
 
 
 def _priced(row: Row, cell: Sequence[Score], cost: CostColumn) -> list[tuple[Score, float, str, str]]:
