@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from lit_gen.errors import UserError
+from lit_gen.leaderboard.at_most import Limits, at_most_text, at_most_tree, parse_limits, small_enough
 from lit_gen.leaderboard.collect import find_runs, no_record
 from lit_gen.leaderboard.group import build_sections
 from lit_gen.leaderboard.order import sort_sections
@@ -82,26 +83,38 @@ def _show(options: argparse.Namespace) -> None:
     sections = build_sections(found.runs, strict=options.strict, compare_weights=options.compare_weights,
                               each_run=options.each_run)
     sections = sort_sections(sections, options.sort)
+    limits = parse_limits(options.at_most)
+    sections = [small_enough(section, limits) for section in sections]
     contradictions = [printable(line) for section in sections for line in section.left_out]
     for line in contradictions:
         print(f"left out: {line}", file=sys.stderr)
     if options.html:
         _write_html(options, sections, found.left_out)
+    _print(_text(options, sections, limits, [*found.left_out, *contradictions]))
+
+
+def _text(options: argparse.Namespace, sections: Sequence[Section], limits: Limits, left_out: Sequence[str]) -> str:
+    if limits.of_training:
+        if options.json:
+            return json.dumps(at_most_tree(sections, limits), indent=1, allow_nan=False) + "\n"
+        return at_most_text(sections, limits)
+    if options.over_examples:
+        from lit_gen.leaderboard.over_examples import over_examples_text
+
+        return over_examples_text(sections)
     if options.markdown:
-        text = markdown(sections)
-    elif options.latex:
+        return markdown(sections)
+    if options.latex:
         from lit_gen.leaderboard.latex import latex
 
-        text = latex(sections)
-    elif options.csv:
+        return latex(sections)
+    if options.csv:
         from lit_gen.leaderboard.tidy_csv import tidy_csv
 
-        text = tidy_csv(sections)
-    elif options.json:
-        text = as_json(sections, [*found.left_out, *contradictions])
-    else:
-        text = terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
-    _print(text)
+        return tidy_csv(sections)
+    if options.json:
+        return as_json(sections, left_out)
+    return terminal(sections, colour=sys.stdout.isatty() and "NO_COLOR" not in os.environ)
 
 
 def _check(options: argparse.Namespace) -> int:
@@ -117,7 +130,7 @@ def _compare(options: argparse.Namespace) -> None:
 
     unused = {"RUNS_DIR": options.runs_dir, "--html": options.html, "--markdown": options.markdown,
               "--latex": options.latex, "--csv": options.csv, "--sort": options.sort, "--strict": options.strict,
-              "--each-run": options.each_run}
+              "--each-run": options.each_run, "--over-examples": options.over_examples, "--at-most": options.at_most}
     if given := [name for name, value in unused.items() if value]:
         raise UserError(f"--compare prints two runs alone; leave out {', '.join(given)}")
     a, b = (open_run(path) for path in options.compare)
@@ -163,6 +176,8 @@ def _parser() -> argparse.ArgumentParser:
     form.add_argument("--markdown", action="store_true", help="print Markdown tables")
     form.add_argument("--latex", action="store_true", help="print LaTeX tables (booktabs)")
     form.add_argument("--csv", action="store_true", help="print one line a run and score, numbers in full")
+    form.add_argument("--over-examples", action="store_true",
+                      help="print the scores of runs with several scored checkpoints over the examples seen")
     form.add_argument("--json", action="store_true", help="print the tables as JSON, numbers in full")
     parser.add_argument("--sort", metavar="COL", help="sort by a column: a header, a metric's name (bpd), "
                         "run, family, model, parameters, train_seconds ... (default: the first score)")
@@ -171,6 +186,9 @@ def _parser() -> argparse.ArgumentParser:
                        help="split columns by every field of the protocol that differs")
     split.add_argument("--compare-weights", action="store_true",
                        help="put averaged and raw weights (weights=ema, weights=raw) into one column")
+    parser.add_argument("--at-most", nargs="+", default=[], metavar="LIMIT",
+                        help="leave out models with more parameters (1M); or print the best validation for at most so "
+                        "many examples (100k-examples) or so much training time (10min, 2h)")
     parser.add_argument("--each-run", action="store_true",
                         help="a row for each run, also for those that differ in their seed alone")
     return parser

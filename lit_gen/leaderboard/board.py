@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from lit_gen.leaderboard.chosen import chosen_text, watched_text
 from lit_gen.leaderboard.figures import error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.markup import Markup, element, join
@@ -30,6 +31,7 @@ def board(section: Section, families: Sequence[str], *, anchor: str) -> Markup:
     scores = [_score_header(column, i == 0) for i, column in enumerate(section.columns)]
     costs = [_header(c.header, c.small, "number first" if i == 0 else "number", c.title)
              for i, c in enumerate(section.costs)]
+    costs.append(_header("checkpoint"))
     widths = [_error_width(section, i, column.decimals) for i, column in enumerate(section.columns)]
     rows = [part for i, row in enumerate(section.rows)
             for part in _rows(section, row, families, f"{anchor}-{i}", widths)]
@@ -117,13 +119,15 @@ def _row(
         value = cost.value(row.cost)
         class_ = "number" + (" first" if i == 0 else "") + (" none" if value is None else "")
         costs.append(element("td", cost.text(row.cost), class_=class_, data_sort=value))
+    chosen = chosen_text(row, section.trials)
+    costs.append(element("td", chosen, element("small", watched_text(row), class_="gap"), data_sort=chosen))
     return element("tr", name, family, *scores, *costs, class_="member" if member else None)
 
 
 def _baseline(section: Section, row: Row, widths: Sequence[int]) -> Markup:
     cells = [_score_cell(section, row, i, width, card=None) for i, width in enumerate(widths)]
     return element("tr", element("th", row.label, scope="row"), element("td", "baseline"), *cells,
-                   element("td", colspan=len(section.costs), class_="first"))
+                   element("td", colspan=len(section.costs) + 1, class_="first"))
 
 
 def _score_cell(section: Section, row: Row, index: int, width: int, *, card: str | None) -> Markup:

@@ -14,6 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from lit_gen.leaderboard.chosen import count_trials
 from lit_gen.leaderboard.collect import Run
 from lit_gen.leaderboard.competing import competing_first, metric_order, ranked
 from lit_gen.leaderboard.mean_row import merge_seeds, with_decimals
@@ -61,7 +62,8 @@ def build_sections(
         for part in _by_data(run):
             by_data.setdefault(part.record.data, []).append(part)
     sections = [_section(data, by_data[data], ask) for data in sorted(by_data)]
-    sections = [dataclasses.replace(section, with_weights=compare_weights) for section in sections]
+    trials = count_trials(runs)
+    sections = [dataclasses.replace(section, with_weights=compare_weights, trials=trials) for section in sections]
     return sections if each_run else [_by_seed(section) for section in sections]
 
 

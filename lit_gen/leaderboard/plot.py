@@ -29,6 +29,7 @@ class Point:
         shape: `exact`, `bound`, `estimate`, or `plain` for other scores.
         anchor: Id of the run's card on the page.
         curve: Sets a run's curves apart: points of one run and one curve are joined.
+        owner: What joins points of several cards, as those of a run's checkpoints; by default the anchor.
     """
 
     x: float
@@ -39,6 +40,7 @@ class Point:
     shape: str
     anchor: str
     curve: str = ""
+    owner: str = ""
 
 
 @dataclass(frozen=True)
@@ -107,7 +109,7 @@ def curves(points: Sequence[Point]) -> list[list[int]]:
     """The indices of each curve's points, from cheap to expensive; a point by itself is a curve of one."""
     found: dict[tuple[str, str], list[int]] = {}
     for i, point in enumerate(points):
-        found.setdefault((point.anchor, point.curve), []).append(i)
+        found.setdefault((point.owner or point.anchor, point.curve), []).append(i)
     return [sorted(curve, key=lambda i: points[i].x) for curve in found.values()]
 
 
@@ -255,7 +257,7 @@ def legend(families: Sequence[str], present: Sequence[str], points: Sequence[Poi
     words = {"exact": "● exact", "bound": "▼ upper bound", "estimate": "○ estimate"}
     parts += [element("span", words[shape], class_="key") for shape in words if shape in {p.shape for p in points}]
     if any(len(curve) > 1 for curve in curves(points)):
-        parts.append(element("span", "●─● one sampler of one run", class_="key"))
+        parts.append(element("span", "●─● one sampler, or the checkpoints, of one run", class_="key"))
     parts.append(element("span", "─ best at equal or lower cost", class_="key"))
     return element("p", join(parts), class_="legend")
 

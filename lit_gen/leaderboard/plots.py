@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 
 from lit_gen.leaderboard.board import typeset
 from lit_gen.leaderboard.figures import CostColumn, error_figure
 from lit_gen.leaderboard.markup import Markup, element
 from lit_gen.leaderboard.nfe_curves import sampler_text
-from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, legend, near, shade
-from lit_gen.leaderboard.table import Row, Section
+from lit_gen.leaderboard.over_examples import curves_over_examples
+from lit_gen.leaderboard.plot import MOST_NAMED, Point, draw, frontier, legend, near, shade
+from lit_gen.leaderboard.table import Column, Row, Section
 from lit_gen.records.score import Score
 
 
@@ -72,18 +74,34 @@ def _points(
     section: Section, index: int, cost: CostColumn, families: Sequence[str], anchor: str
 ) -> list[Point]:
     column = section.columns[index]
-    points = []
+    points: list[Point] = []
+    sources: dict[int, tuple[Row, Score]] = {}
+    owners = _owners(section, index) if cost.field == "examples_seen" else {}
     for i, row in enumerate(section.rows):
         assert row.record is not None
         colour, card = shade(families, row.record.family), f"{anchor}-{i}"
         for score, x, label, curve in _priced(row, row.cells[index], cost):
-            how = f", {sampler_text(score)}" if curve else ""
-            spread = row.spread(score)
-            error = error_figure(score, column.decimals, spread=spread) if spread else ""
-            figure = f"{column.label} {typeset(score, column.decimals)} {error}".rstrip()
-            words = f"{row.label}{how}: {figure}, {cost.title} {cost.figure(x)}"
-            points.append(Point(x, score.value, label, words, colour, score.kind or "plain", card, curve))
-    return points
+            owner = owners.get(id(row), "")
+            points.append(Point(x, score.value, label, "", colour, score.kind or "plain", card, curve, owner))
+            sources[id(points[-1])] = row, score
+    # Of a crowd only the named points need words.
+    named = points if len(points) <= MOST_NAMED else frontier(points, higher_is_better=column.higher_is_better)
+    words = {id(point): _words(column, cost, point, *sources[id(point)]) for point in named}
+    return [dataclasses.replace(p, tooltip=words[id(p)]) if id(p) in words else p for p in points]
+
+
+def _words(column: Column, cost: CostColumn, point: Point, row: Row, score: Score) -> str:
+    how = f", {sampler_text(score)}" if point.curve else ""
+    spread = row.spread(score)
+    error = error_figure(score, column.decimals, spread=spread) if spread else ""
+    figure = f"{column.label} {typeset(score, column.decimals)} {error}".rstrip()
+    return f"{row.label}{how}: {figure}, {cost.title} {cost.figure(point.x)}"
+
+
+def _owners(section: Section, index: int) -> dict[int, str]:
+    """Folder of the run of each row that is one of several checkpoints of its run, by the row's `id`."""
+    curves = curves_over_examples(section, index)
+    return {id(point.row): str(folder) for folder, points in curves.items() for point in points}
 
 
 def _priced(row: Row, cell: Sequence[Score], cost: CostColumn) -> list[tuple[Score, float, str, str]]:

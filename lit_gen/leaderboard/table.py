@@ -120,6 +120,7 @@ class Section:
         rows: The runs.
         baselines: Rows of the baselines.
         left_out: One line for each score that contradicts the others of its column.
+        trials: Number of runs of each sweep, by the sweep's id.
         with_weights: Whether averaged and raw weights share columns, so that footnotes say which were scored.
     """
 
@@ -129,6 +130,7 @@ class Section:
     baselines: tuple[Row, ...]
     left_out: tuple[str, ...] = ()
     with_weights: bool = False
+    trials: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     @functools.cached_property
     def best(self) -> tuple[frozenset[Score], ...]:

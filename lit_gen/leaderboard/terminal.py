@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lit_gen.leaderboard.best import LARGEST_ERROR
+from lit_gen.leaderboard.chosen import candidates, chosen_text
 from lit_gen.leaderboard.competing import competing, selection_text
 from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
@@ -16,6 +17,7 @@ from lit_gen.leaderboard.printable import printable
 from lit_gen.leaderboard.seed_groups import counted, differing, seed_lines
 from lit_gen.leaderboard.spread import spread_text
 from lit_gen.leaderboard.table import Row, Section
+from lit_gen.records.record import Record
 from lit_gen.records.schema import encode
 from lit_gen.records.score import Score
 
@@ -69,7 +71,8 @@ def as_json(sections: Sequence[Section], left_out: Sequence[str]) -> str:
 
 
 def _terminal_section(section: Section, colour: bool) -> str:
-    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in section.costs)]
+    headers = [*_IDENTITY, *(printable(c.header) for c in section.columns), *(cost.header for cost in section.costs),
+               "checkpoint"]
     grid = [_lines(section, row) for row in (*section.rows, *section.baselines)]
     columns = [[lines[i] for lines in grid] for i in range(len(headers))]
     texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
@@ -97,7 +100,8 @@ def _terminal_section(section: Section, colour: bool) -> str:
 
 
 def _markdown_section(section: Section) -> str:
-    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in section.costs)]
+    headers = [*_IDENTITY, *(column.header for column in section.columns), *(cost.header for cost in section.costs),
+               "checkpoint"]
     ruler = ["---"] * len(_IDENTITY) + ["---:"] * (len(headers) - len(_IDENTITY))
     out = [f"## {_inert(section.data)}", "", _pipes([_inert(h) for h in headers]), _pipes(ruler)]
     for row in (*section.rows, *section.baselines):
@@ -128,7 +132,8 @@ def _lines(section: Section, row: Row) -> list[list[_Entry]]:
         entries = [_entry(section, row, i, score) for score in excerpt(row.cells[i])]
         rest = [_Entry("", note=more(row.cells[i]))] if more(row.cells[i]) else []
         cells.append([*entries, *rest] or [_Entry("n/a" if record else "")])
-    return cells + [[_Entry(cost.text(row.cost))] for cost in section.costs]
+    chosen = printable(chosen_text(row, section.trials))
+    return [*cells, *([_Entry(cost.text(row.cost))] for cost in section.costs), [_Entry(chosen)]]
 
 
 def _entry(section: Section, row: Row, column: int, score: Score) -> _Entry:
@@ -182,12 +187,21 @@ def _json_row(section: Section, row: Row) -> dict[str, Any]:
         return {"label": row.label, "scores": scores}
     cost = {column.field: column.value(row.cost) for column in COSTS}
     tree = {"run": row.label, "family": row.record.family, "model": row.record.model, "seed": row.record.seed,
-            "git_commit": row.record.git_commit, "directory": str(row.directory), "scores": scores, "cost": cost}
+            "git_commit": row.record.git_commit, "directory": str(row.directory), "scores": scores, "cost": cost,
+            "selection": _json_selection(section, row.record)}
     if not row.members:
         return tree
     # The means are of no single run.
-    return tree | {"seed": None, "git_commit": None, "directory": None, "differ_in": differing(row.members),
-                   "runs": [_json_row(section, member) for member in row.members]}
+    none = dict.fromkeys(("seed", "git_commit", "directory", "selection"))
+    return tree | none | {"differ_in": differing(row.members),
+                          "runs": [_json_row(section, member) for member in row.members]}
+
+
+def _json_selection(section: Section, record: Record) -> dict[str, Any]:
+    selection = record.selection
+    return {"rule": selection.rule, "checkpoint": selection.checkpoint, "candidates": candidates(selection),
+            "metric": selection.metric, "value": selection.value, "last_value": selection.last_value,
+            "sweep": selection.sweep, "trials": section.trials.get(selection.sweep or "")}
 
 
 def _json_score(section: Section, row: Row, column: int, score: Score) -> dict[str, Any]:

@@ -87,9 +87,9 @@ def unknown_keys(value: Any, where: str = "") -> list[str]:
     if dataclasses.is_dataclass(value):
         prefix = f"{where}." if where else ""
         found += [prefix + name for name in getattr(value, "extra", ())]
-        for name in _field_names(value if isinstance(value, type) else type(value)):
+        for name in _nested(value if isinstance(value, type) else type(value)):
             item = getattr(value, name)
-            if type(item) not in _PLAIN_TYPES:
+            if item:
                 found += unknown_keys(item, prefix + name)
     elif isinstance(value, list | tuple):
         for item in value:
@@ -101,8 +101,14 @@ _PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
 @functools.cache
-def _field_names(cls: type) -> tuple[str, ...]:
-    return tuple(f.name for f in dataclasses.fields(cls) if f.name != "extra")
+def _nested(cls: type) -> tuple[str, ...]:
+    """Names of the fields that may hold dataclasses."""
+    found = []
+    for name, hint in _known_hints(cls).items():
+        parts = {hint, *typing.get_args(hint)}
+        if any(dataclasses.is_dataclass(part) for part in parts):
+            found.append(name)
+    return tuple(found)
 
 
 @functools.cache

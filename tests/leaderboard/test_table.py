@@ -241,7 +241,7 @@ def test_markdown_is_a_table_that_names_cannot_break() -> None:
     rows = [line for line in text.splitlines() if line.startswith("|")]
     assert len(rows) == 3
     assert "a\\|b&lt;script>?c" in rows[2]
-    assert {row.replace("\\|", "").count("|") for row in rows} == {11}
+    assert {row.replace("\\|", "").count("|") for row in rows} == {12}
 
 
 def test_a_name_cannot_steer_the_terminal() -> None:
