@@ -13,6 +13,7 @@ from lit_gen.errors import UserError
 from lit_gen.leaderboard.figures import count, duration, fixed
 from lit_gen.leaderboard.printable import printable
 from lit_gen.leaderboard.table import Row, Section
+from lit_gen.records.cost import Cost
 from lit_gen.records.selection import Selection
 from lit_gen.records.validation import Validation, best_within
 
@@ -99,9 +100,13 @@ def parse_limits(texts: Sequence[str]) -> Limits:
 
 
 def small_enough(section: Section, limits: Limits) -> Section:
-    """The section with the rows whose models have no more parameters than allowed."""
-    rows = tuple(row for row in section.rows if row.cost and row.cost.parameters <= limits.parameters)
+    """The section with the rows whose models have no more parameters than allowed; an unknown number is not."""
+    rows = tuple(row for row in section.rows if row.cost and _parameters(row.cost) <= limits.parameters)
     return dataclasses.replace(section, rows=rows)
+
+
+def _parameters(cost: Cost) -> float:
+    return math.inf if cost.parameters is None else cost.parameters
 
 
 def best_of_rows(section: Section, limits: Limits) -> list[Best]:

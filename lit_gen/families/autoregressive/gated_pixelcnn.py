@@ -9,6 +9,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor, nn
 from typing_extensions import override
 
+from lit_gen.errors import UserError
 from lit_gen.families.autoregressive.pixelwise import Pixelwise, channels_of
 from lit_gen.nets.autoregressive.columns import Columns
 from lit_gen.nets.autoregressive.gated_columns import GatedPixelCNNColumns
@@ -54,6 +55,8 @@ class GatedPixelCNN(Pixelwise):
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
         num_channels = channels_of(type(self).__name__, shape)
+        if num_classes < 0:
+            raise UserError(f"{type(self).__name__}: num_classes={num_classes} must not be negative")
         net = GatedPixelCNNNet(
             num_channels,
             num_levels,
