@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -48,7 +49,9 @@ def test_a_row_that_fails_does_not_stop_the_others(tmp_path: Path, monkeypatch: 
 
 def test_no_row_begins_after_the_time(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(tmp_path, "train", minutes=0) == (0, {})
-    assert "0 rows failed, 48 rows left out" in capsys.readouterr().out
+    found = re.search(r"0 rows failed, (\d+) rows left out", capsys.readouterr().out)
+    assert found
+    assert int(found[1]) >= 60  # more with each file of configs/families
 
 
 def test_every_config_of_a_family_is_checked() -> None:
