@@ -70,6 +70,8 @@ def contains(config: Any, said: Any, where: str = "") -> None:
 UNET = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1, "nets.init_args.num_groups": 8}
 ADM = {**UNET, "nets.init_args.head_channels": 16}
 FEW = {"sampling.steps": 5}
+SDE = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1, **FEW}
+NCSN = {**UNET, "ladder.num_sigmas": 3, "sampling.langevin.steps": 1}
 NARROWER: dict[str, dict[str, Any]] = {
     "pixelcnnpp": {"num_filters": 16},
     "transformer": {"width": 64},
@@ -81,6 +83,12 @@ NARROWER: dict[str, dict[str, Any]] = {
     "vdm": {**UNET, **FEW},
     "edm": {**ADM, **FEW},
     "flow_matching": {**ADM, **FEW},
+    "score_sde_ve": SDE,
+    "score_sde_vp": SDE,
+    "score_sde_subvp": SDE,
+    "ncsn": NCSN,
+    "ncsn_sliced": NCSN,
+    "ncsn_v2": NCSN,
 }
 
 

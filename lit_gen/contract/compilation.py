@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 
 Call = Callable[..., Any]
 
@@ -32,11 +33,13 @@ def set_compiled_call(module: nn.Module, call: Call | None) -> None:
 def uncompiled(module: nn.Module) -> Iterator[None]:
     """Runs a module's own ``forward`` inside the context, whether or not it is compiled.
 
-    For losses that contain a gradient: the backward pass of a compiled graph cannot be differentiated again.
+    For losses that contain a gradient: the backward pass of a compiled graph cannot be differentiated again, nor that
+    of a fused attention, which is computed by its plain products here.
     """
     call = compiled_call(module)
     set_compiled_call(module, None)
     try:
-        yield
+        with sdpa_kernel(SDPBackend.MATH):
+            yield
     finally:
         set_compiled_call(module, call)

@@ -32,6 +32,7 @@ SHAPES = {
     "streaming": ("my_images", (3, 64, 64), 256),
     "text_file": ("my_text", (256,), 256),
     "tiny_shakespeare": ("tiny_shakespeare", (256,), 65),
+    "toy2d": ("toy2d_moons_256", (2,), 256),
     "known_entropy": ("known_entropy_1x3x3_3", (1, 3, 3), 3),
 }
 

@@ -99,11 +99,11 @@ class NCSN(Diffusion):
         ladder: Ladder = Ladder(),
         objective: ScoreMatching | None = None,
         labels: Labels = Labels(),
-        sampling: Sampling = Sampling("annealed_langevin", clip_denoised=False, langevin=Langevin(5)),
+        sampling: Sampling = Sampling("annealed_langevin", langevin=Langevin(5)),
         ode: OdeSettings = OdeSettings(),
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        net = (nets or MLPDenoiser(128)).build(shape, shape[0], shape[0], labels.num_classes)
+        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
         if sampling.steps is None:
             sampling = replace(sampling, steps=ladder.num_sigmas)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)

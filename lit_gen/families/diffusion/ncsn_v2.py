@@ -61,7 +61,7 @@ class NCSNv2(NCSN):
         ladder: Ladder | None = None,
         objective: ScoreMatching | None = None,
         labels: Labels = Labels(),
-        sampling: Sampling = Sampling("annealed_langevin", clip_denoised=False, langevin=Langevin(5)),
+        sampling: Sampling = Sampling("annealed_langevin", langevin=Langevin(5)),
         ode: OdeSettings = OdeSettings(),
         optimizer: OptimizerCallable = AdamW,
     ) -> None:

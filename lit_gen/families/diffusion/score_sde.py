@@ -66,11 +66,11 @@ class ScoreSDE(Diffusion):
         objective: ScoreMatching | None = None,
         weighting: Weighting | None = None,
         labels: Labels = Labels(),
-        sampling: Sampling = Sampling("pc_ancestral", 50, clip_denoised=False),
+        sampling: Sampling = Sampling("pc_ancestral", 50),
         ode: OdeSettings = OdeSettings(),
         optimizer: OptimizerCallable = AdamW,
     ) -> None:
-        net = (nets or MLPDenoiser(128)).build(shape, shape[0], shape[0], labels.num_classes)
+        net = (nets or MLPDenoiser()).build(shape, shape[0], shape[0], labels.num_classes)
         super().__init__(shape, num_levels, net, labels=labels, sampling=sampling, ode=ode, optimizer=optimizer)
         self.sde = sde or VPSDE()
         self.objective, self.weighting = objective or Denoising(), weighting or NoiseWeighting()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
 from typing_extensions import override
 
 from lit_gen.nets.diffusion.denoising_mlp import MLPDenoiser
@@ -36,7 +37,8 @@ class EnergyNet(nn.Module):
         """The gradient of the energy by x, of x's shape; differentiable if gradients are enabled."""
         differentiable = torch.is_grad_enabled()
         # Scoring and sampling disable gradients, or run in inference mode, whose tensors cannot be differentiated.
-        with torch.inference_mode(False), torch.enable_grad():
+        # The backward pass of a fused attention cannot be differentiated again.
+        with torch.inference_mode(False), torch.enable_grad(), sdpa_kernel(SDPBackend.MATH):
             at = x if x.requires_grad else x.clone().requires_grad_()
             time, label = time.clone(), None if label is None else label.clone()
             (gradient,) = torch.autograd.grad(
