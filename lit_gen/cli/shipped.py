@@ -14,6 +14,7 @@ _PACKAGE = Path(__file__).parents[1]
 # Where a short name is looked for: digits/vae, data/mnist, flow/glow.
 _SHORT = ("configs/recipes", "configs", "configs/families")
 _OPTIONS = ("--config", "-c")
+_said: set[str] = set()
 _LONGEST = 200  # characters of a name; what is longer is the text of a configuration
 
 
@@ -93,5 +94,7 @@ def _resolved(given: str) -> str:
 
 
 def _say(line: str) -> None:
-    if is_first_process():
+    """Prints a line once in a process, which may build many runs."""
+    if is_first_process() and line not in _said:
         sys.stderr.write(f"{line}\n")
+    _said.add(line)

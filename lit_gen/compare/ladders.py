@@ -6,6 +6,7 @@ Settings are those of the recipes in ``configs/recipes``, at widths that a CPU t
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Sequence
 
 FAMILIES = ("vae", "flow", "diffusion", "gan", "autoregressive")
@@ -42,7 +43,7 @@ def ladder(family: str, modality: str, shape: Sequence[int]) -> list[Candidate]:
         "flow": _mlp_flow if small else _image_flow,
         "diffusion": _mlp_diffusion if modality != "image" else _small_unet if small else _unet,
         "gan": _mlp_gan if modality != "image" else _dcgan,
-        "autoregressive": _pixelcnn if modality == "image" else _sequence_model,
+        "autoregressive": _pixelcnn if modality == "image" else _wavenet,
     }
     if modality == "text":  # a byte is a name, not a quantity
         makers = {"vae": _text_vae, "autoregressive": _sequence_model}
@@ -191,6 +192,19 @@ def _pixelcnn(shape: Sequence[int]) -> list[Candidate]:
             32,
         )
         for width, layers in ((12, 3), (16, 4), (24, 5), (32, 6), (64, 6))
+    ]
+
+
+def _wavenet(shape: Sequence[int]) -> list[Candidate]:
+    layers = max(2, min(9, math.prod(shape).bit_length() - 2))  # a block then sees a quarter of the window
+    return [
+        Candidate(
+            f"WaveNet, {blocks} blocks of {layers} layers, {width} channels",
+            (*_of("WaveNet", f"num_blocks={blocks}", f"layers_per_block={layers}", f"channels={width}",
+                  f"skip_channels={4 * width}"), *_adamw(2e-3), "--trainer.gradient_clip_val=1000.0"),
+            16,
+        )
+        for width, blocks in ((8, 1), (16, 1), (16, 2), (32, 2), (64, 2))
     ]
 
 
