@@ -95,7 +95,7 @@ OPTIONS: dict[str, tuple[str, str, list[str]]] = {
     "linked levels": ("vae", "--model.num_levels=256", ["model: num_levels is set by the data"]),
     "budget": ("vae", "--budget.max_examples=0", ["budget.max_examples is 0", "at least 1"]),
     "samples": ("vae", "--scoring.num_samples=3", ["num_samples=3", "at least 20"]),
-    "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "at least 20"]),
+    "quality": ("vae", "--quality.num_samples=3", ["quality: num_samples=3", "from 20 to"]),
     "grid": ("vae", "--grid.num_samples=-1", ["grid.num_samples is -1"]),
     "decay of Adam": (
         "vae",
