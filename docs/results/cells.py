@@ -152,9 +152,11 @@ def _samples(scores: Sequence[Score], options: Mapping[str, Any]) -> list[Score]
 
 
 def cost_cell(records: Sequence[Record], name: str) -> Cell:
-    """Mean of a cost in seconds over the records, with a mark where it was measured beside other work."""
+    """Mean of a cost over the records; of seconds, with a mark where they were measured beside other work."""
     values = [getattr(record.cost, name) for record in records]
     if None in values:
         return Cell("n/a")
+    if not name.endswith("seconds"):
+        return Cell(f"{statistics.fmean(values):,.0f}")
     remarks = {f"\u2021 measured {record.notes.get(TIMES)}" for record in records if record.notes.get(TIMES) != IDLE}
     return Cell(duration(statistics.fmean(values)) + (" \u2021" if remarks else ""), tuple(sorted(remarks)))

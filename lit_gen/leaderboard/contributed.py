@@ -122,7 +122,9 @@ def _of_origin(record: Record) -> Iterator[Finding]:
         yield Finding(f"seed is {record.seed}, and its configuration says seed_everything = {seed}")
     model = record.config.get("model")
     path = model.get("class_path") if isinstance(model, Mapping) else None
-    if isinstance(path, str) and path.rsplit(".", 1)[-1] != record.model:
+    # Samples of other programs and baselines bear names of their own.
+    named = path.rsplit(".", 1)[-1] if isinstance(path, str) else record.model
+    if named != record.model and not str(path).startswith("lit_gen.entries."):
         yield Finding(f"model is {record.model}, and its configuration says {path}")
     cost = record.cost
     if cost.examples_seen and cost.train_seconds and cost.examples_per_second is not None:

@@ -13,6 +13,7 @@ from lit_gen import evaluate
 from lit_gen.checkpoints import read_checkpoint
 from lit_gen.cli.build import run_from_checkpoint
 from lit_gen.cli.process import run_command
+from lit_gen.leaderboard.__main__ import main as leaderboard
 from lit_gen.leaderboard.collect import find_runs
 from lit_gen.leaderboard.group import build_sections
 from lit_gen.records.record import Record
@@ -58,6 +59,12 @@ def test_samples_and_likelihoods_of_a_run_have_its_scores(run: Path, tmp_path: P
     assert (record.family, record.cost.parameters, record.run_name) == ("vae", None, "mine")
     assert {s.protocol.weights for s in record.scores} == {"unknown"}
     assert {s.kind for s in record.scores} == {"bound", None}
+
+
+def test_their_records_are_valid_contributions(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    scored(tmp_path, "--samples", str(run / "x.npz"), "--name", "theirs")
+    leaderboard(["--check", str(tmp_path / "theirs" / "record.json")])
+    assert "record.json: valid" in capsys.readouterr().out
 
 
 def test_they_share_the_columns_of_a_run(run: Path, tmp_path: Path) -> None:
