@@ -317,7 +317,7 @@ def test_completions_keep_what_is_given_and_draw_the_rest(
         ("--given=0.3", "--given applies to --complete only"),
         ("--complete 3 --steps=4", "--steps applies to --interpolate"),
         ("--nearest --interpolate 1 2", "--interpolate and --nearest cannot be combined"),
-        ("--interpolate 1 2 --n=3", "--n applies to samples or --nearest or --prompt only"),
+        ("--interpolate 1 2 --n=3", "--n applies to samples or --nearest or --prompt or --field only"),
         ("--interpolate 1 2 --label=3", "--label applies to samples or --nearest or --complete or --prompt"),
         ("--steps=5", "--steps applies to --interpolate"),
         ("--nearest --linear", "--linear applies to --interpolate"),
