@@ -102,7 +102,7 @@ def test_nothing_else_at_the_top() -> None:
     assert top <= {
         *("lit_gen", "configs", "docs", "tests", "sweeps", "environment.yml", "pyproject.toml", "README.md"),
         *("setup.py", "CITATION.cff", "Dockerfile", ".dockerignore"),
-        *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "constraints.txt"),
+        *(".ci", ".gitignore", "CHANGELOG.md", "CONTRIBUTING.md", "LICENSE", "SECURITY.md", "constraints.txt"),
     }
 
 

@@ -55,7 +55,7 @@ def make_record(
     # Half a character, as in a path that is not UTF-8, must not cost the scores: no record can hold it.
     given = tuple(argument.encode("utf-8", "replace").decode() for argument in arguments)
     taken: dict[str, Any] = {"scored_with": None if here == trained else here, "arguments": given}
-    cost = _cost(run, notes, scorer, previous.cost if previous else None)
+    cost = _cost(run, trainer, notes, scorer, previous.cost if previous else None)
     model = type(run.model)
     entropy = known_entropy(run.data)
     own = trained_on(run, checkpoint, previous)
@@ -110,7 +110,7 @@ def _notes(run: Run, scorer: Scorer, previous: Record | None, run_folder: Path, 
     }
 
 
-def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:
+def _cost(run: Run, trainer: L.Trainer, notes: dict[str, Any], scorer: Scorer, previous: Cost | None) -> Cost:
     """Costs of training and sampling; costs of sampling that were measured before are kept.
 
     They were measured on the machine that the record names, not on the one that scored last.
@@ -123,7 +123,8 @@ def _cost(run: Run, notes: dict[str, Any], scorer: Scorer, previous: Cost | None
     kept = {name: getattr(previous, name) for name in measured if getattr(previous, name, None) is not None}
     flops = previous.flops_per_sample if previous else None
     if flops is None and not scorer.samplings:  # of the model's own sampling
-        flops = flops_per_sample(run.model, scorer.evaluations_per_sample)
+        with trainer.precision_plugin.forward_context():  # in the arithmetic of the scored samples
+            flops = flops_per_sample(run.model, scorer.evaluations_per_sample)
     return Cost(
         parameters=sum(p.numel() for p in run.model.parameters() if p.requires_grad),
         examples_seen=examples,
