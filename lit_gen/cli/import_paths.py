@@ -26,6 +26,7 @@ OF_USERS = (
     *OF_CHECKPOINTS,
     *(f"lightning.pytorch.{part}" for part in _OF_LIGHTNING),
     "lightning.fabric.plugins",
+    "lightning.Callback",  # by which the parser names the base of callbacks
 )
 """What a command line and its files may name without a word."""
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lit_gen.leaderboard.chosen import chosen_text, watched_text
+from lit_gen.leaderboard.chosen_checkpoints import chosen_text, watched_text
 from lit_gen.leaderboard.figures import error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
 from lit_gen.leaderboard.markup import Markup, element, join

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from lit_gen.leaderboard.chosen import count_trials
+from lit_gen.leaderboard.chosen_checkpoints import count_trials
 from lit_gen.leaderboard.collect import Run
 from lit_gen.leaderboard.competing import competing_first, metric_order, ranked
 from lit_gen.leaderboard.mean_row import merge_seeds, with_decimals

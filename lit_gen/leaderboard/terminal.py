@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any, NamedTuple
 
 from lit_gen.leaderboard.best import LARGEST_ERROR
-from lit_gen.leaderboard.chosen import candidates, chosen_text
+from lit_gen.leaderboard.chosen_checkpoints import candidates, chosen_text
 from lit_gen.leaderboard.competing import competing, selection_text
 from lit_gen.leaderboard.figures import COSTS, error_figure, gap_figure, score_figure
 from lit_gen.leaderboard.gap import train_gap
