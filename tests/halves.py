@@ -101,5 +101,6 @@ def train(root: Path, model: str, *data: str) -> Path:
 
 def train_and_encode(root: Path, model: str, *data: str) -> Path:
     """Trains a first stage and encodes its data; returns the folder of codes."""
-    encode([str(train(root, model, *data)), "--out", str(root / "codes"), "--trainer.accelerator=cpu"])
+    options = ["--trainer.accelerator=cpu", "--allow=halves"]
+    encode([str(train(root, model, *data)), "--out", str(root / "codes"), *options])
     return root / "codes"

@@ -7,7 +7,7 @@ from typing import Any
 
 import lightning as L
 
-from lit_gen.screen.bars import open_bar
+from lit_gen.screen.bars import LogLines, open_bar
 
 SETTINGS = ("steps", "guidance", "temperature", "truncation", "eta")
 """Settings of a sampler that are shown beside its name, where it has them."""
@@ -45,6 +45,8 @@ class SamplingBar:
         Args:
             sampler: The sampler's name and settings.
         """
+        if self._number and isinstance(self._bar, LogLines):
+            self._bar.write()  # of the sampling that has ended
         self._number += 1
         self._bar.set_description(f"sampling {self._number}/{self.num_samplings}: {describe(sampler)}")
 

@@ -141,7 +141,7 @@ class LogLines:
         self.n += n
         due = time.monotonic() - self._last >= self.interval
         if due and self.brief:
-            self._write()
+            self.write()
         return due
 
     def set_description(self, desc: str | None = None, refresh: bool | None = True) -> None:
@@ -157,14 +157,15 @@ class LogLines:
     def close(self) -> None:
         """Writes the last line, once."""
         if not self._closed and (self._lines or not self.brief):
-            self._write()
+            self.write()
         self._closed = True
 
     def _write_if_due(self) -> None:
         if time.monotonic() - self._last >= self.interval:
-            self._write()
+            self.write()
 
-    def _write(self) -> None:
+    def write(self) -> None:
+        """Writes a line, as at the end of a part of the work."""
         self._last = time.monotonic()
         self._lines += 1
         sys.stderr.write(f"{self.line(self._last - self._began)}\n")

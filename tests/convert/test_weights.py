@@ -73,7 +73,8 @@ def test_the_model_is_the_folder_s(variance: str, mix: float, clips: bool, net: 
         "init_args": {"num_timesteps": 1000, "beta_first": 0.0002, "beta_last": 0.03},
     }
     assert (arguments["variance_mix"], arguments["labels"]["num_classes"]) == (mix, 0)
-    assert arguments["sampling"] == {"sampler": "ancestral", "steps": STEPS, "guidance": 1.0, "clip_denoised": clips}
+    sampling = {"sampler": "ancestral", "steps": STEPS, "guidance": 1.0, "clip_denoised": clips}
+    assert sampling.items() <= arguments["sampling"].items()
 
 
 def test_samples_take_all_steps_where_nothing_is_said(net: UNet, tmp_path: Path) -> None:
