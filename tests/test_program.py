@@ -133,7 +133,7 @@ def test_light_commands_import_neither_torch_nor_lightning(args: list[str], tmp_
     assert found.returncode == 0, found.stderr
 
 
-@pytest.mark.parametrize("start", ["script", "module"])
+@pytest.mark.parametrize("start", [pytest.param("script", marks=pytest.mark.slow), "module"])
 def test_two_processes(start: str, tmp_path: Path) -> None:
     """Lightning starts the second process by the command line of the first, in another way for each of the two."""
     command = [str(script(tmp_path))] if start == "script" else ["-m", "lit_gen"]

@@ -123,7 +123,10 @@ def test_a_wrong_name_is_refused(tmp_path: Path) -> None:
         CLI([*command(sweep, tmp_path / "arguments.json")[4:], "--print_config"])
 
 
-@each_sweep
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(p, id=p.stem, marks=[] if p.stem in ("vae", "gan") else pytest.mark.slow) for p in SWEEPS],
+)
 def test_two_runs_at_once_finish_with_finite_scores(path: Path, tmp_path: Path) -> None:
     """One as an agent starts it, and one in this process meanwhile, which spares it the imports."""
     sweep = read(path)

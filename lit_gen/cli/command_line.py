@@ -17,6 +17,7 @@ import lit_gen.metrics
 import lit_gen.nets  # noqa: F401
 from lit_gen.callbacks import ProgressBar
 from lit_gen.cli import checks, early_checks
+from lit_gen.cli.config_files import check_config_files
 from lit_gen.cli.data_checks import check_sizes
 from lit_gen.cli.fit_options import CONFIGURABLE, DESCRIPTION, TRAINER_DEFAULTS, add_fit_options, compile_callbacks
 from lit_gen.cli.import_paths import OF_USERS, import_paths, named_packages, of_checkpoint
@@ -28,6 +29,7 @@ from lit_gen.cli.parser import Parser
 from lit_gen.cli.plugins import import_plugins
 from lit_gen.cli.resume import check_unfinished
 from lit_gen.cli.run_folder import make_run_folder, remove_run_folder
+from lit_gen.cli.shipped import with_shipped_configs
 from lit_gen.cli.trainer_parts import kept_data, run_callbacks, with_whole_checkpoints
 from lit_gen.contract import GenerativeModule
 from lit_gen.data import DiscreteDataModule
@@ -116,6 +118,7 @@ class CLI(LightningCLI):
 
     def _parsed(self, parser: LightningArgumentParser, args: list[str]) -> Any:
         """The configuration; class paths may name what is listed, and what the user's own options and files name."""
+        check_config_files(with_shipped_configs(args))  # before any of them is read: aliases may expand to anything
         named, first = named_packages(args), []
         if self.of_checkpoint is not None:
             file, allow = self.of_checkpoint
