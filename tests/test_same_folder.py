@@ -86,7 +86,7 @@ def error_of(args: list[str], capsys: pytest.CaptureFixture[str]) -> str:
     lines = capsys.readouterr().err.splitlines()
     own = [line for line in lines if not line.startswith("classes ")]  # of a test's own classes
     assert [line.startswith("error: ") for line in own] == [True], lines
-    return lines[0]
+    return own[0]
 
 
 # ------------------------------------------------------------------ the same run
