@@ -87,7 +87,7 @@ class Plan:
             "--schedule.decay.final=0.02",
             "--trainer.check_val_every_n_epoch=null",
             f"--trainer.val_check_interval={max(1, math.ceil(batches / VALIDATIONS))}",
-            f"--quality.during_training={'true' if choice.family == 'gan' else 'false'}",
+            _during_training(choice.family),
             f"--quality.num_samples={max(100, self.num_samples // 4)}",
             f"--scoring.num_samples={self.num_samples}",
             f"--seed_everything={seed}",
@@ -122,7 +122,8 @@ def make_plan(data: Sequence[str], minutes: float, seeds: int, families: Sequenc
     Raises:
         UserError: If the data cannot be read, or the time is too short.
     """
-    probe = built([*data, "--model=lit_gen.families.VAE", "--model.nets=lit_gen.nets.MLPNets"])
+    first = ["--model=lit_gen.families.VAE", "--model.nets=lit_gen.nets.MLPNets", _during_training("vae")]
+    probe = built([*data, *first])
     module = probe.data
     possible = [family for family in families if ladder(family, module.modality, module.shape)]
     for family in families:
@@ -146,7 +147,8 @@ def _chosen(family: str, data: Sequence[str], module: DiscreteDataModule, second
     wanted = min(max(EPOCHS * len(module.split("train").x), FEWEST_EXAMPLES), MOST_EXAMPLES)
     for candidate in ladder(family, module.modality, module.shape):
         try:
-            times = measured(built([*data, *candidate.options, f"--data.batch_size={candidate.batch_size}"], module))
+            own = [f"--data.batch_size={candidate.batch_size}", _during_training(family)]
+            times = measured(built([*data, *candidate.options, *own], module))
         except UserError as error:
             _say(f"{family}: {candidate.name}: not taken: {error}")
             break
@@ -162,6 +164,11 @@ def _chosen(family: str, data: Sequence[str], module: DiscreteDataModule, second
     if best is None:
         _say(f"left out: {family}: {seconds:.0f} s for each run are too short; raise --minutes")
     return best
+
+
+def _during_training(family: str) -> str:
+    """Option by which only a GAN, which has no likelihood, chooses its best checkpoint by scores of samples."""
+    return f"--quality.during_training={'true' if family == 'gan' else 'false'}"
 
 
 def _within(candidate: Candidate, family: str, times: Measured, seconds: float) -> Choice | None:
