@@ -2,10 +2,10 @@
 #
 #   docker build --target cpu -t lit_gen:cpu .
 #   docker build --target cuda -t lit_gen:cuda .
-#   docker run --rm -v "$PWD/runs:/work/runs" lit_gen:cpu fit --config digits/vae
-#   docker run --rm --gpus all --shm-size=8g -v "$PWD/runs:/work/runs" -v "$HOME/.cache:/root/.cache" lit_gen:cuda doctor
+#   docker run --rm -v "$PWD/runs:/lit_gen/runs" lit_gen:cpu fit --config digits/vae
+#   docker run --rm --gpus all --shm-size=8g -v "$PWD/runs:/lit_gen/runs" -v "$HOME/.cache:/root/.cache" lit_gen:cuda doctor
 #
-# Configurations are in the package: nothing of the checkout is needed at run time. Runs go to /work/runs, decoded data and
+# Configurations are in the package: nothing of the checkout is needed at run time. Runs go to /lit_gen/runs, decoded data and
 # downloaded weights to /root/.cache: mount both, or they end with the container.
 FROM python:3.11-slim AS base
 ENV PYTHONUNBUFFERED=1 PIP_NO_CACHE_DIR=1
@@ -14,11 +14,12 @@ WORKDIR /source
 COPY constraints.txt ./
 
 FROM base AS cpu
-# The CPU build of the same version of torch: 200 MB in place of several GB.
-RUN pip install -c constraints.txt torch --index-url https://download.pytorch.org/whl/cpu
+# With --build-arg TORCH_INDEX=URL, the index of PyTorch's CPU builds, torch takes 200 MB in place of several GB.
+ARG TORCH_INDEX
+RUN pip install -c constraints.txt torch ${TORCH_INDEX:+--index-url "$TORCH_INDEX"}
 COPY . .
 RUN pip install -c constraints.txt ".[efficientnet]"
-WORKDIR /work
+WORKDIR /lit_gen
 ENTRYPOINT ["lit-gen"]
 
 FROM base AS cuda
@@ -26,5 +27,5 @@ FROM base AS cuda
 RUN pip install -c constraints.txt torch
 COPY . .
 RUN pip install -c constraints.txt ".[efficientnet]"
-WORKDIR /work
+WORKDIR /lit_gen
 ENTRYPOINT ["lit-gen"]

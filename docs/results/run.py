@@ -15,19 +15,18 @@ import functools
 import os
 import shlex
 import shutil
-import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from kept import keep
 from listing import REPO, Listed, chosen, read_runs
 
 from lit_gen.errors import UserError
 from lit_gen.records.record import read_record
+from lit_gen.stopping.child import exit_code_of
 
 WORK = Path("runs/results")
 """Folder of the runs themselves, below the repository and not tracked by git; relative, as records keep it."""
@@ -145,37 +144,8 @@ def _call(command: list[str], log: Path, threads: int) -> None:
             subprocess.Popen, [sys.executable, *command[1:]], cwd=REPO, env=environment, stdout=output,
             stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
         )
-        if code := _wait(start):
+        if code := exit_code_of(start):
             raise subprocess.CalledProcessError(code, command)
-
-
-def _wait(start: Callable[[], subprocess.Popen[Any]]) -> int:
-    """Starts a process and returns its exit code; passes signals on, so that a training leaves a checkpoint.
-
-    Raises:
-        SystemExit: A signal asked to stop.
-    """
-    received: list[int] = []
-    started: list[subprocess.Popen[Any]] = []
-
-    def pass_on(number: int, _frame: object) -> None:
-        received.append(number)
-        for process in started:
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        process = start()
-        started.append(process)
-        for number in received:  # while it was started
-            process.send_signal(number)
-        code = process.wait()
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if received:
-        raise SystemExit(128 + received[0])
-    return code
 
 
 if __name__ == "__main__":

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +11,7 @@ from lightning.pytorch.utilities.seed import isolate_rng
 
 from lit_gen.api.loaded import LoadedModel
 from lit_gen.checkpoints import read_checkpoint
-from lit_gen.cli.process import quiet_logs
+from lit_gen.cli.process import without_news
 from lit_gen.errors import UserError
 from lit_gen.records.record import RECORD_NAME, Record, read_record
 from lit_gen.runs.newest_checkpoint import newest_checkpoint
@@ -51,7 +49,7 @@ def load(
     """
     path = checkpoint_of(Path(run_or_checkpoint).expanduser())
     content = read_checkpoint(path)
-    with isolate_rng(), _without_news():
+    with isolate_rng(), without_news():
         run = built_for_samples(content, [*_ALONE, *_device_options(device)], allow)
         weights, _ = load_weights(run, content, "auto")
         check_finite(run.model, path)
@@ -94,21 +92,6 @@ def _device_options(device: str | torch.device | None) -> list[str]:
         raise UserError(f"load: device '{device}' is not available here; give cpu, or leave it out")
     devices = f"[{found.index}]" if found.type == "cuda" and found.index is not None else "1"
     return [f"--trainer.accelerator={found.type}", f"--trainer.devices={devices}"]
-
-
-@contextlib.contextmanager
-def _without_news() -> Iterator[None]:
-    """Context without Lightning's messages about seeds and accelerators."""
-    quiet_logs()
-    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.WARNING)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
 
 
 def _record_of(path: Path, content: dict[str, Any]) -> Record | None:

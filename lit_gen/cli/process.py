@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import logging
 import os
 import signal
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from lit_gen.errors import UserError, file_error
 from lit_gen.screen.quietness import SETTINGS, silence
@@ -75,6 +76,21 @@ def quiet_logs() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")
     # Curves are written every log_every_n_steps, regardless of the length of an epoch.
     warnings.filterwarnings("ignore", message=".*smaller than the logging interval")
+
+
+@contextlib.contextmanager
+def without_news() -> Iterator[None]:
+    """Context without Lightning's messages about seeds and devices, for programs that build many Trainers."""
+    quiet_logs()
+    loggers = [logging.getLogger(name) for name in ("lightning.pytorch", "lightning.fabric")]
+    before = [logger.level for logger in loggers]
+    for logger in loggers:
+        logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        for logger, level in zip(loggers, before, strict=True):
+            logger.setLevel(level)
 
 
 def tune_malloc() -> None:

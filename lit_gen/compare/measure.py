@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-import logging
 import time
-from collections.abc import Iterator
 from typing import Any
 
 import lightning as L
@@ -15,6 +12,7 @@ import torch
 from lit_gen.callbacks.throughput import Throughput
 from lit_gen.callbacks.time_needed import TimeNeeded
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.process import without_news
 from lit_gen.data import DiscreteDataModule
 from lit_gen.errors import UserError
 from lit_gen.runs.run import Run
@@ -62,7 +60,7 @@ def built(args: list[str], data: DiscreteDataModule | None = None) -> Run:
     Raises:
         UserError: If an option is invalid, or the model cannot be built for such data.
     """
-    with _quiet():
+    with without_news():
         run = CLI(args, purpose="evaluate" if data is None else "sample").as_run()
     return run if data is None else dataclasses.replace(run, data=data)
 
@@ -81,7 +79,7 @@ def measured(run: Run) -> Measured:
     nothing: dict[str, Any] = dict.fromkeys(_SHOWN, False)
     callbacks = [probe, clock, run.quality, run.grid]
     try:
-        with _quiet():
+        with without_news():
             trainer = take_over(L.Trainer(**options, **limits, **nothing, callbacks=callbacks))
             trainer.fit(run.model, datamodule=run.data)
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
@@ -89,20 +87,6 @@ def measured(run: Run) -> Measured:
             raise
         raise UserError("a batch does not fit into memory") from error
     return Measured(probe.per_example, probe.validation, probe.scoring, sum(p.numel() for p in run.model.parameters()))
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hides Lightning's lines about seed and devices, which would be repeated for each model."""
-    loggers = [logging.getLogger(name) for name in ("lightning.fabric", "lightning.pytorch")]
-    before = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        for logger, level in zip(loggers, before, strict=True):
-            logger.setLevel(level)
 
 
 class _Probe(L.Callback):

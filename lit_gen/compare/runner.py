@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,6 +17,7 @@ from lit_gen.compare.plan import Choice, Plan
 from lit_gen.errors import UserError
 from lit_gen.records.record import read_record
 from lit_gen.records.score import SIGNS
+from lit_gen.stopping.child import exit_code_of
 
 _PERIOD = 0.5  # seconds
 
@@ -79,32 +80,13 @@ def _call(command: list[str], log: Path, title: str, seconds: float) -> int:
     Raises:
         SystemExit: A signal asked to stop.
     """
-    received: list[int] = []
-    started: list[subprocess.Popen[Any]] = []
-
-    def pass_on(number: int, _frame: object) -> None:
-        received.append(number)
-        for process in started:
-            process.send_signal(number)
-
-    before = {number: signal.signal(number, pass_on) for number in (signal.SIGINT, signal.SIGTERM)}
     environment = {"WANDB_MODE": "disabled", **os.environ}
-    try:
-        with log.open("a") as output:
-            process = subprocess.Popen(
-                [sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
-                start_new_session=True, env=environment,
-            )
-            started.append(process)
-            for number in received:  # while it was started
-                process.send_signal(number)
-            code = _waited(process, title, seconds)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-    if received:
-        raise SystemExit(128 + received[0])
-    return code
+    with log.open("a") as output:
+        start = functools.partial(
+            subprocess.Popen, [sys.executable, "-m", *command], stdout=output, stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL, start_new_session=True, env=environment,
+        )
+        return exit_code_of(start, lambda process: _waited(process, title, seconds))
 
 
 def _waited(process: subprocess.Popen[Any], title: str, seconds: float) -> int:

@@ -99,7 +99,13 @@ def test_parts_of_a_batch_have_the_gradient_of_the_whole(objective: Any) -> None
 
 
 def test_more_parts_than_examples_are_as_many_as_examples() -> None:
-    laws.fit(build(nets=MLPAdversarialNets(), updates=Updates(micro_batches=1000)), source(), 1)
+    """A batch of one example in each part is the finest division there is."""
+    trained = []
+    for parts in (1000, source().batch_size):
+        model = build(nets=MLPAdversarialNets(), updates=Updates(micro_batches=parts))
+        laws.fit(model, source(), 1)
+        trained.append(torch.cat([p.detach().flatten() for p in model.parameters()]))
+    assert torch.equal(*trained)
 
 
 # ------------------------------------------------------------------ clipping
