@@ -34,11 +34,10 @@ USAGE = """usage: python -m lit_gen.evaluate CHECKPOINT ... [--scoring.OPTION=VA
 
 Scores a checkpoint in a fresh Trainer and writes record.json into its run's folder. The configuration is the one
 in the checkpoint; any option of lit_gen.fit overrides it. Several checkpoints are scored one after another; those of a
-run that kept all (--checkpoint.save_top_k=-1) give its scores over examples seen:
+run that kept all (--checkpoint.save_top_k=-1) give its scores over examples seen. Examples:
 
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best.ckpt --scoring.estimator=iwae --scoring.draws=5000
   python -m lit_gen.evaluate CHECKPOINT --quality.extractor=Inception --scoring.num_samples=50000
-
   python -m lit_gen.evaluate runs/vae-digits-.../checkpoints/best-*.ckpt
 
 options of the protocol:
@@ -53,6 +52,9 @@ options of the protocol:
   --scoring.seed=SEED             seed of the noise
   --quality.extractor=CLASS       feature space for the data's modality
   --quality.statistics+=CLASS     further statistic of its features, such as KID
+
+permission:
+  --allow PACKAGE                 further package whose classes the checkpoint's configuration may name
 
 further output:
   --per-example FILE              write index, group, nats and their variance over draws of each example, as CSV
