@@ -49,13 +49,19 @@ def test_a_name_of_several_files_is_rejected_with_all_of_them() -> None:
         with_shipped_configs(["--config", "vae"])
 
 
-def test_one_line_says_which_file_was_taken(capsys: pytest.CaptureFixture[str]) -> None:
+def test_one_line_says_which_file_was_taken(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_gen.cli.shipped._said", set())
     assert with_shipped_configs(["--config", VAE, "--a=1"]) == ["--config", str(REPO / VAE), "--a=1"]
     assert capsys.readouterr().err == f"config       {REPO / VAE} (of the package)\n"
     assert with_shipped_configs([f"--config={VAE}"]) == [f"--config={REPO / VAE}"]
 
 
-def test_a_file_on_the_disk_wins(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_on_the_disk_wins(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lit_gen.cli.shipped._said", set())
     mine = tmp_path / VAE
     mine.parent.mkdir(parents=True)
     mine.write_text((REPO / VAE).read_text().replace("num_latents: 8", "num_latents: 5"))
