@@ -6,6 +6,7 @@
 It needs Python 3.11 or later, torch 2.9 or later, Lightning, torchmetrics, jsonargparse and scikit-learn. Rows are
 training in float32 and bf16 of every config under ``configs/families``, fp16 and ``--compile`` of one net of each
 family, likelihoods, resuming, clipping, sampling, features, noise, and steps in which a synchronization is an error.
+With less time, ``--only train`` and ``--only sync`` are two halves that can be run one after the other.
 The exit code is 1 if a row fails.
 """
 
@@ -29,37 +30,45 @@ import lightning  # noqa: E402
 import torch  # noqa: E402
 
 from gpu import rows  # noqa: E402
-from gpu.setups import ONE_EACH, setups  # noqa: E402
+from gpu.setups import ONE_EACH, SAMPLED, Setup, setups  # noqa: E402
 
 Task = tuple[str, Callable[[], dict[str, Any]]]
 
 
 def tasks(device: str) -> Iterator[Task]:
-    """Names of the rows and what computes them, the most telling ones first."""
+    """Names of the rows and what computes them: one net of each family by all rows first, then the others."""
     small = device == "cpu"
-    steps, few = (3, 3) if small else (60, 20)
+    steps, few = (3, 3) if small else (30, 15)
     every = setups(device)
-    one_each = sorted((s for s in every if s.name in ONE_EACH), key=lambda s: ONE_EACH.index(s.name))
+    by_name = {setup.name: setup for setup in every}
+    one_each = [by_name[name] for name in ONE_EACH]
+    others = [setup for setup in every if setup.name not in ONE_EACH]
     for sizes in ((250, 3072), (250, 8)):
         yield f"noise {sizes[0]} x {sizes[1]}", partial(rows.noise, device, *sizes, 21)
     yield "features", partial(rows.features, device, 500 if small else 10_000)
+    precisions = ("32-true", "bf16-mixed") if small else ("32-true", "bf16-mixed", "16-mixed")  # no scaler on a CPU
+    for precision in precisions:
+        for setup in one_each:
+            yield _training_row(setup, device, precision, steps)
     for setup in one_each:
         yield f"likelihood {setup.name}", partial(rows.likelihood, setup, device)
-    for setup in every:
-        yield f"sync {setup.name}", partial(rows.strict, setup, device, few)
-    for precision in ("32-true", "bf16-mixed"):
-        for setup in every:
-            name = f"train {precision} {setup.name} {setup.data}"
-            yield name, partial(rows.training, setup, device, precision, steps)
-    for setup in one_each:
-        if not small:  # a CPU has no fp16 scaler
-            yield f"train 16-mixed {setup.name}", partial(rows.training, setup, device, "16-mixed", steps)
         yield f"resume {setup.name}", partial(rows.resuming, setup, device, few)
         yield f"clip {setup.name}", partial(rows.clipping, setup, device, few)
-        yield f"sample {setup.name}", partial(rows.sampling, setup, device, 8 if small else 64)
+    for name in SAMPLED:
+        yield f"sample {name}", partial(rows.sampling, by_name[name], device, 8 if small else 64)
+    for setup in every:
+        yield f"sync {setup.name}", partial(rows.strict, setup, device, few)
+    for precision in precisions[:2]:
+        for setup in others:
+            yield _training_row(setup, device, precision, steps)
     for setup in one_each:
         compiled = partial(rows.training, setup, device, "32-true", steps, "--compile=true")
         yield f"compile {setup.name}", compiled
+
+
+def _training_row(setup: Setup, device: str, precision: str, steps: int) -> Task:
+    name = f"train {precision} {setup.name} {setup.data}"
+    return name, partial(rows.training, setup, device, precision, steps)
 
 
 def main(args: list[str]) -> int:

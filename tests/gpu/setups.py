@@ -18,16 +18,23 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 _FEW = {"sampling.steps": 5}
 _UNET = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1, "nets.init_args.num_groups": 8}
 _ADM = {**_UNET, "nets.init_args.head_channels": 16}
+_DDPMPP = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1}
 # The papers' nets are for GPUs; on a CPU the check runs narrow ones.
-NARROW: dict[str, dict[str, int]] = {
+NARROW: dict[str, dict[str, int | str]] = {
     "pixelcnnpp": {"num_filters": 16}, "transformer": {"width": 64}, "ddpm": {**_UNET, **_FEW},
     "improved_ddpm": {**_ADM, **_FEW}, "improved_ddpm_vlb": {**_ADM, **_FEW}, "vdm": {**_UNET, **_FEW},
-    "edm": {**_ADM, **_FEW}, "flow_matching": {**_ADM, **_FEW},
+    "edm": {**_ADM, **_FEW}, "flow_matching": {**_ADM, **_FEW}, "ncsn": _ADM, "ncsn_sliced": _ADM, "ncsn_v2": _ADM,
+    "score_sde_vp": {**_DDPMPP, **_FEW}, "score_sde_subvp": {**_DDPMPP, **_FEW}, "score_sde_ve": {**_DDPMPP, **_FEW},
+    "r3gan": {"nets.init_args.channels": "[32,32,32,32]", "nets.init_args.groups": 8},
+    "sngan": {"nets.init_args.generator_channels": "[32,32,32,32]",
+              "nets.init_args.discriminator_channels": "[32,32,32,32]"},
 }
 # Dense nets, and sequences of 3,072 levels, are for small images.
 _FOR_DIGITS = ("made", "maf", "nice", "mlp_spline", "mlp_realnvp", "vae", "gan", "wgan_gp", "transformer", "wavenet")
 # One net of each family, for fp16, compilation, resuming and sampling.
-ONE_EACH = ("conv_vae", "glow", "pixelcnn", "ddpm", "dcgan")
+ONE_EACH = ("conv_vae", "dcgan", "pixelcnn", "glow", "ddpm")
+# Sequences that are drawn one value after the other, and the rest of those whose samples take many evaluations.
+SAMPLED = ("conv_vae", "dcgan", "glow", "maf", "transformer", "ddpm", "pixelcnn")
 _ORDER = ("vae", "gan", "autoregressive", "flow", "diffusion")
 
 
@@ -78,7 +85,8 @@ def build(setup: Setup, folder: Path, device: str, *options: str) -> Run:
         "--ema.halflife_examples=1000", "--budget.max_examples=1000000000", "--wandb.mode=disabled",
         f"--trainer.default_root_dir={folder}", f"--trainer.accelerator={'gpu' if device == 'cuda' else 'cpu'}",
         "--trainer.devices=1", "--trainer.limit_val_batches=0", "--trainer.enable_progress_bar=false",
-        "--trainer.enable_model_summary=false", "--grid.num_samples=0", *options,
+        "--trainer.enable_model_summary=false", "--grid.num_samples=0",
+        "--schedule.warmup_examples=0", *options,  # of papers: longer than the check
     ])
 
 
