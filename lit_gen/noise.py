@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import functools
+import logging
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 import torch
 from torch import Tensor
+
+_log = logging.getLogger(__name__)
+
+Draw = Callable[[Tensor, int, int, bool], Tensor]
 
 GENERATOR = "splitmix64-v1"
 """Name of the generator in protocols: scores of samples by different generators differ by chance, as by seed."""
@@ -45,7 +51,7 @@ class Noise:
     modulo 2^64, and the key is the finalizer of the mixed seed plus the example's index times the same number. That is
     a few operations on int64 tensors, without a loop over examples and without waiting for the device. Words, and
     draws of :meth:`uniform`, are the same integers and fractions on every device; draws of :meth:`normal` agree to the
-    rounding of log, sin and cos.
+    rounding of log, sin and cos. On a GPU with Triton a draw is one kernel (:mod:`lit_gen.noise_kernel`).
 
     Args:
         seed: Seed of the streams; different seeds give unrelated numbers.
@@ -81,6 +87,8 @@ class Noise:
         """
         number = math.prod(shape)
         half = (number + 1) // 2
+        if (kernel := _kernel(self.device)) is not None:
+            return self._drawn_by(kernel, half, number, shape, normal=True)
         out = torch.empty(len(self), 2 * half, device=self.device)
         for rows, words in self._blocks(half):
             angle = (words >> 32).float().mul_(math.pi * 2.0**-31)
@@ -94,6 +102,8 @@ class Noise:
         """Draws from the uniform distribution on [0, 1), float32 ``[B, *shape]``: multiples of 2^-24."""
         number = math.prod(shape)
         half = (number + 1) // 2
+        if (kernel := _kernel(self.device)) is not None:
+            return self._drawn_by(kernel, half, number, shape, normal=False)
         out = torch.empty(len(self), 2 * half, device=self.device)
         for rows, words in self._blocks(half):
             out[rows, :half] = (words >> 40).bitwise_and_(0xFFFFFF)
@@ -107,6 +117,11 @@ class Noise:
             out[rows] = words
         return out
 
+    def _drawn_by(self, kernel: Draw, half: int, number: int, shape: tuple[int, ...], normal: bool) -> Tensor:
+        out = kernel(self._keys, self._drawn, half, normal)
+        self._drawn += half
+        return out[:, :number].reshape(len(self), *shape).contiguous()
+
     def _blocks(self, number: int) -> Iterator[tuple[slice, Tensor]]:
         """The next words of each row, for some rows at a time."""
         first = self._drawn + 1
@@ -116,6 +131,21 @@ class Noise:
         for begin in range(0, len(self), size):
             rows = slice(begin, begin + size)
             yield rows, _finalize(self._keys[rows, None] + steps)
+
+
+@functools.cache
+def _kernel(device: torch.device) -> Draw | None:
+    """The kernel for a GPU; None for a CPU, and where Triton is missing or cannot compile."""
+    if device.type != "cuda":
+        return None
+    try:
+        from lit_gen.noise_kernel import draw
+
+        draw(torch.zeros(1, dtype=torch.int64, device=device), 0, 1, True)
+    except Exception as error:  # no Triton, no C compiler, an unknown card: tensor operations give the same numbers
+        _log.info("noise        made by tensor operations: Triton cannot be used here (%s)", type(error).__name__)
+        return None
+    return draw
 
 
 def _finalize(words: Tensor) -> Tensor:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
+import os
+import subprocess
+import sys
 
 import numpy as np
 import pytest
 import torch
 
+import lit_gen.noise
 from lit_gen.noise import Noise, _finalize, mix
 
 
@@ -170,3 +174,36 @@ def test_mix_stays_in_32_bits_and_takes_negative_words() -> None:
     values = [mix(-1), mix(2**64), mix(2**70 + 3, -5)]
     assert all(0 <= value < 2**32 for value in values)
     assert mix(-1) == mix(2**64 - 1)
+
+
+IN_THE_INTERPRETER = """
+import torch
+from lit_gen.noise import Noise
+from lit_gen.noise_kernel import draw
+
+for rows, number in ((5, 7), (3, 1), (2, 2100), (4, 0)):
+    for drawn in (0, 3, 2**31 - 2, 2**33):
+        keys, half = Noise(5, torch.arange(rows) * 2**40 - 1)._keys, (number + 1) // 2
+        for normal in (False, True):
+            noise = Noise(5, torch.arange(rows) * 2**40 - 1)
+            noise._drawn = drawn
+            expected = noise.normal(number) if normal else noise.uniform(number)
+            found = draw(keys, drawn, half, normal)[:, :number]
+            differ = float((found - expected).abs().max()) if number else 0.0
+            assert differ <= (1e-6 if normal else 0.0), (rows, number, drawn, normal, differ)
+"""
+
+
+def test_the_kernel_for_gpus_draws_the_same_numbers() -> None:
+    pytest.importorskip("triton", reason="this build of torch has no Triton")
+    environment = {**os.environ, "TRITON_INTERPRET": "1"}  # is read when Triton is imported
+    done = subprocess.run([sys.executable, "-c", IN_THE_INTERPRETER], env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_triton_a_gpu_uses_tensor_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "lit_gen.noise_kernel", None)
+    lit_gen.noise._kernel.cache_clear()
+    assert lit_gen.noise._kernel(torch.device("cuda", 7)) is None
+    assert lit_gen.noise._kernel(torch.device("cpu")) is None
+    lit_gen.noise._kernel.cache_clear()

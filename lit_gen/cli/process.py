@@ -40,10 +40,11 @@ def configure_process(args: list[str]) -> None:
     quiet_logs()
 
 
-# Advertisements, messages about limits that have no effect, and what our own lines say: devices, seed, and the end.
+# Advertisements, messages about limits that have no effect, and what our own lines and options say: devices, seed,
+# TF32, and the end.
 _IDLE = (
     "litlogger", "Tip:", "100% of the batches will be used", "GPU available", "TPU available", "HPU available",
-    "Seed set to", "`Trainer.fit` stopped", "LOCAL_RANK: ", "Restoring states", "Restored all states",
+    "Seed set to", "`Trainer.fit` stopped", "LOCAL_RANK: ", "Restoring states", "Restored all states", "Tensor Cores",
 )  # fmt: skip
 
 
@@ -67,7 +68,10 @@ _NEWS = _News()
 
 def quiet_logs() -> None:
     """Suppresses advertisements, repeated messages and warnings about other libraries' internals."""
-    for module in ("pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed"):
+    for module in (
+        "pytorch.utilities.rank_zero", "fabric.utilities.rank_zero", "fabric.utilities.seed",
+        "pytorch.accelerators.cuda",
+    ):  # fmt: skip
         logging.getLogger(f"lightning.{module}").addFilter(_NEWS)
     warnings.filterwarnings("ignore", message=".*LeafSpec", category=FutureWarning)
     # The batches are slices of a tensor in memory: worker processes would only slow them down.

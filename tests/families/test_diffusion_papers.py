@@ -23,7 +23,7 @@ from lit_gen.families.diffusion import (
 )
 from lit_gen.families.diffusion.decoder import nearest_level_log_prob
 from lit_gen.families.diffusion.learned_schedule import LinearGamma, MonotoneGamma
-from lit_gen.families.diffusion.prediction import diffuse
+from lit_gen.families.diffusion.prediction import Prediction, diffuse
 from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
 
@@ -292,3 +292,18 @@ def test_the_shape_is_fitted_to_small_squares_and_the_ends_to_the_bound() -> Non
     (plain,) = torch.autograd.grad(nats.mean(), model.net.leave.weight)
     assert torch.allclose(shape_gradient, squares, rtol=1e-3, atol=1e-7)
     assert torch.allclose(net_gradient, plain, rtol=1e-3, atol=1e-6)
+
+
+@pytest.mark.parametrize("mix", [0.0, 0.5, 1.0])
+def test_terms_of_the_bound_are_precise_where_variances_hardly_differ(mix: float) -> None:
+    """A term is divided by its timestep's share: rounding of 1e-7 would be 1e-4 of the bound, and the device's own."""
+    model = DDPM(SHAPE, 256, schedule=LinearBetas(), variance_mix=mix)
+    timestep = torch.arange(1, 1000)
+    x = torch.zeros(999, *SHAPE)
+    found = model.step_nats(x, timestep, Prediction(x, x, mix)).double() / x[0].numel()
+    log_snrs = LinearBetas().checked_log_snrs()
+    log_ratio = torch.nn.functional.logsigmoid(-log_snrs).diff()
+    # KL(N(0, small) || N(0, small * ratio**mix)), by the difference of float64, which is enough for float64's 1e-16.
+    excess = mix * log_ratio
+    expected = 0.5 * (excess + torch.expm1(-excess))
+    assert torch.allclose(found, expected, rtol=2e-6, atol=1e-18)

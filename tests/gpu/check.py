@@ -50,8 +50,9 @@ def tasks(device: str) -> Iterator[Task]:
     for precision in precisions:
         for setup in one_each:
             yield _training_row(setup, device, precision, steps)
-    for setup in one_each:
+    for setup in every:
         yield f"likelihood {setup.name}", partial(rows.likelihood, setup, device)
+    for setup in one_each:
         yield f"resume {setup.name}", partial(rows.resuming, setup, device, few)
         yield f"clip {setup.name}", partial(rows.clipping, setup, device, few)
     for name in SAMPLED:

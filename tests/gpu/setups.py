@@ -18,12 +18,13 @@ CONFIGS = Path(__file__).parents[2] / "configs"
 _FEW = {"sampling.steps": 5}
 _UNET = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1, "nets.init_args.num_groups": 8}
 _ADM = {**_UNET, "nets.init_args.head_channels": 16}
+_NCSN = {**_ADM, "sampling.langevin.steps": 1}
 _DDPMPP = {"nets.init_args.channels": 16, "nets.init_args.num_res_blocks": 1}
 # The papers' nets are for GPUs; on a CPU the check runs narrow ones.
 NARROW: dict[str, dict[str, int | str]] = {
     "pixelcnnpp": {"num_filters": 16}, "transformer": {"width": 64}, "ddpm": {**_UNET, **_FEW},
     "improved_ddpm": {**_ADM, **_FEW}, "improved_ddpm_vlb": {**_ADM, **_FEW}, "vdm": {**_UNET, **_FEW},
-    "edm": {**_ADM, **_FEW}, "flow_matching": {**_ADM, **_FEW}, "ncsn": _ADM, "ncsn_sliced": _ADM, "ncsn_v2": _ADM,
+    "edm": {**_ADM, **_FEW}, "flow_matching": {**_ADM, **_FEW}, "ncsn": _NCSN, "ncsn_sliced": _NCSN, "ncsn_v2": _NCSN,
     "score_sde_vp": {**_DDPMPP, **_FEW}, "score_sde_subvp": {**_DDPMPP, **_FEW}, "score_sde_ve": {**_DDPMPP, **_FEW},
     "r3gan": {"nets.init_args.channels": "[32,32,32,32]", "nets.init_args.groups": 8},
     "sngan": {"nets.init_args.generator_channels": "[32,32,32,32]",

@@ -26,7 +26,7 @@ def test_rows_are_written_as_they_are_done(tmp_path: Path, capsys: pytest.Captur
     code, found = run(tmp_path, *names)
     assert code == 0, found
     assert list(found) == [
-        "noise 250 x 8", "likelihood conv_vae", "sync vae", "train 32-true gan digits", "sample pixelcnn"
+        "noise 250 x 8", "likelihood conv_vae", "sample pixelcnn", "sync vae", "train 32-true gan digits"
     ]
     assert found["likelihood conv_vae"]["relative difference"] == 0
     assert found["likelihood conv_vae"]["equal integers"] == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 import torch
@@ -26,6 +27,7 @@ from lit_gen.noise import Noise
 from lit_gen.optim import AdamW
 from lit_gen.quantization import to_symmetric
 
+_SERIES_BELOW = 0.3
 _LEFT_AT_MOST = 0.01  # the papers' schedules leave at most 0.00004
 
 
@@ -54,6 +56,7 @@ class DDPM(Diffusion):
 
     log_snrs: Tensor
     log_shares: Tensor
+    log_ratios: Tensor
     ends: Tensor
 
     def __init__(
@@ -81,6 +84,8 @@ class DDPM(Diffusion):
         log_shares = torch.log(-torch.expm1(log_snrs.diff()))
         self.register_buffer("log_snrs", log_snrs.float(), persistent=False)
         self.register_buffer("log_shares", log_shares.float(), persistent=False)
+        # Log of the two variances' ratio, each of a step: likewise close to each other.
+        self.register_buffer("log_ratios", F.logsigmoid(-log_snrs).diff().float(), persistent=False)
         # A timestep's share of the positions in [0, 1] is that of its step in the log-SNR, to which its term is roughly
         # proportional: in time itself, half of the bound of a linear schedule would lie in 2% of the timesteps.
         ends = log_snrs[0] - log_snrs[1:]
@@ -148,13 +153,12 @@ class DDPM(Diffusion):
             Ho et al. 2020, equations 5 and 7.
         """
         shaped = (-1, *[1] * (x.ndim - 1))
-        t, s = self.log_snrs[timestep].view(shaped), self.log_snrs[timestep - 1].view(shaped)
-        log_share = self.log_shares[timestep - 1].view(shaped)
-        log_small, log_large = F.logsigmoid(-s) + log_share, F.logsigmoid(-t) + log_share
-        excess = predicted.variance_mix * (log_large - log_small)  # log variance above the posterior's
+        s = self.log_snrs[timestep - 1].view(shaped)
+        log_share, log_ratio = self.log_shares[timestep - 1].view(shaped), self.log_ratios[timestep - 1].view(shaped)
+        excess = predicted.variance_mix * log_ratio  # log variance above the posterior's
         # The means differ by alpha_s share (x - x_hat), and alpha_s**2 / sigma_s**2 is the SNR at s.
         distance = torch.exp(s + log_share - excess) * (x - predicted.x_hat).square()
-        return 0.5 * (excess + torch.exp(-excess) - 1 + distance).flatten(1).sum(1)
+        return 0.5 * (excess_nats(excess) + distance).flatten(1).sum(1)
 
     def reconstruction_log_prob(self, x: Tensor, z: Tensor, clip: bool = False) -> Tensor:
         """A discretized Gaussian around x_hat."""
@@ -180,3 +184,16 @@ class DDPM(Diffusion):
             raise UserError(f"sampling: steps={steps} exceeds the {self.num_timesteps} timesteps of the model")
         chosen = torch.linspace(self.num_timesteps - 1, 0, steps, dtype=torch.float64).round().long()
         return torch.cat([self.log_snrs.cpu()[chosen].double(), torch.tensor([torch.inf], dtype=torch.float64)])
+
+
+def excess_nats(excess: Tensor) -> Tensor:
+    """``e + exp(-e) - 1``, of any shape: twice the KL divergence from N(0, 1) to N(0, exp(e)).
+
+    Near 0, where the terms cancel, their Taylor series is used: a bound divides this by a timestep's share, 1/T and
+    less, which would multiply the rounding error.
+    """
+    e = excess.clamp(-_SERIES_BELOW, _SERIES_BELOW)
+    series = torch.zeros_like(e)
+    for n in range(8, 1, -1):  # the next term is below 2e-9 of the first
+        series = (series + (-1) ** n / math.factorial(n)) * e
+    return torch.where(excess.abs() < _SERIES_BELOW, series * e, excess + torch.expm1(-excess))
