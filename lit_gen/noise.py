@@ -135,17 +135,31 @@ class Noise:
 
 @functools.cache
 def _kernel(device: torch.device) -> Draw | None:
-    """The kernel for a GPU; None for a CPU, and where Triton is missing or cannot compile."""
+    """The kernel for a GPU; None for a CPU, and where Triton is missing, cannot compile or draws other numbers."""
     if device.type != "cuda":
         return None
     try:
         from lit_gen.noise_kernel import draw
 
-        draw(torch.zeros(1, dtype=torch.int64, device=device), 0, 1, True)
-    except Exception as error:  # no Triton, no C compiler, an unknown card: tensor operations give the same numbers
-        _log.info("noise        made by tensor operations: Triton cannot be used here (%s)", type(error).__name__)
-        return None
-    return draw
+        if _draws_the_same(draw, device):
+            return draw
+        why = "its numbers differ"
+    except Exception as error:  # no Triton, no C compiler, an unknown card
+        why = type(error).__name__
+    _log.warning("noise is made by tensor operations, which take longer: Triton cannot be used here (%s)", why)
+    return None
+
+
+def _draws_the_same(draw: Draw, device: torch.device) -> bool:
+    """Whether a kernel's numbers are those of tensor operations on a CPU: normal ones up to rounding."""
+    keys, half = Noise(1, [-1, 0, 2**40])._keys, 700
+    for normal in (False, True):
+        expected = Noise(1, [-1, 0, 2**40])
+        numbers = expected.normal(2 * half) if normal else expected.uniform(2 * half)
+        found = draw(keys.to(device), 0, half, normal).cpu()
+        if not torch.allclose(found, numbers, rtol=0.0, atol=1e-5 if normal else 0.0):
+            return False
+    return True
 
 
 def _finalize(words: Tensor) -> Tensor:

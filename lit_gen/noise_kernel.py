@@ -37,10 +37,10 @@ def _draw(  # type: ignore[no-untyped-def]
         angle = high.to(tl.int32, bitcast=True).to(tl.float32) * 1.4629180792671596e-09  # pi / 2^31
         fraction = (low.to(tl.float32) + 0.5) * 2.3283064365386963e-10  # 2^-32
         if _OF_LIBDEVICE:  # Triton's own logarithm is an approximation
-            radius = libdevice.sqrt(libdevice.log(fraction) * -2.0)
+            radius = tl.sqrt_rn(libdevice.log(fraction) * -2.0)
             one, other = libdevice.cos(angle) * radius, libdevice.sin(angle) * radius
         else:
-            radius = tl.sqrt(tl.log(fraction) * -2.0)
+            radius = tl.sqrt_rn(tl.log(fraction) * -2.0)
             one, other = tl.cos(angle) * radius, tl.sin(angle) * radius
     else:
         one = (high >> 8).to(tl.float32) * 5.9604644775390625e-08  # 2^-24

@@ -201,9 +201,25 @@ def test_the_kernel_for_gpus_draws_the_same_numbers() -> None:
     assert done.returncode == 0, done.stderr
 
 
-def test_without_triton_a_gpu_uses_tensor_operations(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_triton_a_gpu_uses_tensor_operations(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
     monkeypatch.setitem(sys.modules, "lit_gen.noise_kernel", None)
     lit_gen.noise._kernel.cache_clear()
     assert lit_gen.noise._kernel(torch.device("cuda", 7)) is None
+    assert "Triton cannot be used here (ModuleNotFoundError)" in caplog.text
     assert lit_gen.noise._kernel(torch.device("cpu")) is None
     lit_gen.noise._kernel.cache_clear()
+
+
+@pytest.mark.parametrize(("normal", "error"), [(False, 2.0**-24), (True, 1e-4)])
+def test_a_kernel_with_other_numbers_is_not_used(normal: bool, error: float) -> None:
+    def draw(keys: torch.Tensor, drawn: int, half: int, of_normal: bool) -> torch.Tensor:
+        noise = Noise(1, [-1, 0, 2**40])
+        numbers = noise.normal(2 * half) if of_normal else noise.uniform(2 * half)
+        return numbers + (error * wrong if of_normal == normal else 0.0)
+
+    wrong = 0.0
+    assert lit_gen.noise._draws_the_same(draw, torch.device("cpu"))
+    wrong = 1.0
+    assert not lit_gen.noise._draws_the_same(draw, torch.device("cpu"))
