@@ -13,7 +13,8 @@ from conftest import REPO
 from lit_gen import fit
 from lit_gen.records.record import Record, read_record
 
-RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in ("vae", "gan", "autoregressive")}
+FAMILIES = ("vae", "gan", "autoregressive", "flow", "diffusion")
+RECIPES = {family: REPO / f"configs/recipes/digits/{family}.yaml" for family in FAMILIES}
 SMALL = [
     "--data.init_args.batch_size=50",
     "--budget.max_examples=1500",

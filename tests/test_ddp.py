@@ -78,7 +78,10 @@ def scores(record: Record) -> dict[str, tuple[float, str]]:
     return {s.name: (s.value, s.protocol.hash) for s in record.scores}
 
 
-@pytest.mark.parametrize("family", ["vae", "gan"])
+SLOW = [pytest.param(family, marks=pytest.mark.slow) for family in ("autoregressive", "flow", "diffusion")]
+
+
+@pytest.mark.parametrize("family", ["vae", "gan", *SLOW])
 def test_two_processes(family: str, tmp_path: Path) -> None:
     """1,000 training images, 350 of validation, 447 of test: odd shares of 447, each counted once."""
     args = options(family, tmp_path, "--run_name=run", "--budget.max_examples=600", "--scoring.num_samples=301")

@@ -96,6 +96,8 @@ def without_dropout(model: nn.Module) -> None:
     for module in model.modules():
         if isinstance(module, nn.Dropout | nn.Dropout2d):
             module.p = 0.0
+        elif isinstance(getattr(module, "dropout", None), float):  # of a net that calls the function
+            module.dropout = 0.0
 
 
 @contextlib.contextmanager
