@@ -7,11 +7,8 @@ import tempfile
 import time
 
 import torch
-from torch import nn
-from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.sets import random_images
-from lit_gen.nets import DCGAN
 
 
 def pythae_vae(num_images: int) -> float:
@@ -44,29 +41,6 @@ def pythae_vae(num_images: int) -> float:
     return num_images / clock.seconds
 
 
-def plain_dcgan(num_images: int) -> float:
-    """PyTorch's usual DCGAN loop on the same nets: TensorDataset, DataLoader, two Adams, cross-entropy."""
-    nets = DCGAN(channels=16, num_blocks=4, discriminator_batch_norm=True)
-    generator, discriminator = nets.generator(100, (1, 64, 64)), nets.discriminator((1, 64, 64))
-    opt_g = torch.optim.Adam(generator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    opt_d = torch.optim.Adam(discriminator.parameters(), lr=2e-4, betas=(0.5, 0.999))
-    x = random_images(num_images, (1, 64, 64), 256).float() / 127.5 - 1
-    loader = DataLoader(TensorDataset(x), batch_size=64, shuffle=True, drop_last=True)
-    loss = nn.BCEWithLogitsLoss()
-    ones, zeros = torch.ones(64), torch.zeros(64)
-    since = time.perf_counter()
-    for (real,) in loader:
-        opt_d.zero_grad()
-        loss(discriminator(real), ones).backward()
-        fake = generator(torch.randn(64, 100))
-        loss(discriminator(fake.detach()), zeros).backward()
-        opt_d.step()
-        opt_g.zero_grad()
-        loss(discriminator(fake), ones).backward()
-        opt_g.step()
-    return len(loader) * 64 / (time.perf_counter() - since)
-
-
 if __name__ == "__main__":
-    contestants = {"pythae_vae": pythae_vae, "plain_dcgan": plain_dcgan}
+    contestants = {"pythae_vae": pythae_vae}
     print("RATE", contestants[sys.argv[1]](int(sys.argv[2])))
