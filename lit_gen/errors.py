@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import errno
 import sys
+import unicodedata
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -26,10 +27,17 @@ _REMEDIES = {
 
 
 class UserError(Exception):
-    """Invalid user input, described in one line: what is wrong, where, and how to fix it.
+    r"""Invalid user input, described in one line: what is wrong, where, and how to fix it.
 
-    The commands print it to stderr as ``error: ...`` and exit with code 2, without a traceback.
+    The commands print it to stderr as ``error: ...`` and exit with code 2, without a traceback. What a message quotes
+    of the input may hold line breaks and control characters; its text does not.
+
+    >>> str(UserError("no option 'a\x1b[2J\n b'"))
+    "no option 'a?[2J b'"
     """
+
+    def __str__(self) -> str:
+        return in_one_line(super().__str__())
 
 
 class FileError(UserError):
@@ -67,8 +75,9 @@ def writing(path: Path | str, option: str | None = None) -> Iterator[None]:
         raise FileError(error, path, option) from error
 
 
-def file_error(error: BaseException) -> FileError | None:
-    """The one-line error for a disk that is full, read-only or broken; None for any other exception.
+def file_error(error: BaseException) -> UserError | None:
+    """The one-line error for a disk that is full, read-only or broken, and for a path that is too long; None for any
+    other exception.
 
     Libraries raise exceptions of their own from such an error, so that causes are considered too. A missing file is
     not among these errors: where lit_gen did not expect it, it is a mistake in the code, whose place matters.
@@ -82,13 +91,33 @@ def file_error(error: BaseException) -> FileError | None:
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _REMEDIES:
             return FileError(cause)
+        if isinstance(cause, OSError) and cause.errno == errno.ENAMETOOLONG:
+            # Whatever a path is given for, the first look at it raises.
+            name = str(cause.filename)
+            return UserError(f"'{name[:60]}...' ({len(name):,} characters) is too long for the path of a file")
         cause = cause.__cause__
     return None
 
 
 def print_warning(text: str) -> None:
     """Prints one line about a problem that does not end the run."""
-    sys.stderr.write(f"warning: {text}\n")
+    sys.stderr.write(f"warning: {in_one_line(text)}\n")
+
+
+def in_one_line(text: str) -> str:
+    """A text with a blank for each line break, and without characters that could steer a terminal."""
+    return text if text.isprintable() else without_controls(" ".join(line.strip() for line in text.splitlines()))
+
+
+def without_controls(text: str) -> str:
+    r"""A text with ``?`` for each character that could steer a terminal.
+
+    >>> without_controls("a\x1b[2J\u202eb")
+    'a?[2J?b'
+    """
+    if text.isprintable():
+        return text
+    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
 
 
 def nearest(name: str, valid: Iterable[str]) -> str:

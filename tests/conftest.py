@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 # Before torch is imported anywhere: two threads on two busy cores are slower than one, and results are the same.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ["WANDB_MODE"] = "disabled"
+# What hypothesis keeps, such as a table of Unicode, is not to be in the checkout.
+os.environ.setdefault("HYPOTHESIS_STORAGE_DIRECTORY", str(Path(tempfile.gettempdir(), f"hypothesis-{os.getuid()}")))
 
 REPO = Path(__file__).resolve().parents[1]
 SHELF = REPO.parent / "shared" / "data"

@@ -12,6 +12,7 @@ import yaml
 from lit_gen.checkpoints import KEY
 from lit_gen.cli.arguments import Arguments
 from lit_gen.cli.command_line import CLI
+from lit_gen.cli.config_files import load_yaml
 from lit_gen.cli.import_paths import checked_packages
 from lit_gen.cli.renamed import RenamedError
 from lit_gen.cli.resume import find_run, split_resume
@@ -77,8 +78,8 @@ def _without_trainer(text: str) -> str:
         UserError: If it is not YAML, or not a mapping.
     """
     try:
-        tree = yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError) as error:
+        tree = load_yaml(text)
+    except yaml.YAMLError as error:
         raise UserError("the checkpoint's configuration is not YAML") from error
     if not isinstance(tree, dict):
         raise UserError("the checkpoint's configuration is not a mapping of options")

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import yaml
+from jsonargparse._loaders_dumpers import get_yaml_default_loader
 
 from lit_gen.errors import UserError
 
@@ -59,6 +61,27 @@ def _check_file(path: Path) -> None:
     if root is None:
         raise UserError(f"{where} is empty; write options into it, such as 'budget: ...', or leave it out")
     _count(root, {}, where)
+    try:
+        load_yaml(text, get_yaml_default_loader())
+    except yaml.YAMLError as error:
+        raise UserError(f"{where}: not YAML: {error}; correct it, or remove its tag (!!...)") from error
+
+
+def load_yaml(text: str, loader: Any = yaml.SafeLoader) -> Any:
+    """A YAML document as plain values.
+
+    Args:
+        text: The document.
+        loader: What reads it; one that builds plain values alone.
+
+    Raises:
+        yaml.YAMLError: It is none, is nested too deeply, or a value does not have the form that its tag asks for, of
+            which PyYAML raises whatever happens first: ``!!timestamp x`` is an AttributeError.
+    """
+    try:
+        return yaml.load(text, loader)
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError, RecursionError) as error:
+        raise yaml.YAMLError(f"a value cannot be read: {error}") from error
 
 
 def _decoded(content: bytes, where: str) -> str:

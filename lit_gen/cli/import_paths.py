@@ -108,7 +108,8 @@ def _named(args: Sequence[str]) -> Iterator[str]:
         if file and Path(file).is_file():
             # A file that cannot be read is answered by the parser.
             with contextlib.suppress(OSError, UnicodeDecodeError, yaml.YAMLError, RecursionError):
-                yield from _strings(yaml.safe_load(Path(file).read_text(encoding="utf-8")))
+                # All values as their text: what a tag or the form of a date claims may raise anything.
+                yield from _strings(yaml.load(Path(file).read_text(encoding="utf-8"), yaml.BaseLoader))
 
 
 def _strings(tree: Any) -> Iterator[str]:

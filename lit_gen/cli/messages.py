@@ -81,6 +81,8 @@ def _about_a_file(text: str) -> BadArgument | None:
         reason = f"{found[1]} is a folder; give a YAML file"
     elif found := re.match(r"Unexpected config: (.*)", text, re.DOTALL):
         reason = f"'{_one_line(found[1])}' is not a mapping of options, such as 'model: ...'"
+    elif found := re.match(r"Key must be a string, got: (.*)", text):
+        reason = f"the key {found[1].rstrip('.')} is not text; put it in quotes, or correct it"
     elif found := re.search(r"Problems parsing config: (.*)", text, re.DOTALL):
         reason = f"not YAML: {_one_line(found[1])}"
     return BadArgument("--config", reason) if reason else None
@@ -96,6 +98,10 @@ def _about_an_option(text: str, parser: Any) -> BadArgument | None:
         return _unknown_option(found[1].split("=")[0], parser)
     if found := re.match(r"argument (?:-\w/)?(--\S+): (.*)", text, re.DOTALL):
         return BadArgument(found[1], _one_line(found[2]))
+    if found := re.match(r"Group '([^']+)' is not a mapping: (.*)", text, re.DOTALL):
+        return _no_mapping(found[1], _one_line(found[2]), parser)
+    if found := re.match(r"Parser key \"([^\"]+)\":\s+Unable to load config '(.*)'\n", text, re.DOTALL):
+        return _no_mapping(found[1], f"'{_one_line(found[2])}'", parser)
     if found := re.search(r"Group '([^']+)' does not accept option '([^']+)'", text):
         return _unknown_key(found[1], found[2], _options_below(parser, found[1]))
     if (found := re.match(r"Option '([^']+)' is not accepted", text)) and "Parser key" not in text:
@@ -124,6 +130,12 @@ def is_inner(parser: Any) -> bool:
 def _unknown_key(where: str, name: str, valid: list[str]) -> BadArgument:
     hint = nearest(name, valid) or ("; valid are " + ", ".join(sorted(valid)) if valid else "")
     return BadArgument(f"{where}.{name}".strip("."), f"unknown key{hint}")
+
+
+def _no_mapping(group: str, value: str, parser: Any) -> BadArgument:
+    names = [name for name in _options_below(parser, group) if not name.endswith(".help")]
+    example = f", such as '{names[0]}: ...'" if names else ""
+    return BadArgument(group, f"{value} is not a mapping of options{example}", value)
 
 
 def _options_below(parser: Any, group: str) -> list[str]:

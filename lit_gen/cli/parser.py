@@ -5,6 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from jsonargparse import Namespace
+from jsonargparse._actions import _ActionConfigLoad
 from lightning.pytorch.cli import LightningArgumentParser
 
 from lit_gen.cli.class_paths import class_path_rules
@@ -25,6 +27,22 @@ class Parser(LightningArgumentParser):
         check_config_files(given)
         with class_path_rules():
             return super().parse_args(given, *args[1:], **kwargs)
+
+    def _parse_common(self, cfg: Any, *args: Any, **kwargs: Any) -> Any:
+        """Checks what any source of options has given, before it is printed, checked or used."""
+        self._check_groups(cfg)
+        return super()._parse_common(cfg, *args, **kwargs)
+
+    def _check_groups(self, cfg: Any) -> None:
+        """Rejects another value than a mapping for a group of options, which the parser would keep as it is."""
+        for action in self._actions:
+            if not isinstance(action, _ActionConfigLoad) or action.dest not in cfg:
+                continue
+            value = cfg[action.dest]
+            if isinstance(value, dict | Namespace) or (value is None and is_inner(self)):  # null: null_checks
+                continue
+            shown = "null" if value is None else repr(value)
+            self.error(f"Group '{action.dest}' is not a mapping: {shown}")
 
     def error(self, message: str, ex: Exception | None = None) -> Any:
         """Raises instead of printing and exiting.

@@ -10,8 +10,9 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NoReturn
 
-from lit_gen.errors import UserError
+from lit_gen.errors import UserError, file_error
 from lit_gen.leaderboard.at_most import Limits, at_most_text, at_most_tree, parse_limits, small_enough
 from lit_gen.leaderboard.collect import find_runs, no_record
 from lit_gen.leaderboard.group import build_sections
@@ -40,8 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     Args:
         arguments: The command line without the program's name; None for that of the process.
     """
-    options = _parser().parse_args(arguments)
     try:
+        options = _parser().parse_args(arguments)
         if options.check:
             return _check(options)
         if options.compare:
@@ -50,12 +51,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
             with _without_collections():
                 _show(options)
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        return _say(error)
     except BrokenPipeError:
         # The reader (`| head`) has closed the pipe; flushing at exit must not fail again.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if (failed := file_error(error)) is None:
+            raise
+        return _say(failed)
     return 0
+
+
+def _say(error: UserError) -> int:
+    """Prints an error; returns the exit status."""
+    print(f"error: {error}", file=sys.stderr)
+    return getattr(error, "exit_code", 2)
 
 
 @contextlib.contextmanager
@@ -159,8 +169,14 @@ def _write_html(options: argparse.Namespace, sections: Sequence[Section], left_o
     print(f"page: {options.html}", file=sys.stderr)
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        """Raises instead of printing the usage and exiting."""
+        raise UserError(message.removeprefix("argument "))
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m lit_gen.leaderboard",
         description="Compares all runs below a directory, or two runs, by their records (record.json).",
         epilog=_EPILOG,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import unicodedata
+from lit_gen.errors import without_controls
 
 MOST_CHARACTERS_SHOWN = 500
 
@@ -15,6 +15,4 @@ def printable(text: str) -> str:
     """
     if len(text) > MOST_CHARACTERS_SHOWN:
         text = f"{text[:MOST_CHARACTERS_SHOWN]}... ({len(text):,} characters)"
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join("?" if unicodedata.category(c) in ("Cc", "Cf", "Zl", "Zp") else c for c in text)
+    return without_controls(text)

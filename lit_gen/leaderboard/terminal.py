@@ -152,7 +152,8 @@ def _entry(section: Section, row: Row, column: int, score: Score) -> _Entry:
 def _aligned(cells: Sequence[Sequence[_Entry]]) -> list[list[str]]:
     """Texts of one column, with numbers, errors, marks and notes aligned."""
     entries = [entry for cell in cells for entry in cell if entry.number]
-    number, error, mark, note = (max(len(entry[part]) for entry in entries) for part in range(4))
+    # A column is empty where there are baselines alone, which have no cost.
+    number, error, mark, note = (max((len(entry[part]) for entry in entries), default=0) for part in range(4))
     gap = " " if error else ""
     before = " " if note else ""
     return [

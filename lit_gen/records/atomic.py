@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import re
 import tempfile
@@ -30,9 +31,12 @@ def atomic_file(path: Path) -> Iterator[Path]:
         Path of the temporary file, which is empty.
 
     Raises:
-        OSError: The directory cannot be made or written; it names ``path``.
+        OSError: The directory cannot be made or written, or ``path`` is a folder or device; it names ``path``.
     """
     try:
+        if path.exists() and not path.is_file():
+            # Renaming onto a device would replace it, for all programs, where one may.
+            raise OSError(errno.EEXIST, "it exists, and is no regular file")
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=_SUFFIX)
         os.close(handle)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from lit_gen.cli.config_files import load_yaml
 from lit_gen.errors import UserError
 
 _NAME = re.compile(r"--([A-Za-z_]\w*(?:[.-]\w+)*\+?)")
@@ -125,8 +126,8 @@ def _texts(value: str) -> Iterator[str]:
     """A value itself and all texts inside it, if it is YAML."""
     yield value
     try:
-        tree = yaml.safe_load(value)
-    except (yaml.YAMLError, ValueError, RecursionError):
+        tree = load_yaml(value)
+    except yaml.YAMLError:
         return
     yield from _leaves(tree)
 
