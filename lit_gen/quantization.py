@@ -41,6 +41,20 @@ def dequantize(x: Tensor, u: Tensor, num_levels: int) -> Tensor:
     return (x.float() + u.clamp_max(1 - 2**-16)) / num_levels
 
 
+def symmetric_to_bins(y: Tensor, num_levels: int) -> Tensor:
+    """Numbers in [-1, 1] as points of dequantized data: what stands for a level goes to the middle of its bin.
+
+    >>> symmetric_to_bins(torch.tensor([-1.0, 1.0]), 4).tolist()
+    [0.125, 0.875]
+    """
+    return ((y + 1.0) * ((num_levels - 1) / 2.0) + 0.5) / num_levels
+
+
+def bins_to_symmetric(y: Tensor, num_levels: int) -> Tensor:
+    """The inverse of :func:`symmetric_to_bins`: points of dequantized data as numbers on the scale from -1 to 1."""
+    return (y * num_levels - 0.5) * (2.0 / (num_levels - 1)) - 1.0
+
+
 def to_uint8(x: Tensor, num_levels: int) -> Tensor:
     """Levels spread over 0..255, uint8: what eyes, PNG files and feature extractors are given."""
     if num_levels == 256:

@@ -102,7 +102,7 @@ def _of_twins(record: Record) -> Iterator[Finding]:
         twin = bits.get(_elsewhere(score)) if score.name == "nll" else None
         if twin is not None and twin.value:
             dims = score.value / (twin.value * math.log(2))
-            if dims < 0.5 or not math.isclose(dims, round(dims), rel_tol=1e-6):
+            if not 0.5 <= dims < math.inf or not math.isclose(dims, round(dims), rel_tol=1e-6):
                 yield Finding(f"nll {score.value:.6g} and bpd {twin.value:.6g} of one estimate "
                               f"({score.protocol.estimator}) give {dims:.6g} dimensions, no whole number")
 

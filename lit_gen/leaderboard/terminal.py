@@ -77,7 +77,7 @@ def _terminal_section(section: Section, colour: bool) -> str:
     columns = [[lines[i] for lines in grid] for i in range(len(headers))]
     texts = [_aligned(cells) if i >= len(_IDENTITY) else [[e.number for e in cell] for cell in cells]
              for i, cells in enumerate(columns)]
-    widths = [max(len(headers[i]), *(len(t) for cell in texts[i] for t in cell)) for i in range(len(headers))]
+    widths = [max([len(headers[i]), *(len(t) for cell in texts[i] for t in cell)]) for i in range(len(headers))]
 
     def line(cells: Sequence[str]) -> str:
         left = [cells[i].ljust(widths[i]) for i in range(len(_IDENTITY))]

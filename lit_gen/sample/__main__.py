@@ -61,8 +61,10 @@ samples, unless something else is asked for:
 --classes          a row for each class, for a model trained with labels; the noise of a column is the same
   --k K            samples of each (5)
 
---field            two-dimensional data: the score at three noise levels, and paths of the sampler from noise to its
-                   samples (over the split's points, in grey); takes --n (paths, 40), --sampler, --sampler-steps
+--field            two-dimensional data. Diffusion: the score at three noise levels, and paths of the sampler from noise
+                   to its samples. Flow: the log-density and its gradient, and paths of samples from the latents
+                   through the layers. Over the split's points, in grey, and beside what is exact, where it is known;
+                   takes --n (paths, 40), --temperature, --sampler, --sampler-steps
 
 for all of them:
   --split test|val split of the examples I and J, or of the held-out ones (test)

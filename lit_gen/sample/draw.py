@@ -22,6 +22,7 @@ from lit_gen.runs.run import Run
 from lit_gen.runs.weights import check_finite, load_weights
 from lit_gen.sample.completion import Completes
 from lit_gen.sample.continuation import encoded, write_sound, write_text
+from lit_gen.sample.density_field import DensityField
 from lit_gen.sample.field import ScoreField
 from lit_gen.sample.image_rows import write_pictures
 from lit_gen.sample.latents import Latents
@@ -145,10 +146,11 @@ def check_model(model: GenerativeModule, options: Options, modality: str = "imag
         raise UserError(f"{name} cannot complete examples; these can: {those_with(Completes)}")
     model.check_label(options.class_number)
     if options.field:
-        if not isinstance(model, ScoreField) or math.prod(model.shape) != 2:
+        if not isinstance(model, ScoreField | DensityField) or math.prod(model.shape) != 2:
             raise UserError(
-                f"--field is for models of the score of two-dimensional data, not {name} of shape {model.shape};"
-                f" these can: {those_with(ScoreField)}, on lit_gen.data.Toy2D"
+                f"--field is for models of the score or the density of two-dimensional data, not {name} of shape"
+                f" {model.shape}; these can, on lit_gen.data.Toy2D: diffusion models ({those_with(ScoreField)}), and"
+                " flows of vectors, such as MLPSplineFlow"
             )
     elif modality == "image" and (len(model.shape) != 3 or model.shape[0] not in (1, 3)):
         raise UserError(

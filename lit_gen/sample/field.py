@@ -1,4 +1,4 @@
-"""The score field of a model of two-dimensional data, and the paths of its sampler."""
+"""The field of a model of two-dimensional data: scores or a density, and the paths of its samples."""
 
 from __future__ import annotations
 
@@ -7,14 +7,16 @@ from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import torch
-from PIL import Image, ImageDraw
 from torch import Tensor
 
 from lit_gen.contract import GenerativeModule
+from lit_gen.data import DiscreteDataModule
 from lit_gen.noise import Noise
 from lit_gen.quantization import to_symmetric
 from lit_gen.runs.run import Run
+from lit_gen.sample.density_field import DensityField, density_panels
 from lit_gen.sample.options import Options
+from lit_gen.sample.panels import DATA, EXACT, MODEL, SAMPLE, Panel, arrows_of, beside
 
 
 @runtime_checkable
@@ -31,28 +33,34 @@ class ScoreField(Protocol):
         """Unscaled data along the sampler, the samples last: ``[N, B, *shape]``."""
 
 
+@runtime_checkable
+class KnownDistribution(Protocol):
+    """Data whose probabilities are known, and few enough to enumerate."""
+
+    def enumerate(self) -> Tensor:
+        """All examples, integers ``[S, *shape]``."""
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        """Log-probabilities of integers ``[B, *shape]`` in nats: float64 ``[B]``."""
+
+
 DEVIATIONS = (0.5, 0.2, 0.07)
 """Deviations of the noise whose score fields are drawn, on the scale of data from -1 to 1."""
 
-_SIDE, _MARGIN, _REACH = 400, 12, 1.6  # pixels of a panel; half of the side of the square that it shows
-_ARROWS, _PATHS = 21, 40
-_PAPER, _POINTS, _LINES, _ENDS = (255, 255, 255), (190, 190, 190), (70, 110, 180), (230, 120, 0)
+_REACH, _ARROWS, _PATHS, _POINTS = 1.6, 21, 40, 2_000
 
 
 def write_field(run: Run, options: Options, file: Path) -> None:
-    """Draws four panels: the field at each of :data:`DEVIATIONS`, and paths of the sampler that end in samples."""
-    points = to_symmetric(run.data.split(options.split).x[:2_000], run.model.num_levels).flatten(1)
+    """Draws a flow's density and the paths through its layers, or score fields and the paths of a sampler."""
+    points = to_symmetric(run.data.split(options.split).x[:_POINTS], run.model.num_levels).flatten(1)
+    noise = Noise(options.seed, range(_PATHS if options.n is None else options.n), run.model.device)
     with torch.no_grad(), run.trainer.precision_plugin.forward_context():
-        fields = [field_of(run.model, deviation) for deviation in DEVIATIONS]
-        count = _PATHS if options.n is None else options.n
-        assert isinstance(run.model, ScoreField)
-        paths = run.model.paths(Noise(options.seed, range(count), run.model.device)).flatten(2).float().cpu()
-    picture = Image.new("RGB", (4 * _SIDE + 5 * _MARGIN, _SIDE + 2 * _MARGIN), _PAPER)
-    for i, field in enumerate(fields):
-        picture.paste(_field_panel(points, *field), (_MARGIN + i * (_SIDE + _MARGIN), _MARGIN))
-    picture.paste(_path_panel(points, paths), (_MARGIN + 3 * (_SIDE + _MARGIN), _MARGIN))
+        if isinstance(run.model, DensityField):
+            panels, legend, shades = density_panels(run.model, run.data, points, noise)
+        else:
+            panels, legend, shades = *_score_panels(run.model, run.data, points, noise), ""
     file.parent.mkdir(parents=True, exist_ok=True)
-    picture.save(file)
+    beside(panels, legend, shades).save(file)
 
 
 def field_of(model: GenerativeModule, deviation: float) -> tuple[Tensor, Tensor]:
@@ -69,48 +77,47 @@ def field_of(model: GenerativeModule, deviation: float) -> tuple[Tensor, Tensor]
     return grid, math.exp(-log_snr) * score
 
 
-def _field_panel(points: Tensor, grid: Tensor, steps: Tensor) -> Image.Image:
-    panel, draw = _panel(points)
-    # Longest arrows reach the next point of the grid; shorter ones by the root of their length, to be seen at all.
-    length = steps.norm(dim=1, keepdim=True).clamp_min(1e-12)
-    reach = 1.8 * _REACH / (_ARROWS - 1)
-    arrows = steps / length * (length / length.max()).sqrt() * reach
-    for start, arrow in zip(grid, arrows, strict=True):
-        _arrow(draw, start, arrow)
-    return panel
+def exact_field(data: KnownDistribution, num_levels: int, grid: Tensor, deviation: float) -> Tensor:
+    """Exact scores of noised data at points ``[N, 2]``, times the noise's variance.
+
+    It is the mean of the data given the point, less the point, as the sum over all examples.
+    """
+    x = data.enumerate()
+    log_p = data.log_prob(x)
+    possible = log_p > -700  # also rare examples count, at points that are far from others; below, float64 holds none
+    values = to_symmetric(x[possible], num_levels).flatten(1).double()
+    own = log_p[possible] - values.square().sum(1) / (2 * deviation**2)
+    found = []
+    for part in grid.double().split(64):
+        # The square of the point itself is the same for all examples.
+        log_weight = torch.addmm(own, part, values.T, alpha=1 / deviation**2)
+        found.append(log_weight.softmax(1) @ values - part)
+    return torch.cat(found).to(grid.dtype)
 
 
-def _path_panel(points: Tensor, paths: Tensor) -> Image.Image:
-    panel, draw = _panel(points)
+def _score_panels(
+    model: GenerativeModule, data: DiscreteDataModule, points: Tensor, noise: Noise
+) -> tuple[list[Panel], list[tuple[tuple[int, int, int], str]]]:
+    known = isinstance(data, KnownDistribution)
+    panels = []
+    for deviation in DEVIATIONS:
+        grid, steps = field_of(model, deviation)
+        fields = [steps]
+        if isinstance(data, KnownDistribution):
+            fields = [exact_field(data, model.num_levels, grid, deviation), steps]
+        panel = Panel(f"score times variance, at noise {deviation:g}", _REACH)
+        panel.points(points, DATA, 0.8)
+        arrows = arrows_of(fields, 1.8 * _REACH / (_ARROWS - 1))
+        if known:
+            panel.arrows(grid, arrows[0], EXACT, 2)
+        panel.arrows(grid, arrows[-1], MODEL)
+        panels.append(panel)
+    assert isinstance(model, ScoreField)
+    paths = model.paths(noise).flatten(2).float().cpu()
+    panel = Panel(f"{paths.shape[1]} paths of the sampler", _REACH)
+    panel.points(points, DATA, 0.8)
     for i in range(paths.shape[1]):
-        draw.line([_pixel(y) for y in paths[:, i]], fill=_LINES, width=1)
-    for y in paths[-1]:
-        _dot(draw, y, _ENDS, 3)
-    return panel
-
-
-def _panel(points: Tensor) -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    panel = Image.new("RGB", (_SIDE, _SIDE), _PAPER)
-    draw = ImageDraw.Draw(panel)
-    for y in points:
-        _dot(draw, y, _POINTS, 1)
-    draw.rectangle((0, 0, _SIDE - 1, _SIDE - 1), outline=_POINTS)
-    return panel, draw
-
-
-def _arrow(draw: ImageDraw.ImageDraw, start: Tensor, way: Tensor) -> None:
-    end = start + way
-    draw.line([_pixel(start), _pixel(end)], fill=_LINES, width=1)
-    back, across = end - 0.3 * way, 0.2 * torch.stack([-way[1], way[0]])
-    draw.line([_pixel(back + across), _pixel(end), _pixel(back - across)], fill=_LINES, width=1)
-
-
-def _dot(draw: ImageDraw.ImageDraw, y: Tensor, colour: tuple[int, int, int], radius: int) -> None:
-    column, row = _pixel(y)
-    draw.ellipse((column - radius, row - radius, column + radius, row + radius), fill=colour)
-
-
-def _pixel(y: Tensor) -> tuple[float, float]:
-    """Column and row of a point, the second coordinate upwards; far points are kept near the panel."""
-    column, row = (y.clamp(-3 * _REACH, 3 * _REACH) / _REACH).tolist()
-    return (1 + column) * _SIDE / 2, (1 - row) * _SIDE / 2
+        panel.path(paths[:, i], MODEL)
+    panel.points(paths[-1], SAMPLE, 3)
+    legend = [(DATA, "data"), (MODEL, "model"), (SAMPLE, "samples")]
+    return [*panels, panel], [*legend, (EXACT, "exact score of the noised data")] if known else legend

@@ -42,7 +42,7 @@ class Options:
         traverse: Samples, by number, of which one latent at a time is changed.
         invert: Rows of the split to reconstruct through the latents.
         classes: Whether to show samples of every class.
-        field: Whether to draw the score field and the samplers' paths of a model of two-dimensional data.
+        field: Whether to draw the scores or the density, and the samples' paths, of a model of two-dimensional data.
     """
 
     n: int | None = None
@@ -133,7 +133,7 @@ def _short(text: str) -> str:
 _MEANT_FOR = {
     "n": ("samples", "nearest", "prompted", "field"),
     "label": ("samples", "nearest", "completions", "prompted", "walk", "traversal"),
-    "temperature": ("samples", "nearest", "completions", "prompted", "classes"),
+    "temperature": ("samples", "nearest", "completions", "prompted", "classes", "field"),
     "sampler": ("samples", "nearest", "classes", "field"),
     "sampler_steps": ("samples", "nearest", "interpolation", "classes", "field"),
     "guidance": ("samples", "nearest", "classes"),

@@ -25,7 +25,9 @@ from lit_gen.records.record import read_record
 
 pytestmark = pytest.mark.benchmark
 ROUNDS = int(os.environ.get("ROUNDS", "5"))
-ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(REPO / "tests"), "WANDB_MODE": "offline"}
+# The checkout's own package comes first, whichever is installed.
+PATHS = os.pathsep.join([str(REPO), str(REPO / "tests")])
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": PATHS, "WANDB_MODE": "offline"}
 
 
 def run(*command: str) -> str:

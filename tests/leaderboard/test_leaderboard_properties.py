@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -9,11 +10,11 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from properties import lengths
-from records.makers import make_bpd, make_record
+from records.makers import BPD, make_bpd, make_record
 from records.strategies import Tree, changed, records, tree_of
 
 from lit_gen.leaderboard.__main__ import main
-from lit_gen.records.record import write_record
+from lit_gen.records.record import Cost, Score, write_record
 
 # Each with whether all runs are in it, also those without validations.
 FORMS = {
@@ -24,6 +25,12 @@ FORMS = {
 TREES = records().map(tree_of)
 # A section of baselines alone, whose columns of costs are empty.
 ALONE = tree_of(make_record(baselines=[make_bpd(data="other", weights="none", ema_halflife_examples=None)]))
+# A section whose only run is larger than what is asked for.
+LARGE = tree_of(make_record(make_bpd(data="other"), data="other", cost=Cost(parameters=2_000_000)))
+# Their ratio, the number of dimensions, is infinite.
+TWINS = tree_of(make_record(
+    make_bpd(1e-300), Score(name="nll", value=1e300, kind="bound", protocol=dataclasses.replace(BPD, metric="nll"))
+))
 
 
 @lengths()
@@ -37,6 +44,7 @@ def test_one_changed_record_does_not_stop_the_leaderboard(
     @length
     @given(TREES | TREES.flatmap(changed), st.sampled_from([*FORMS]))
     @example(ALONE, "")
+    @example(LARGE, "--at-most 1M")
     def holds(tree: Tree, form: str) -> None:
         capsys.readouterr()
         path.write_text(json.dumps(tree))
@@ -60,6 +68,7 @@ def test_a_changed_record_is_checked_in_lines(
 
     @length
     @given(TREES | TREES.flatmap(changed))
+    @example(TWINS)
     def holds(tree: Tree) -> None:
         capsys.readouterr()
         path.write_text(json.dumps(tree))

@@ -10,7 +10,7 @@ from lightning.pytorch.cli import OptimizerCallable
 from torch import Tensor
 from typing_extensions import override
 
-from lit_gen.bijections import Bijection
+from lit_gen.bijections import Bijection, Chain, EvenOdd, Flatten, Reverse
 from lit_gen.contract import Batch, GenerativeModule, Tempered
 from lit_gen.errors import UserError
 from lit_gen.families.flow.dequantization import Dequantization, UniformDequantization
@@ -174,6 +174,22 @@ class Flow(GenerativeModule, abc.ABC):
             "samples_clamped": (self.clamped_samples, self.drawn),
             "sample_values_clamped": (self.clamped_values, self.drawn * self.num_dims),
         }
+
+    def layer_paths(self, noise: Noise) -> Tensor:
+        """Latents of samples, what each layer makes of them, and last the y of which :meth:`generate` gives integers.
+
+        All are flat and in the order of the data's dimensions, ``[N, B, D]``: layers that only reorder or reshape
+        dimensions are no part of a path. Layers at several scales count as one.
+        """
+        z = self.prior.sample(noise, None, self.sampling.temperature)
+        found = [z]
+        layers = list(self.bijection.steps) if isinstance(self.bijection, Chain) else [self.bijection]
+        for layer in reversed(layers):
+            if isinstance(layer, EvenOdd | Flatten | Reverse):
+                found = [layer.inverse(part) for part in found]
+            else:
+                found.append(layer.inverse(found[-1]))  # type: ignore[operator]
+        return torch.stack([part.flatten(1).float() for part in found])
 
     def from_latent(self, z: Tensor) -> Tensor:
         """Decodes latents ``[B, D]`` to integers uint8 ``[B, *shape]``."""
