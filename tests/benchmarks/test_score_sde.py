@@ -45,7 +45,7 @@ def test_training_is_not_behind_a_plain_loop(tmp_path: Path) -> None:
     print(results.table("Score SDE, training"))
     first, second = (results.windows[name][0].parameters for name in commands)
     assert first == second
-    assert results.ratio("fit") >= 0.95
+    assert results.ratio("fit") >= 0.93
 
 
 def test_the_plain_loop_trains_the_module_of_the_recipe(tmp_path: Path) -> None:
