@@ -16,6 +16,7 @@ from torch.utils.data import DataLoader, TensorDataset
 
 from benchmarks.sets import random_images
 from lit_gen.cli.build import run_from_args
+from lit_gen.cli.process import configure_process
 from lit_gen.nets import DCGAN, MLPAdversarialNets, SNGANNets
 
 Loss = Callable[[Tensor], Tensor]
@@ -88,12 +89,17 @@ def _scaled(num_images: int, shape: tuple[int, ...]) -> Tensor:
 
 
 def bare_step(num_images: int, *options: str) -> float:
-    """The training step of a run's own module in a loop, without Trainer, callbacks, average and curves."""
+    """The training step of a run's own module in a loop, without Trainer, callbacks, average and curves.
+
+    The process is set up as ``fit`` sets it up, so that the difference is the Trainer's.
+    """
     with tempfile.TemporaryDirectory() as folder:
-        run = run_from_args([
+        arguments = [
             f"--trainer.default_root_dir={folder}", "--trainer.accelerator=cpu", "--data=benchmarks.sets.RandomImages",
             f"--data.num_train={num_images}", *options,
-        ])  # fmt: skip
+        ]  # fmt: skip
+        configure_process(arguments)
+        run = run_from_args(arguments)
         steps = num_images // run.data.batch_size
         return bare(run, "cpu", "32-true", 0, steps).images_per_second
 
