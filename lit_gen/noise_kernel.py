@@ -66,5 +66,6 @@ def draw(keys: Tensor, drawn: int, half: int, normal: bool) -> Tensor:
     if out.numel():
         block = min(_LARGEST_BLOCK, triton.next_power_of_2(half))
         grid = (len(keys), triton.cdiv(half, block))
-        _draw[grid](keys, out, drawn + 1, half, NORMAL=normal, BLOCK=block)
+        with torch.cuda.device_of(keys):  # Triton launches on the current device
+            _draw[grid](keys, out, drawn + 1, half, NORMAL=normal, BLOCK=block)
     return out

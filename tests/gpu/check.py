@@ -1,4 +1,4 @@
-"""Checks lit_gen on one GPU in about six minutes, with nothing to download; each row is written when it is done.
+"""Checks lit_gen on one GPU, for six minutes or more, with nothing to download; each row is written when it is done.
 
     python tests/gpu/check.py --out check.json
     python tests/gpu/check.py --device cpu --minutes 2          # at reduced size, without a GPU
