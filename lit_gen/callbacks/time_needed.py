@@ -19,6 +19,7 @@ from lit_gen.callbacks.sample_quality import SampleQuality
 from lit_gen.callbacks.throughput import Throughput
 from lit_gen.contract import Batch, Estimation, GenerativeModule
 from lit_gen.contract.likelihood_module import LikelihoodModule
+from lit_gen.malloc import return_freed_memory
 from lit_gen.metrics import FeatureSpace
 from lit_gen.scoring.likelihood_scores import scored_parts
 from lit_gen.scoring.sample_scores import as_seen
@@ -95,6 +96,7 @@ class TimeNeeded(L.Callback):
                 validation, scoring = self.evaluations(trainer, model)
         finally:
             model.train(was_training)
+            return_freed_memory()
             self.clock.resume(trainer)
         if self._validating is not None and self._validating > 0:
             validation = self._validating

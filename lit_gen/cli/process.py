@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import logging
 import os
 import signal
@@ -12,6 +11,7 @@ import warnings
 from collections.abc import Callable, Iterator
 
 from lit_gen.errors import UserError, file_error
+from lit_gen.malloc import reuse_freed_memory
 from lit_gen.screen.quietness import SETTINGS, silence
 from lit_gen.stopping.ends import ended_in_one_line
 from lit_gen.stopping.processes import PROCESSES
@@ -36,7 +36,7 @@ def configure_process(args: list[str]) -> None:
     on_cpu = "trainer.accelerator=cpu" in " ".join(args).replace("accelerator cpu", "accelerator=cpu")
     if on_cpu or (sys.platform == "linux" and not any(map(os.path.exists, _GPU_DEVICES))):
         os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
-    tune_malloc()
+    reuse_freed_memory()
     quiet_logs()
 
 
@@ -95,18 +95,6 @@ def without_news() -> Iterator[None]:
     finally:
         for logger, level in zip(loggers, before, strict=True):
             logger.setLevel(level)
-
-
-def tune_malloc() -> None:
-    """Makes glibc reuse freed memory for the next tensor; does nothing with other C libraries."""
-    try:
-        mallopt = ctypes.CDLL(None).mallopt
-    except (AttributeError, OSError):
-        return
-    m_trim_threshold, m_top_pad, m_mmap_max = -1, -2, -4
-    mallopt(m_mmap_max, 0)
-    mallopt(m_trim_threshold, 2**31 - 1)
-    mallopt(m_top_pad, 64 * 2**20)
 
 
 def run_command(command: Callable[[list[str]], int | None], args: list[str]) -> int:
