@@ -87,6 +87,20 @@ def test_ci_has_torch_and_its_torchvision() -> None:
     }
 
 
+def test_ci_compares_the_files_of_these_versions_with_their_checksums() -> None:
+    """Of constraints.txt all, and of what torch takes besides for NVIDIA's cards."""
+    lines = (REPO / ".ci/checksums.txt").read_text().splitlines()[1:]
+    files = [re.fullmatch(r"([\w.-]+)==([\w.+]+) --hash=sha256:[0-9a-f]{64}", line) for line in lines]
+    assert all(files)
+    versions = {canonicalize_name(found[1]): found[2] for found in files if found}
+    assert len(versions) == len(files)
+    assert {name: versions.get(name) for name in constraints()} == constraints()
+    assert all(re.match("nvidia-|cuda-|triton|setuptools", name) for name in versions.keys() - constraints().keys())
+    script = (REPO / ".ci/run").read_text()
+    fetched = script.index("--require-hashes --only-binary :all: -r .ci/checksums.txt -d build/wheels")
+    assert fetched < script.index("export PIP_NO_INDEX=1") < script.index('bash -euo pipefail -c "$line"')
+
+
 def test_wheels_ask_for_no_exact_torch() -> None:
     """An exact version would replace a user's own build of torch."""
     specifiers = {r.name: r.specifier for r in DIRECT}
