@@ -12,8 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-import lit_gen.noise
-from lit_gen.noise import Noise, _finalize, mix
+from lit_gen.noise import Noise, mix, streams
 
 
 def test_a_row_is_the_same_in_any_company() -> None:
@@ -116,7 +115,7 @@ def test_words_are_those_of_splitmix64() -> None:
         expected.append(z ^ (z >> 31))
     assert (Noise(7, [3]).words(5)[0].numpy().view("uint64") == expected).all()
     # The reference implementation, from state 1234567: the values that other implementations test against.
-    assert int(_finalize(torch.tensor([1234567 + 0x9E3779B97F4A7C15 - 2**64]))) % 2**64 == 6457827717110365317
+    assert int(streams._finalize(torch.tensor([1234567 + 0x9E3779B97F4A7C15 - 2**64]))) % 2**64 == 6457827717110365317
 
 
 def test_normal_draws_are_box_mullers_of_the_words() -> None:
@@ -179,7 +178,7 @@ def test_mix_stays_in_32_bits_and_takes_negative_words() -> None:
 IN_THE_INTERPRETER = """
 import torch
 from lit_gen.noise import Noise
-from lit_gen.noise_kernel import draw
+from lit_gen.noise.triton_kernel import draw
 
 for rows, number in ((5, 7), (3, 1), (2, 2100), (4, 0)):
     for drawn in (0, 3, 2**31 - 2, 2**33):
@@ -204,12 +203,12 @@ def test_the_kernel_for_gpus_draws_the_same_numbers() -> None:
 def test_without_triton_a_gpu_uses_tensor_operations(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setitem(sys.modules, "lit_gen.noise_kernel", None)
-    lit_gen.noise._kernel.cache_clear()
-    assert lit_gen.noise._kernel(torch.device("cuda", 7)) is None
+    monkeypatch.setitem(sys.modules, "lit_gen.noise.triton_kernel", None)
+    streams._kernel.cache_clear()
+    assert streams._kernel(torch.device("cuda", 7)) is None
     assert "Triton cannot be used here (ModuleNotFoundError)" in caplog.text
-    assert lit_gen.noise._kernel(torch.device("cpu")) is None
-    lit_gen.noise._kernel.cache_clear()
+    assert streams._kernel(torch.device("cpu")) is None
+    streams._kernel.cache_clear()
 
 
 @pytest.mark.parametrize(("normal", "error"), [(False, 2.0**-24), (True, 1e-4)])
@@ -220,6 +219,6 @@ def test_a_kernel_with_other_numbers_is_not_used(normal: bool, error: float) -> 
         return numbers + (error * wrong if of_normal == normal else 0.0)
 
     wrong = 0.0
-    assert lit_gen.noise._draws_the_same(draw, torch.device("cpu"))
+    assert streams._draws_the_same(draw, torch.device("cpu"))
     wrong = 1.0
-    assert not lit_gen.noise._draws_the_same(draw, torch.device("cpu"))
+    assert not streams._draws_the_same(draw, torch.device("cpu"))

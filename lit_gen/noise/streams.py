@@ -51,7 +51,7 @@ class Noise:
     modulo 2^64, and the key is the finalizer of the mixed seed plus the example's index times the same number. That is
     a few operations on int64 tensors, without a loop over examples and without waiting for the device. Words, and
     draws of :meth:`uniform`, are the same integers and fractions on every device; draws of :meth:`normal` agree to the
-    rounding of log, sin and cos. On a GPU with Triton a draw is one kernel (``lit_gen.noise_kernel``).
+    rounding of log, sin and cos. On a GPU with Triton a draw is one kernel (``lit_gen.noise.triton_kernel``).
 
     Args:
         seed: Seed of the streams; different seeds give unrelated numbers.
@@ -139,7 +139,7 @@ def _kernel(device: torch.device) -> Draw | None:
     if device.type != "cuda":
         return None
     try:
-        from lit_gen.noise_kernel import draw
+        from lit_gen.noise.triton_kernel import draw
 
         if _draws_the_same(draw, device):
             return draw
