@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from typing import NamedTuple
 
@@ -32,7 +33,8 @@ def train_gap(score: Score, record: Record) -> Gap | None:
     """
     if score.kind is None or score.protocol.split != "train":
         return None
-    same = [s for s in record.scores if s.protocol.split == "test" and _elsewhere(s) == _elsewhere(score)]
+    own = _elsewhere(score.protocol)
+    same = [s for s in record.scores if s.protocol.split == "test" and _elsewhere(s.protocol) == own]
     if not same:
         return None
     # Of several sets of test examples, the largest.
@@ -42,6 +44,7 @@ def train_gap(score: Score, record: Record) -> Gap | None:
     return Gap(test.value - score.value, error)
 
 
-def _elsewhere(score: Score) -> Protocol:
+@functools.lru_cache(maxsize=4096)  # thousands of records state a few protocols
+def _elsewhere(protocol: Protocol) -> Protocol:
     """The protocol without what differs between two splits: replicates change an error, and no expected value."""
-    return dataclasses.replace(score.protocol, split=None, data_hash=None, num_examples=None, replicates=None)
+    return dataclasses.replace(protocol, split=None, data_hash=None, num_examples=None, replicates=None)
