@@ -162,6 +162,9 @@ class Processes:
                 self._look()
 
     def _on_signal(self, number: int) -> None:
+        # The pipe also has signals of other handlers, such as torch's SIGCHLD for an ended worker of a data loader.
+        if number not in (*SIGNALS, *_ORIGINAL, _AT_ONCE):
+            return
         if number == _AT_ONCE:
             self._stop_at_once()
         elif self._asked is None:

@@ -130,6 +130,7 @@ def soak(names: list[str], minutes: float, out: Path) -> dict[str, Memory]:
                 memory[name].minutes.append(passed)
                 memory[name].kilobytes.append(sum(map(resident, pids)))
                 memory[name].processes = len(pids)
+        keep(memory, out)  # before an end that fails
         for name, process in processes.items():
             end(name, process)
     finally:
@@ -137,6 +138,11 @@ def soak(names: list[str], minutes: float, out: Path) -> dict[str, Memory]:
             for pid in reversed(tree(process.pid)) if process.poll() is None else []:
                 os.kill(pid, signal.SIGKILL)
     return memory
+
+
+def keep(memory: dict[str, Memory], out: Path) -> None:
+    """Writes the curves to ``OUT/memory.json``."""
+    (out / "memory.json").write_text(json.dumps({name: asdict(found) for name, found in memory.items()}))
 
 
 def end(name: str, process: subprocess.Popen[bytes]) -> None:
@@ -163,7 +169,6 @@ def main() -> None:
     options = parser.parse_args()
     out = options.out.resolve()
     memory = soak(options.names, options.minutes, out)
-    (out / "memory.json").write_text(json.dumps({name: asdict(found) for name, found in memory.items()}))
     for name, found in memory.items():
         print(line(name, found, options.warmup))
 
