@@ -1,4 +1,4 @@
-"""Resident memory of long runs: trains one with ``lit_gen.fit``, reads its memory, and fits a line to it.
+"""Memory of long runs: trains one with ``lit_gen.fit``, reads its memory, and fits a line to it.
 
     cd tests && python -m load.soak gan diffusion streaming --minutes 60 --out soak
 
@@ -40,7 +40,7 @@ SECONDS_BETWEEN = 5.0
 
 @dataclass
 class Memory:
-    """Resident memory of a process and of all processes below it, over time."""
+    """Memory of a process and of all processes below it, over time."""
 
     minutes: list[float] = field(default_factory=list)
     kilobytes: list[int] = field(default_factory=list)
@@ -77,12 +77,15 @@ def tree(pid: int) -> list[int]:
 
 
 def resident(pid: int) -> int:
-    """Resident memory in kB; 0 for a process that is gone."""
+    """Memory in kB that the process has for itself alone, resident or swapped out; 0 for one that is gone.
+
+    Pages of files, such as libraries, are left out: the kernel takes them back when others need room.
+    """
     try:
         lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     except OSError:
         return 0
-    return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS")), 0)
+    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem", "VmSwap")))
 
 
 def make_images(folder: Path) -> None:

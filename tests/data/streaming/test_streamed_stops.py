@@ -45,9 +45,9 @@ def test_under_torchrun_a_signal_to_the_second_process_is_the_first_one(streamin
     """The store passes signals on to the other processes, and no ends of workers."""
     launch = ["--nproc-per-node=2", "--master-port=29518", "-m", "lit_gen", "fit"]
     arguments = options("vae", tmp_path, "--run_name=run", *streaming, *TWO, "--trainer.callbacks=chaos.Ender")
-    chaos = {"CHAOS_PLACE": "on_train_batch_start", "CHAOS_AT": "26", "CHAOS_RANK": "1", "CHAOS_SIGNAL": f"{TERM.value}"}
-    environment = {**os.environ, **chaos, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}"}
-    environment["CHAOS_TIME"] = str(tmp_path / "time")
+    chaos = {"PLACE": "on_train_batch_start", "AT": "26", "RANK": "1", "SIGNAL": str(TERM.value)}
+    environment = {**os.environ, "PYTHONPATH": f"{REPO}:{REPO / 'tests'}", "CHAOS_TIME": str(tmp_path / "time")}
+    environment |= {f"CHAOS_{key}": value for key, value in chaos.items()}
     found = run_module("torch.distributed.run", *launch, *arguments, env=environment, timeout=240)
     assert "error: stopped by SIGTERM; the last checkpoint is" in found.stderr, found.stderr
     assert checkpoint(tmp_path / "run", "interrupted")["global_step"] >= 26
