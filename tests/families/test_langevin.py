@@ -178,6 +178,18 @@ def test_samples_come_to_have_the_datas_moments(name: str) -> None:
     assert errors[1] < 0.5 * errors[0], errors
 
 
+@pytest.mark.parametrize("steps", [24, 250])
+def test_reverse_diffusion_ve_has_more_noise_than_its_level(steps: int) -> None:
+    """Around a single point, ``r**4 v + 1 - r**2`` for a ratio r of two levels has its fixed point at ``v = r**-2``."""
+    source, n = independent(8, 1e-14), 4_000
+    grid, noise = even(-8.0, 8.0, steps), ManyRows(n)
+    run = Sampling("reverse_diffusion_ve", steps).algorithm()
+    _, sigma = alpha_sigma(grid[0])
+    z = run(source.denoise, sigma * noise.normal(8), grid, noise)
+    excess = float((z / alpha_sigma(grid[-1])[1]).square().mean())
+    assert excess == pytest.approx(math.exp(16 / steps), abs=4 * excess * math.sqrt(2 / (8 * n)))
+
+
 def test_annealed_langevin_comes_to_have_the_datas_moments() -> None:
     """With more and smaller steps at each level."""
     source, n, errors = correlated(), 3_000, []
