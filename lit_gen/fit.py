@@ -23,7 +23,7 @@ from lit_gen.cli.process import configure_process, run_command
 from lit_gen.cli.run_folder import remove_run_folder
 from lit_gen.errors import RUNS_OPTION, UserError, print_warning, writing
 from lit_gen.evaluate import evaluate
-from lit_gen.leaderboard.page import write_page
+from lit_gen.leaderboard.page import page_of, write_text
 from lit_gen.records.atomic import write_atomically
 from lit_gen.records.record import Record
 from lit_gen.records.score import Score
@@ -173,22 +173,28 @@ def update_page(root: Path, seconds: float = 1.0) -> None:
         seconds: Time after which the page is given up.
     """
     page = root / "leaderboard.html"
-    outcome: list[list[str] | Exception] = []
+    outcome: list[tuple[str, list[str]] | Exception] = []
 
-    def write() -> None:
+    def build() -> None:
         try:
-            outcome.append(write_page(root, page))
+            outcome.append(page_of(root))
         except Exception as error:
             outcome.append(error)
 
-    thread = threading.Thread(target=write, daemon=True)
+    # The thread writes no file: at the end of the process it is stopped wherever it is.
+    thread = threading.Thread(target=build, daemon=True)
     thread.start()
     thread.join(seconds)
     found = outcome[0] if outcome else TimeoutError(f"it takes longer than {seconds:g} s")
+    if not isinstance(found, Exception):
+        try:
+            write_text(found[0], page)
+        except UserError as error:
+            found = error
     if isinstance(found, Exception):
         print_warning(f"{page} is not updated ({one_line(found)}); 'lit-gen leaderboard {root} --html {page}' does it")
         return
-    for complaint in found:
+    for complaint in found[1]:
         sys.stderr.write(f"{complaint}\n")
     print(f"{'leaderboard':<12} {page}")
 

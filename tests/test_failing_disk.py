@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -154,7 +155,7 @@ def test_scores_are_printed_before_the_page_and_wait_a_second_for_it(
         time.sleep(30)
         return []
 
-    monkeypatch.setattr(fit, "write_page", slow)
+    monkeypatch.setattr(fit, "page_of", slow)
     folder = run_fit("vae", tmp_path, "run", "--budget.max_examples=300")
     assert "bits/dim" in printed[0]
     assert f"record       {folder / 'record.json'}" in printed[0]
@@ -175,9 +176,40 @@ def test_a_page_that_cannot_be_written_is_a_warning(
     def broken(*args: Any) -> list[str]:
         raise error
 
-    monkeypatch.setattr(fit, "write_page", broken)
+    monkeypatch.setattr(fit, "page_of", broken)
     fit.update_page(tmp_path)
     assert errors(capsys)[1][0].startswith(f"warning: {tmp_path / 'leaderboard.html'} is not updated (")
+
+
+def test_a_page_that_comes_too_late_writes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its thread may be stopped anywhere when the process ends, and would leave a part of a file."""
+    built = threading.Event()
+
+    def slow(*args: Any) -> tuple[str, list[str]]:
+        time.sleep(0.3)
+        built.set()
+        return "<p>", []
+
+    monkeypatch.setattr(fit, "page_of", slow)
+    fit.update_page(tmp_path, seconds=0.1)
+    assert "it takes longer than 0.1 s" in errors(capsys)[1][0]
+    assert built.wait(5)
+    time.sleep(0.2)
+    assert not list(tmp_path.iterdir())
+    fit.update_page(tmp_path)
+    assert [(file.name, file.read_text()) for file in tmp_path.iterdir()] == [("leaderboard.html", "<p>")]
+
+
+def test_a_page_whose_place_is_taken_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run_fit("vae", tmp_path, "run", "--budget.max_examples=300")
+    (tmp_path / "leaderboard.html").unlink()
+    (tmp_path / "leaderboard.html").mkdir()
+    capsys.readouterr()
+    fit.update_page(tmp_path)
+    assert "is not updated (cannot write" in errors(capsys)[1][0]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["leaderboard.html", "run"]
 
 
 # ---------------------------------------------------------------- what stays

@@ -44,11 +44,39 @@ def write_page(records_dir: Path, html_path: Path, *, strict: bool = False) -> l
     Raises:
         UserError: The directory is missing or holds no readable record, or the file cannot be written.
     """
+    text, complaints = page_of(records_dir, strict=strict)
+    write_text(text, html_path)
+    return complaints
+
+
+def page_of(records_dir: Path, *, strict: bool = False) -> tuple[str, list[str]]:
+    """The page of all runs below a directory, and one line for each record or file of samples that was left out.
+
+    Args:
+        records_dir: Directory that is searched for records with its subdirectories.
+        strict: Whether to split columns by every field of the protocol that differs.
+
+    Raises:
+        UserError: The directory is missing or holds no readable record.
+    """
     found = find_runs(records_dir)
     if not found.runs:
         raise no_record(records_dir, found)
     sections = sort_sections(build_sections(found.runs, strict=strict), None)
-    return [*found.left_out, *write_sections(sections, found.left_out, html_path)]
+    text, complaints = render(sections, found.left_out)
+    return text, [*found.left_out, *complaints]
+
+
+def write_text(text: str, html_path: Path) -> None:
+    """Writes a page to a file, whole or not at all.
+
+    Raises:
+        UserError: The file cannot be written.
+    """
+    try:
+        write_atomically(html_path, text)
+    except OSError as error:
+        raise UserError(f"cannot write {html_path}: {error.strerror}") from error
 
 
 def write_sections(sections: Sequence[Section], left_out: Sequence[str], html_path: Path) -> list[str]:
@@ -66,10 +94,7 @@ def write_sections(sections: Sequence[Section], left_out: Sequence[str], html_pa
         UserError: The file cannot be written.
     """
     text, complaints = render(sections, left_out)
-    try:
-        write_atomically(html_path, text)
-    except OSError as error:
-        raise UserError(f"cannot write {html_path}: {error.strerror}") from error
+    write_text(text, html_path)
     return complaints
 
 

@@ -104,9 +104,9 @@ def test_labels_name_the_function_evaluations_of_the_records() -> None:
     listed, runs = yaml.safe_load((listing.HERE / "tables.yaml").read_text())["tables"], listing.read_runs()
     checked = 0
     for row in (row for table in listed.values() for row in table["rows"] if "run" in row):
-        said = re.search(r"(\d+) evaluations", row["label"])
+        said = re.search(r"([\d,]+) evaluations", row["label"])
         for seed in runs[row["run"]].seeds_recorded() if said else ():
             record = read_record(runs[row["run"]].record(seed))
-            assert record.cost.function_evaluations_per_sample == int(said[1]), row["label"]
+            assert record.cost.function_evaluations_per_sample == int(said[1].replace(",", "")), row["label"]
             checked += 1
     assert checked
