@@ -7,7 +7,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from chaos import TWO, alive, assert_same_end, assert_stopped, go_on, run
+from chaos import TWO, alive, assert_stopped, run
 from commands import checkpoint, options, run_module
 from conftest import REPO
 
@@ -35,9 +35,6 @@ def test_a_signal_in_the_third_epoch_is_the_first_one(streaming: list[str], tmp_
     end = run(tmp_path, "stopped", *streaming, place="on_train_batch_start", at=26, signal=TERM.value)
     assert_stopped(end, TERM)
     assert checkpoint(tmp_path / "stopped", "interrupted")["global_step"] == 26
-    assert go_on(end).code == 0
-    assert run(tmp_path, "unbroken", *streaming).code == 0
-    assert_same_end(tmp_path / "unbroken", tmp_path / "stopped")
 
 
 @pytest.mark.slow
