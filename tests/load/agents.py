@@ -1,6 +1,6 @@
-"""Many tiny runs of a sweep by several agents, which share the folder of runs: real agents, a pretended server.
+"""Many tiny runs of a sweep by several agents, which share the folder of runs: real agents, a mock server.
 
-    cd tests && python -m load.agents --server FOLDER_OF_STAND_IN --runs 200 --agents 2 --out agents
+    cd tests && python -m load.agents --server FOLDER --runs 200 --agents 2 --out agents
 
 Checked are the records (one for each run, complete, with finite scores, readable by the leaderboard), what the server
 was told, and what is left: files that not every run has, files in the temporary folder, processes.
@@ -68,7 +68,7 @@ class Outcome:
 
 
 def run(server: Path, runs: int, agents: int, out: Path) -> Outcome:
-    """Lets the agents make the runs in ``out`` and checks what they leave; ``server`` is the stand-in's folder."""
+    """Lets the agents make the runs in ``out`` and checks what they leave; ``server`` is the mock server's folder."""
     out.mkdir(parents=True)
     shutil.copytree(REPO / "configs", out / "configs")
     sweep = yaml.safe_load((REPO / "sweeps/vae.yaml").read_text())
@@ -78,19 +78,20 @@ def run(server: Path, runs: int, agents: int, out: Path) -> Outcome:
     temporary = Path(tempfile.mkdtemp(prefix="la_"))
     outcome = Outcome(runs)
     command = [sys.executable, "server.py", "--record", str(out / "server.json"), "--max-runs", str(runs)]
-    with open(out / "server.log", "wb") as log:
-        standin = subprocess.Popen(command, cwd=server, stdout=subprocess.PIPE, stderr=log, text=True)
-    assert standin.stdout is not None
-    environment = make_environment(standin.stdout.readline().strip(), temporary, out)
-    try:
-        start = time.monotonic()
-        codes = make_runs(agents, out, environment)
-        outcome.seconds = time.monotonic() - start
-        outcome.problems += [f"agent {i} ended with exit code {code}" for i, code in enumerate(codes) if code]
-        outcome.problems += [f"left running: {line}" for line in left_running(environment[MARK])]
-    finally:
-        standin.terminate()
-        standin.wait(timeout=30)
+    with (
+        open(out / "server.log", "wb") as log,
+        subprocess.Popen(command, cwd=server, stdout=subprocess.PIPE, stderr=log, text=True) as mock,
+    ):
+        try:
+            assert mock.stdout is not None
+            environment = make_environment(mock.stdout.readline().strip(), temporary, out)
+            start = time.monotonic()
+            codes = make_runs(agents, out, environment)
+            outcome.seconds = time.monotonic() - start
+            outcome.problems += [f"agent {i} ended with exit code {code}" for i, code in enumerate(codes) if code]
+            outcome.problems += [f"left running: {line}" for line in left_running(environment[MARK])]
+        finally:
+            mock.terminate()
     check_records(out / "runs", outcome)
     check_server(json.loads((out / "server.json").read_text()), outcome)
     left = [path.name for path in temporary.iterdir() if not path.name.startswith(OTHERS)]
@@ -100,7 +101,7 @@ def run(server: Path, runs: int, agents: int, out: Path) -> Outcome:
 
 
 def make_environment(url: str, temporary: Path, out: Path) -> dict[str, str]:
-    """The environment of a user who is logged in at the stand-in; all that is started bears a mark."""
+    """The environment of a user who is logged in at the mock server; all that is started bears a mark."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("WANDB_")}
     home = str(out / "home")
     return {
@@ -174,14 +175,14 @@ def names(folder: Path) -> set[str]:
 def check_server(told: dict[str, Any], outcome: Outcome) -> None:
     """Checks what the server was told of each run."""
     outcome.finished = sum(run["state"] == "finished" and run["exit_code"] == 0 for run in told["runs"])
-    outcome.problems += [f"unknown to the stand-in: {entry['what']}" for entry in told["unknown"]]
+    outcome.problems += [f"unknown to the mock server: {entry['what']}" for entry in told["unknown"]]
     outcome.problems += [f"refused: {entry['operation']}: {entry['message']}" for entry in told["refused"]]
 
 
 def main() -> int:
     """Prints the outcome; returns 1 unless all is as it should be."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--server", type=Path, required=True, help="folder of the pretended server, with server.py")
+    parser.add_argument("--server", type=Path, required=True, help="folder of the mock server, with server.py")
     parser.add_argument("--runs", type=int, default=200, help="runs in all (default: 200)")
     parser.add_argument("--agents", type=int, default=2, help="agents beside each other (default: 2)")
     parser.add_argument("--out", type=Path, default=Path("agents"), help="folder that is made for it")

@@ -36,6 +36,7 @@ RUNS = {
     ],
 }  # fmt: skip
 SECONDS_BETWEEN = 5.0
+LIMIT = 100.0  # kB/min
 
 
 @dataclass
@@ -76,8 +77,8 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def resident(pid: int) -> int:
-    """Memory in kB that the process has for itself alone, resident or swapped out; 0 for one that is gone.
+def memory_of(pid: int) -> int:
+    """Anonymous and shared memory of a process in kB, resident or swapped out; 0 for one that is gone.
 
     Pages of files, such as libraries, are left out: the kernel takes them back when others need room.
     """
@@ -116,8 +117,9 @@ def soak(names: list[str], minutes: float, out: Path) -> dict[str, Memory]:
     """Trains the runs beside each other for so many minutes and stops them by SIGTERM.
 
     Raises:
-        RuntimeError: If a run ends by itself, does not end in 60 s when asked, ends with another exit code than
+        RuntimeError: If a run ends by itself, ends with another exit code than
             143, or leaves processes behind.
+        subprocess.TimeoutExpired: If a run does not end in 60 s when asked.
     """
     out.mkdir(parents=True, exist_ok=True)
     processes = {name: start(name, out) for name in names}
@@ -131,9 +133,9 @@ def soak(names: list[str], minutes: float, out: Path) -> dict[str, Memory]:
                     raise RuntimeError(f"{name} ended by itself, exit code {process.returncode}: see {out}/{name}.log")
                 pids = tree(process.pid)
                 memory[name].minutes.append(passed)
-                memory[name].kilobytes.append(sum(map(resident, pids)))
+                memory[name].kilobytes.append(sum(map(memory_of, pids)))
                 memory[name].processes = len(pids)
-        keep(memory, out)  # before an end that fails
+        write_curves(memory, out)  # before an end that fails
         for name, process in processes.items():
             end(name, process)
     finally:
@@ -143,7 +145,7 @@ def soak(names: list[str], minutes: float, out: Path) -> dict[str, Memory]:
     return memory
 
 
-def keep(memory: dict[str, Memory], out: Path) -> None:
+def write_curves(memory: dict[str, Memory], out: Path) -> None:
     """Writes the curves to ``OUT/memory.json``."""
     (out / "memory.json").write_text(json.dumps({name: asdict(found) for name, found in memory.items()}))
 
@@ -153,17 +155,17 @@ def end(name: str, process: subprocess.Popen[bytes]) -> None:
     pids = tree(process.pid)
     process.terminate()
     code = process.wait(timeout=60)
-    if code not in (143, -signal.SIGTERM):
+    if code != 128 + signal.SIGTERM:
         raise RuntimeError(f"{name} was asked to stop and ended with exit code {code}")
     until = time.monotonic() + 10
-    while left := [pid for pid in pids if resident(pid)]:
+    while left := [pid for pid in pids if memory_of(pid)]:
         if time.monotonic() > until:
             raise RuntimeError(f"{name} left processes behind: {left}")
         time.sleep(0.1)
 
 
-def main() -> None:
-    """Prints a line for each run and keeps the curves in ``OUT/memory.json``."""
+def main() -> int:
+    """Prints a line for each run; returns 1 if the memory of one grows by more than 100 kB/min."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("names", nargs="+", choices=sorted(RUNS), help="runs, trained beside each other")
     parser.add_argument("--minutes", type=float, default=60.0, help="length of the soak (default: 60)")
@@ -174,6 +176,7 @@ def main() -> None:
     memory = soak(options.names, options.minutes, out)
     for name, found in memory.items():
         print(line(name, found, options.warmup))
+    return int(any(slope(*found.after(options.warmup)) > LIMIT for found in memory.values()))
 
 
 def line(name: str, memory: Memory, warmup: float) -> str:
@@ -187,4 +190,4 @@ def line(name: str, memory: Memory, warmup: float) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import time
@@ -34,23 +33,23 @@ def test_the_memory_of_children_counts() -> None:
     start = time.monotonic()
     while process.poll() is None:
         memory.minutes.append((time.monotonic() - start) / 60)
-        memory.kilobytes.append(sum(map(soak.resident, soak.tree(process.pid))))
+        memory.kilobytes.append(sum(map(soak.memory_of, soak.tree(process.pid))))
         time.sleep(0.2)
     middle = [found for found in memory.after(1 / 60)[1] if found]
     assert max(middle) - middle[0] > 10 * 1024
-    assert soak.resident(process.pid) == 0
+    assert soak.memory_of(process.pid) == 0
 
 
 @pytest.mark.slow
 def test_memory_of_short_runs(tmp_path: Path) -> None:
     found = soak.soak(sorted(soak.RUNS), 3.0, tmp_path / "soak")
     for name, memory in found.items():
-        assert memory.kilobytes[-1] > 100_000, "a process with torch has more"
-        assert math.isfinite(soak.slope(*memory.after(1.0))), name
+        assert (tmp_path / "soak" / name / "checkpoints" / "interrupted.ckpt").is_file(), name
+        assert 100_000 < min(memory.after(1.0)[1]) <= max(memory.after(1.0)[1]) < 4_000_000, name
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not STAND_IN.is_dir(), reason="needs the stand-in for W&B's server")
+@pytest.mark.skipif(not STAND_IN.is_dir(), reason="needs the mock server of W&B")
 def test_two_agents_leave_good_records(tmp_path: Path) -> None:
     outcome = agents.run(STAND_IN, 6, 2, tmp_path / "agents")
     assert (outcome.records, outcome.finished, outcome.on_board, outcome.problems) == (6, 6, 6, [])
